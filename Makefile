@@ -1,0 +1,87 @@
+# The one entrance. Each target first prepares what it needs on a fresh Debian machine; `make` alone lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+
+# Choose the interpreter with `make PYTHON=/usr/bin/python3.12 ...`; by default the first that serves.
+export PYTHON
+# An ordinary user's PATH lacks /usr/sbin, where Debian keeps routers.
+export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+
+# The environment is current when a stamp with the hash of its recipe exists. Contents, not times: a checkout
+# of another branch changes times.
+RECIPE := $(shell { echo '$(PYTHON)'; cat requirements/base.txt requirements/dev.txt pyproject.toml; } | sha256sum | cut -c1-16)
+BASE := .venv/base-$(RECIPE)
+DEV := .venv/dev-$(RECIPE)
+
+SCENARIO ?= overload
+FAST := $(wildcard tests/unit tests/sim tests/model tests/vectors)
+# These measure time on a real kernel, so they run after the others, and one at a time.
+REAL := $(wildcard tests/lab tests/interop)
+SPHINX := sphinx-build -W --keep-going -n -q -b html docs build/docs
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: $(DEV) programs-lab programs-test ## Prepare this machine for everything below
+
+.PHONY: lab
+lab: $(BASE) programs-lab ## Run the lab's scenario (SCENARIO=overload, ARGS='--fault no-withdraw')
+	@edgectl lab run $(SCENARIO) $(ARGS)
+
+.PHONY: unit
+unit: $(DEV) ## Run the tests that need no kernel: about a minute
+	@pytest -n auto $(FAST) $(ARGS)
+
+.PHONY: test
+test: $(DEV) programs-lab programs-test ## Run every test
+	@pytest -n auto $(FAST) tests/packaging $(ARGS)
+	@pytest $(REAL) $(ARGS)
+
+.PHONY: check
+check: $(DEV) ## Check format, lint, types, import rules, spelling and documentation
+	ruff format --check
+	ruff check
+	mypy
+	lint-imports
+	codespell
+	$(SPHINX)
+
+.PHONY: bench
+bench: $(DEV) ## Measure, beside peers in the same run (ARGS='cid')
+	@python tests/bench/run.py $(ARGS)
+
+.PHONY: docs
+docs: $(DEV) ## Build the documentation into build/docs
+	@$(SPHINX)
+	@echo "build/docs/index.html"
+
+.PHONY: lock
+lock: $(BASE) ## Choose versions anew and write the lock files
+	@test -x build/lock/bin/uv || { python -m venv build/lock && build/lock/bin/pip install --quiet uv; }
+	@compile=(build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in); \
+	"$${compile[@]}" --output-file requirements/base.txt; \
+	"$${compile[@]}" --output-file requirements/dev.txt --all-extras --constraint requirements/base.txt
+
+.PHONY: clean
+clean: ## Remove what was built (the environment stays; it is .venv)
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: programs-lab programs-test
+programs-lab programs-test:
+	@requirements/setup.sh debian $(@:programs-%=%)
+
+# The larger environment contains the smaller one at the same versions.
+$(DEV):
+	@requirements/setup.sh python requirements/dev.txt $@
+	@touch $(BASE)
+
+$(BASE):
+	@requirements/setup.sh python requirements/base.txt $@

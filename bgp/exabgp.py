@@ -1,0 +1,252 @@
+"""One life of an ExaBGP process: its configuration, its leash, and the link to the bridge inside it.
+
+The tree is ``supervisor -> ExaBGP -> bridge``. ExaBGP dies with the supervisor (``bgp.leash``), the bridge with
+ExaBGP, and the bridge ends both when the supervisor stops talking (``bgp.bridge``): two fences that do not depend
+on each other, so that no route outlives whoever answers for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import struct
+import sys
+import threading
+from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
+from collections import deque
+from pathlib import Path
+from typing import Any, Self
+
+from bgp import bridge, conf, leash
+from bgp.account import Account, AccountError
+from bgp.conf import SpeakerConfig
+from bgp.route import Address
+
+logger = logging.getLogger(__name__)
+
+Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+# One line from the bridge: an event with the text of a NOTIFICATION in it is the longest.
+_LINE_LIMIT = 1 << 20
+_LOG_CHUNK = 1 << 16
+_LAST_WORDS = 5
+# How long the traces of a killed process may take to disappear.
+_REAP_S = 2.0
+_UCRED = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
+
+
+class SpeakerError(Exception):
+    """The speaker could not be started; the message says in one line what is missing and where."""
+
+
+class ExaBgp:
+    """A running ExaBGP. Made by ``start``, which returns when the bridge is there; ended by ``close``."""
+
+    def __init__(self, directory: Path) -> None:
+        self._socket_path = directory / "bridge.sock"
+        self._conf_path = directory / "exabgp.conf"
+        self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
+        self._process: Process
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+        self._log: asyncio.Task[None]
+
+    @classmethod
+    async def start(cls, config: SpeakerConfig, directory: Path, *, lease_s: float, timeout_s: float) -> Self:
+        """Start ExaBGP with its files in ``directory``, which becomes private to the speaker's user.
+
+        To be called on the main thread, because the end of the calling *thread* is what kills ExaBGP. Raises
+        SpeakerError, and then has left nothing running.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise SpeakerError(
+                "the speaker must be started on the main thread: it dies with the one it is started on"
+            )
+        exabgp = cls(directory)
+        try:
+            account = Account.current() if config.user is None else Account.named(config.user)
+            account.make_directory(directory)
+            account.write_file(exabgp._conf_path, exabgp._configuration(config, lease_s))
+            await exabgp._spawn(account, timeout_s)
+        except (OSError, ValueError, AccountError) as error:
+            raise SpeakerError(f"cannot start exabgp: {error}") from None
+        return exabgp
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def read_line(self) -> str | None:
+        """The next line without its end; None when the bridge is gone, which no route may survive."""
+        try:
+            line = await self._reader.readuntil(b"\n")
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            return None
+        return line.decode("ascii", "replace").rstrip("\n")
+
+    def send(self, line: str) -> None:
+        """A command, without its line end. Any also renews the bridge's lease."""
+        self._writer.write(line.encode("ascii") + b"\n")
+
+    def heartbeat(self) -> None:
+        """Renew the bridge's lease."""
+        self._writer.write(bridge.HEARTBEAT + b"\n")
+
+    def terminate(self) -> None:
+        """Ask it to end; its sessions close and its routes go."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it now. The kernel closes its sessions, and without graceful restart the routes go at once."""
+        self._signal(signal.SIGKILL)
+
+    async def close(self, grace_s: float) -> None:
+        """Give it ``grace_s`` to end by itself, then kill it; returns when nothing of it is left."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._process.wait()
+        self.kill()
+        await self._process.wait()
+        # The bridge dies with ExaBGP; when it has, both ends that it held are closed.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REAP_S):
+                await self._log
+                while await self.read_line() is not None:
+                    pass
+        self._writer.close()
+        self._conf_path.unlink(missing_ok=True)
+
+    # --- the start, step by step ------------------------------------------------------------------------
+
+    def _configuration(self, config: SpeakerConfig, lease_s: float) -> str:
+        run = (sys.executable, "-I", "-S", "-u", bridge.__file__, str(self._socket_path), f"{lease_s:g}")
+        return conf.render(config, run=run, md5_keys=_md5_keys(config))
+
+    async def _spawn(self, account: Account, timeout_s: float) -> None:
+        token = secrets.token_hex(16)
+        introduced: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+        self._socket_path.unlink(missing_ok=True)
+        server = await asyncio.start_unix_server(
+            lambda reader, writer: _welcome(reader, writer, account, token, introduced),
+            self._socket_path,
+            limit=_LINE_LIMIT,
+        )
+        try:
+            account.take_socket(self._socket_path)
+            self._process = await asyncio.create_subprocess_exec(
+                *_command(self._conf_path),
+                stdin=DEVNULL,
+                stdout=PIPE,
+                stderr=STDOUT,
+                env=_environment(account, token),
+                cwd="/",
+                start_new_session=True,
+                user=account.uid if account.is_other else None,
+                group=account.gid if account.is_other else None,
+                extra_groups=() if account.is_other else None,
+            )
+            self._log = asyncio.create_task(self._pass_log_on())
+            try:
+                self._reader, self._writer = await self._first_link(introduced, timeout_s)
+            except BaseException:
+                self.kill()
+                await self._process.wait()
+                self._conf_path.unlink(missing_ok=True)
+                raise
+        finally:
+            # One bridge is all that may ever connect.
+            server.close()
+            self._socket_path.unlink(missing_ok=True)
+
+    async def _first_link(self, introduced: asyncio.Future[Link], timeout_s: float) -> Link:
+        ended = asyncio.create_task(self._process.wait())
+        either: set[asyncio.Future[Any]] = {introduced, ended}
+        await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
+        if introduced.done():
+            return introduced.result()
+        if self._process.returncode is None:
+            raise SpeakerError(
+                f"exabgp's bridge did not come up in {timeout_s:g} s: "
+                f"can its user run {sys.executable} and read {bridge.__file__}?"
+            )
+        await self._log
+        words = "; ".join(self._last_words)
+        raise SpeakerError(f"exabgp ended with {self._process.returncode} at its start: {words}")
+
+    async def _pass_log_on(self) -> None:
+        # Read without pause: ExaBGP logs with blocking writes, and while one waits no session is kept alive.
+        stream = self._process.stdout
+        while stream is not None and (chunk := await stream.read(_LOG_CHUNK)):
+            for line in filter(None, map(str.strip, chunk.decode("utf-8", "replace").splitlines())):
+                self._last_words.append(line)
+                logger.info("event=speaker-log pid=%d line=%r", self._process.pid, line)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+
+
+async def _welcome(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    account: Account,
+    token: str,
+    introduced: asyncio.Future[Link],
+) -> None:
+    """The first that runs as ``account`` and knows ``token`` is our bridge; any other is hung up on."""
+    credentials = writer.get_extra_info("socket").getsockopt(
+        socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size
+    )
+    pid, uid, _ = _UCRED.unpack(credentials)
+    told = b""
+    with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        told = await reader.readuntil(b"\n")
+    if uid == account.uid and hmac.compare_digest(told.strip(), token.encode()) and not introduced.done():
+        introduced.set_result((reader, writer))
+    else:
+        logger.warning("event=stranger-at-bridge-socket pid=%d uid=%d", pid, uid)
+        writer.close()
+
+
+def _command(conf_path: Path) -> tuple[str, ...]:
+    beside = Path(sys.executable).parent / "exabgp"
+    program = str(beside) if beside.exists() else shutil.which("exabgp")
+    if program is None:
+        raise FileNotFoundError(f"no such program in {beside.parent} or on PATH")
+    leashed = (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()))
+    return (*leashed, program, "server", str(conf_path))
+
+
+def _environment(account: Account, token: str) -> dict[str, str]:
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "PWD": "/",
+        # Settings of another ExaBGP on this machine are not for this one.
+        "EXABGP_ENVFILE": os.devnull,
+        "exabgp_daemon_user": account.name,
+        "exabgp_daemon_daemonize": "false",
+        "exabgp_api_cli": "false",
+        "exabgp_api_ack": "true",
+        "exabgp_tcp_bind": "",
+        "exabgp_log_destination": "stderr",
+        "exabgp_log_level": "WARNING",
+        # Not an argument: everybody on the machine can read a command line.
+        bridge.TOKEN_VARIABLE: token,
+    }
+
+
+def _md5_keys(config: SpeakerConfig) -> dict[Address, bytes]:
+    return {
+        session.address: Path(neighbor.md5_file).read_bytes().rstrip(b"\r\n")
+        for neighbor, session in zip(config.neighbors, config.sessions(), strict=True)
+        if neighbor.md5_file is not None
+    }

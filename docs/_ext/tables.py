@@ -1,0 +1,98 @@
+"""Tables that the code already holds: metrics, control events, exit codes, error codes of streams.
+
+Each directive takes no argument and renders one table, so that the reference cannot fall behind the code.
+"""
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from sphinx.application import Sphinx
+
+from edge import errors
+from edge.runtime import metric_table
+from edge.voice import control
+from edge.voice.errors import Code
+
+Table = tuple[Sequence[str], Iterable[Sequence[str]]]
+
+
+def metrics() -> Table:
+    def meaning(metric: metric_table.Metric) -> str:
+        labels = [
+            f"`{label}`: {values if isinstance(values, str) else ', '.join(values)}"
+            for label, values in metric.labels.items()
+        ]
+        return f"{metric.help} *{metric.kind.capitalize()}.* {'; '.join(labels)}"
+
+    return ("name", "meaning"), [(f"`{metric.name}`", meaning(metric)) for metric in metric_table.METRICS]
+
+
+def events(*unions: object) -> Table:
+    rows = []
+    for union in unions:
+        for event in typing.get_args(union):
+            fields = [_field(field) for field in msgspec.structs.fields(event) if field.name != "event_id"]
+            rows.append((f"`{event.__struct_config__.tag}`", ", ".join(fields), _first_paragraph(event)))
+    return ("event", "fields", "meaning"), sorted(rows)
+
+
+def _field(field: msgspec.structs.FieldInfo) -> str:
+    """A struct's name followed by its own fields, in braces."""
+    inner = [one for one in (field.type, *typing.get_args(field.type)) if inspect.isclass(one)]
+    structs = [one for one in inner if issubclass(one, msgspec.Struct)]
+    if not structs:
+        return f"`{field.encode_name}`"
+    names = ", ".join(f"`{one.encode_name}`" for one in msgspec.structs.fields(structs[0]))
+    return f"`{field.encode_name}` {{{names}}}"
+
+
+def exit_codes() -> Table:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    rows = [
+        (str(kind.exit_code), f"`{kind.__name__}`", _first_paragraph(kind).partition(" Exit code")[0])
+        for kind in kinds
+    ]
+    rows += [("0", "", "Done."), ("130", "", "Interrupted (Ctrl-C).")]
+    return ("code", "error", "meaning"), sorted(rows, key=lambda row: int(row[0]))
+
+
+def stream_codes() -> Table:
+    return ("code", "name"), [(str(code.value), code.name.lower().replace("_", " ")) for code in Code]
+
+
+def _first_paragraph(kind: type) -> str:
+    text = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
+    # Structs without a docstring of their own have a signature there.
+    return "" if text.startswith(f"{kind.__name__}(") else " ".join(text.replace("``", "`").split())
+
+
+TABLES: dict[str, Callable[[], Table]] = {
+    "metrics-table": metrics,
+    "caller-events-table": lambda: events(control.CallerEvent),
+    "edge-events-table": lambda: events(control.EdgeEvent),
+    "exit-codes-table": exit_codes,
+    "stream-codes-table": stream_codes,
+}
+
+
+class TableDirective(Directive):
+    """Renders the table of its own name through Markdown, so that cells may hold inline markup."""
+
+    def run(self) -> list[nodes.Node]:
+        header, rows = TABLES[self.name]()
+        lines = [header, ["---"] * len(header), *rows]
+        markdown = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+        container = nodes.Element()
+        self.state.nested_parse(StringList(markdown, source=self.name), self.content_offset, container)
+        return container.children
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    for name in TABLES:
+        app.add_directive(name, TableDirective)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,59 @@
+"""The table of contents of edgectl, and the group that reads it.
+
+Commands are imported when they run: `edgectl --help` reads this table and loads neither QUIC nor netlink.
+"""
+
+import logging
+from importlib import import_module
+from typing import NamedTuple
+
+import click
+
+
+class Entry(NamedTuple):
+    """Where a command lives: ``module`` holds a click command named like the command itself."""
+
+    module: str
+    summary: str
+
+
+SECTIONS: dict[str, dict[str, Entry]] = {
+    "On one machine": {
+        "lab": Entry("edge.cli.lab", "Build an internet in namespaces and run scenarios on it."),
+        "call": Entry("edge.cli.call", "Place a spoken call to an edge and account for every frame."),
+    },
+    "On a node": {
+        "node": Entry("edge.cli.node", "Run this machine as an edge."),
+    },
+    "About": {
+        "version": Entry("edge.cli.version", "Print the versions that a bug report needs."),
+    },
+}
+
+
+class TableOfContents(click.Group):
+    """A group whose subcommands are the entries of ``SECTIONS``."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for entries in SECTIONS.values() for name in entries]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for entries in SECTIONS.values():
+            if entry := entries.get(cmd_name):
+                command: click.Command = getattr(import_module(entry.module), cmd_name)
+                return command
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        width = max(len(name) for name in self.list_commands(ctx))
+        for title, entries in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
+
+
+@click.command(cls=TableOfContents, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for every detail.")
+def edgectl(verbose: int) -> None:
+    """Anycast edges for voice: run one, call one, and watch a lab of them survive."""
+    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
+    logging.basicConfig(level=level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")

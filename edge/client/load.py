@@ -1,0 +1,160 @@
+"""Many light calls from one process, to see what an edge does when there are too many.
+
+Each of ``calls`` callers begins at its share of the ramp, stays until the ramp and the hold are over, and
+dials again after `REDIAL_S` when it is refused, not answered or cut off, as people do.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from edge.client import audio, speech
+from edge.client.call import Call
+from edge.errors import EdgeError
+from edge.runtime.dialer import DIAL_TIMEOUT_S, ServerBusy, Target
+from edge.voice.frame import FRAMES_PER_GROUP
+
+REDIAL_S = 1.0
+DEAD_AFTER_S = 5.0
+"""Longer than a person would wait: an edge that is only slow shall not be hit by redials as well."""
+BATCH_INTERVAL_S = 1.0
+PAUSE_S = 1.0
+
+
+class Profile(StrEnum):
+    """What a caller does."""
+
+    IDLE = "idle"
+    """Stays on the line: heartbeats only."""
+    BATCH = "batch"
+    """Says one group of frames a second."""
+    SPEECH = "speech"
+    """Speaks in real time, with a pause between utterances."""
+
+
+class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts from the beginning to ``elapsed_s``; ``up`` and ``by_node`` are the calls that stand then."""
+
+    elapsed_s: float
+    up: int
+    by_node: dict[str, int]
+    established: int
+    refused: int
+    """Turned away by an edge that sheds load."""
+    failed: int
+    """Not answered, or not by an edge."""
+    lost: int
+    """Established, and ended by something else than the end of the hold."""
+    utterances: int
+
+
+class Load:
+    """One run of the generator; `report` may be read at any time of it."""
+
+    def __init__(
+        self, target: Target, *, calls: int, ramp_s: float, hold_s: float, profile: Profile = Profile.BATCH
+    ) -> None:
+        self._target = target
+        self._calls = calls
+        self._ramp_s = ramp_s
+        self._hold_s = hold_s
+        self._profile = profile
+        self._packets = audio.read_speech(speech.recording("hello"))
+        self._up: Counter[str] = Counter()
+        self._counts: Counter[str] = Counter()
+        self._loop = asyncio.get_running_loop()
+        self._began_at = self._loop.time()
+
+    async def run(self) -> LoadReport:
+        """From the first call to the end of the hold. Cancelling it hangs up all calls."""
+        self._began_at = self._loop.time()
+        async with asyncio.TaskGroup() as callers:
+            for number in range(self._calls):
+                callers.create_task(self._caller(self._began_at + self._ramp_s * number / self._calls))
+        return self.report()
+
+    def report(self) -> LoadReport:
+        """As of now."""
+        return LoadReport(
+            elapsed_s=round(self._loop.time() - self._began_at, 1),
+            up=self._up.total(),
+            by_node=dict(self._up),
+            established=self._counts["established"],
+            refused=self._counts["refused"],
+            failed=self._counts["failed"],
+            lost=self._counts["lost"],
+            utterances=self._counts["utterances"],
+        )
+
+    async def _caller(self, begins_at: float) -> None:
+        ends_at = self._began_at + self._ramp_s + self._hold_s
+        await asyncio.sleep(begins_at - self._loop.time())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(ends_at):
+                while True:
+                    self._counts[await self._call()] += 1
+                    await asyncio.sleep(REDIAL_S)
+
+    async def _call(self) -> str:
+        """Place one call and stay on it; how it ended, if it did."""
+        call = Call(self._target, timeout_s=DIAL_TIMEOUT_S, dead_after_s=DEAD_AFTER_S, redial_delays_s=())
+        node = None
+        try:
+            async with call:
+                node = call.summary().last.node
+                self._counts["established"] += 1
+                self._up[node] += 1
+                await self._stay(call)
+        except ServerBusy:
+            return "refused"
+        except EdgeError:
+            return "failed" if node is None else "lost"
+        finally:
+            if node is not None:
+                self._up -= Counter({node: 1})
+        return "lost"
+
+    async def _stay(self, call: Call) -> None:
+        match self._profile:
+            case Profile.IDLE:
+                async for _ in call.events():
+                    pass
+            case Profile.BATCH:
+                await self._talk(call, self._packets[:FRAMES_PER_GROUP], BATCH_INTERVAL_S)
+            case Profile.SPEECH:
+                await self._talk(call, self._packets, PAUSE_S)
+
+    async def _talk(self, call: Call, packets: list[bytes], pause_s: float) -> None:
+        while True:
+            await call.say(packets)
+            self._counts["utterances"] += 1
+            await asyncio.sleep(pause_s)
+
+
+async def generate(
+    target: Target,
+    *,
+    calls: int,
+    ramp_s: float,
+    hold_s: float,
+    profile: Profile = Profile.BATCH,
+    each_second: Callable[[LoadReport], None] = lambda _: None,
+) -> LoadReport:
+    """Run a `Load` and tell ``each_second`` how it fares; the report is that of the end of the hold."""
+    load = Load(target, calls=calls, ramp_s=ramp_s, hold_s=hold_s, profile=profile)
+
+    async def tell() -> None:
+        while True:
+            await asyncio.sleep(1)
+            each_second(load.report())
+
+    telling = asyncio.create_task(tell())
+    try:
+        return await load.run()
+    finally:
+        telling.cancel()
+        await asyncio.gather(telling, return_exceptions=True)

@@ -1,0 +1,19 @@
+"""The configuration file of a node: `schema` says what may be in it, `load` reads it, `checks` compares its
+parts, `files` reads the certificate and keys that it names.
+
+The structs that tune one piece of code live beside that code; here they are put together.
+"""
+
+from edge.config.files import Credentials, Keys, load_credentials, load_keys
+from edge.config.load import load_config, parse_config
+from edge.config.schema import NodeConfig
+
+__all__ = [
+    "Credentials",
+    "Keys",
+    "NodeConfig",
+    "load_config",
+    "load_credentials",
+    "load_keys",
+    "parse_config",
+]

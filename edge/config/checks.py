@@ -1,0 +1,137 @@
+"""What no single key of a configuration file can get wrong, but two of them together can."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
+
+from bgp.route import RouteError
+from edge.config.schema import Bgp, NodeConfig
+from edge.config.values import Address
+from edge.errors import ConfigError
+
+# What the filters of the Internet let through.
+_LONGEST_PREFIX = {4: 24, 6: 48}
+_KERNEL_TABLES = range(253, 256)  # default, main, local
+_UNIX_PATH_LIMIT = 107  # bytes; sun_path of unix(7) less its end
+
+
+def check(config: NodeConfig) -> None:
+    """Raise the first `ConfigError` of ``config``, if it has any."""
+    for error in _errors(config):
+        raise error
+
+
+def _errors(config: NodeConfig) -> Iterator[ConfigError]:
+    yield from _addresses(config)
+    yield from _connection_ids(config)
+    yield from _source_routes(config)
+    yield from _operators_side(config)
+    if config.bgp is not None:
+        yield from _bgp(config, config.bgp)
+
+
+def _addresses(config: NodeConfig) -> Iterator[ConfigError]:
+    seen: dict[Address, str] = {}
+    for table, addresses in (("service", config.service.addresses), ("unicast", config.unicast.addresses)):
+        for index, address in enumerate(addresses):
+            where = f"$.{table}.addresses[{index}]"
+            if address in seen:
+                yield ConfigError(where, f"{address} is also {seen[address]}; one address has one purpose")
+            seen[address] = where
+    versions = [address.version for address in config.unicast.addresses]
+    if len(versions) != len(set(versions)):
+        yield ConfigError("$.unicast.addresses", "at most one IPv4 and one IPv6 address; remove the others")
+
+
+def _connection_ids(config: NodeConfig) -> Iterator[ConfigError]:
+    if config.cid.profile == "edge":
+        return
+    if config.cid.rotation != 0:
+        yield ConfigError(
+            "$.cid.rotation", f"{config.cid.rotation}: the profile aws-nlb knows rotation 0 only"
+        )
+    if config.cid.key_file is not None:
+        yield ConfigError("$.cid.key_file", "the profile aws-nlb encrypts nothing; remove the key")
+    if config.workers.count != 1:
+        yield ConfigError(
+            "$.workers.count",
+            f"{config.workers.count}: the profile aws-nlb has no room for more than 1 worker",
+        )
+
+
+def _source_routes(config: NodeConfig) -> Iterator[ConfigError]:
+    own = {*config.service.addresses, *config.unicast.addresses}
+    for index, route in enumerate(config.source_routes):
+        where = f"$.source_routes[{index}]"
+        if route.source not in own:
+            yield ConfigError(
+                f"{where}.source", f"{route.source} is no service or unicast address of this node"
+            )
+        if route.gateway.version != route.source.version:
+            yield ConfigError(f"{where}.gateway", f"{route.gateway} is not of the family of {route.source}")
+        if route.table in _KERNEL_TABLES:
+            yield ConfigError(
+                f"{where}.table", f"{route.table} is one of the kernel's own; choose another number"
+            )
+
+
+def _operators_side(config: NodeConfig) -> Iterator[ConfigError]:
+    listen = config.metrics.listen
+    if listen is not None and listen.host in config.service.addresses:
+        yield ConfigError(
+            "$.metrics.listen",
+            f"{listen.host} is a service address, which the whole world reaches; use loopback or unicast",
+        )
+    length = len(bytes(config.admin.socket))
+    if length > _UNIX_PATH_LIMIT:
+        yield ConfigError(
+            "$.admin.socket",
+            f"the path has {length} bytes, a Unix socket's at most {_UNIX_PATH_LIMIT}; choose a shorter one",
+        )
+
+
+def _bgp(config: NodeConfig, bgp: Bgp) -> Iterator[ConfigError]:
+    yield from _prefixes(config, bgp)
+    for index, neighbor in enumerate(bgp.sessions()):
+        where = f"$.bgp.neighbors[{index}]"
+        if str(neighbor.local_address) in config.service.addresses:
+            yield ConfigError(
+                f"{where}.local_address",
+                f"{neighbor.local_address} is a service address; a session must not depend on the route it announces",
+            )
+        for route in bgp.routes():
+            try:
+                neighbor.advertisement(route)
+            except RouteError as error:
+                yield ConfigError(f"{where}.families", str(error))
+
+
+def _prefixes(config: NodeConfig, bgp: Bgp) -> Iterator[ConfigError]:
+    prefixes = [ip_network(prefix) for prefix in bgp.prefixes]
+    service = [ip_address(address) for address in config.service.addresses]
+    for index, prefix in enumerate(prefixes):
+        where = f"$.bgp.prefixes[{index}]"
+        if prefix in prefixes[:index]:
+            yield ConfigError(where, f"{prefix} is there twice; remove one")
+        if prefix.prefixlen > _LONGEST_PREFIX[prefix.version] and not bgp.long_prefixes:
+            yield ConfigError(
+                where,
+                f"the Internet accepts nothing longer than /{_LONGEST_PREFIX[prefix.version]}, so not {prefix}; "
+                "where your upstream does, set long_prefixes = true",
+            )
+        if not any(address in prefix for address in service):
+            yield ConfigError(
+                where, f"{prefix} has no service address; callers would be drawn here for nothing"
+            )
+    for index, address in enumerate(service):
+        if not any(address in prefix for prefix in prefixes):
+            yield ConfigError(
+                f"$.service.addresses[{index}]", f"{address} is in no prefix of bgp.prefixes; add its prefix"
+            )
+    for index, unicast in enumerate(config.unicast.addresses):
+        if any(ip_address(unicast) in prefix for prefix in prefixes):
+            yield ConfigError(
+                f"$.unicast.addresses[{index}]",
+                f"{unicast} is in an announced prefix; calls on it would be lost when that is withdrawn",
+            )

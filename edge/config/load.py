@@ -1,0 +1,103 @@
+"""From the text of a configuration file to a `NodeConfig`; every mistake is one line that names its key."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+
+from edge.config.checks import check
+from edge.config.schema import NodeConfig
+from edge.config.values import decoder_hook
+from edge.errors import ConfigError
+
+_FIELD = re.compile(r"`(?P<name>[^`]*)`")
+_KEY_FIRST = re.compile(r"(?P<key>(?P<name>\w+)(?:\[\d+\])?)(?P<colon>: )?")
+
+
+def load_config(path: Path) -> NodeConfig:
+    """Read and check a configuration file. Raises `ConfigError`."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ConfigError(str(path), f"cannot be read: {reason}") from error
+    try:
+        return parse_config(text, path.absolute().parent)
+    except msgspec.DecodeError as error:
+        raise ConfigError(str(path), f"is not TOML: {error}") from error
+
+
+def parse_config(text: str, directory: Path) -> NodeConfig:
+    """Parse and check; relative paths in it start at ``directory``.
+
+    Raises `ConfigError`, and msgspec.DecodeError for what is not even TOML.
+    """
+    try:
+        config = msgspec.toml.decode(text, type=NodeConfig, dec_hook=decoder_hook(directory))
+    except msgspec.ValidationError as error:
+        raise explained(error) from error
+    config = _with_absolute_md5_files(config, directory)
+    check(config)
+    return config
+
+
+def _with_absolute_md5_files(config: NodeConfig, directory: Path) -> NodeConfig:
+    if config.bgp is None:
+        return config
+    neighbors = tuple(
+        msgspec.structs.replace(neighbor, md5_file=neighbor.md5_file and str(directory / neighbor.md5_file))
+        for neighbor in config.bgp.neighbors
+    )
+    return msgspec.structs.replace(config, bgp=msgspec.structs.replace(config.bgp, neighbors=neighbors))
+
+
+def explained(error: msgspec.ValidationError) -> ConfigError:
+    """What msgspec says, in an operator's words and with the path down to the key."""
+    problem, _, path = _one_line(str(error)).partition(" - at `$")
+    where = "$" + path.removesuffix("`")
+    known = _keys_at(where)
+    name = _FIELD.search(problem)
+    if problem.startswith("Object contains unknown field") and name:
+        return ConfigError(f"{where}.{name['name']}", _unknown(name["name"], known))
+    if problem.startswith("Object missing required field") and name:
+        return ConfigError(f"{where}.{name['name']}", "is missing; every node needs it")
+    # A struct's own check knows no path; by agreement its message starts with the key it is about.
+    key = _KEY_FIRST.match(problem)
+    if key and key["name"] in known:
+        where = f"{where}.{key['key']}"
+        problem = problem[key.end() :] if key["colon"] else problem
+    return ConfigError(where, problem.replace("`", "").replace("Expected", "expected"))
+
+
+def _one_line(text: str) -> str:
+    """A quoted key or value of the file may hold line breaks; an error never does."""
+    return " ".join(text.split())
+
+
+def _unknown(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    advice = f"did you mean '{close[0]}'?" if close else f"known are {', '.join(known)}"
+    return f"unknown key; {advice}"
+
+
+def _keys_at(path: str) -> list[str]:
+    """The keys that may stand at ``path``, which leads to a table or to a value in one."""
+    kind: Any = NodeConfig
+    for name in re.findall(r"\.(\w+)", path):
+        types = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        kind = next(_structs_in(types[name]), None)
+        if kind is None:
+            return []
+    return [field.name for field in msgspec.structs.fields(kind)]
+
+
+def _structs_in(annotation: Any) -> Iterator[type[msgspec.Struct]]:
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _structs_in(inner)

@@ -1,0 +1,186 @@
+"""What may stand in a node's configuration file: one struct a table, one field a key.
+
+Keys without a default must be given. What the keys mean to an operator is told in docs/reference/node.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+
+from bgp.conf import NeighborConfig, SpeakerConfig
+from bgp.policy import Mode, PolicyParams
+from bgp.route import MAX_MED, Community, LargeCommunity, Route, RouteError, parse_prefix
+from edge.config.values import Address, Name, ServerId, SocketAddress
+from edge.overload import Capacity, OverloadParams
+from edge.voice.lead import DEFAULT_LEAD_MS, MAX_LEAD_MS, MIN_LEAD_MS
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+RoutingTable = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
+
+MAX_WORKERS: Final = 256  # the worker octet of a connection ID
+
+
+class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The common base: immutable, and no key that nobody reads."""
+
+
+class Node(Table, frozen=True):
+    name: Name
+    site: Name
+    server_id: ServerId
+
+
+class Service(Table, frozen=True):
+    """The anycast side; ``manage_addresses``: the node puts them on ``lo`` and takes them off again."""
+
+    addresses: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1)]
+    port: Port = 443
+    manage_addresses: bool = True
+
+
+class Unicast(Table, frozen=True):
+    """Where callers move to: at most one address of each family, and the host name that stands for them."""
+
+    addresses: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1)]
+    name: str | None = None
+
+
+class Tls(Table, frozen=True):
+    """Files in PEM: the chain, leaf first, and its key without a passphrase."""
+
+    certificate: Path
+    private_key: Path
+
+
+class Cid(Table, frozen=True):
+    profile: Literal["edge", "aws-nlb"] = "edge"
+    rotation: Annotated[int, msgspec.Meta(ge=0, le=6)] = 0
+    key_file: Path | None = None
+
+
+class Quic(Table, frozen=True):
+    preferred_address: bool = True
+    idle_timeout_s: Annotated[float, msgspec.Meta(ge=1)] = 30.0
+    max_connections: Count = 1000
+    max_handshakes: Count = 256
+    reset_key_file: Path | None = None
+    retry_key_file: Path | None = None
+
+
+class Voice(Table, frozen=True):
+    backend: str = "echo"
+    lead_ms: Annotated[int, msgspec.Meta(ge=MIN_LEAD_MS, le=MAX_LEAD_MS)] = DEFAULT_LEAD_MS
+
+
+class Overload(OverloadParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``capacity`` is the whole node's: all workers together, but for ``cpu`` and ``loop_lag_s``."""
+
+    capacity: Capacity = Capacity()
+
+
+_ROUTE_PARTS: Final[Mapping[str, Callable[[str], object]]] = {
+    "prefixes": parse_prefix,
+    "communities": Community.parse,
+    "large_communities": LargeCommunity.parse,
+}
+
+
+class Bgp(SpeakerConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The speaker, and what it announces: every prefix with the same attributes, to every neighbor."""
+
+    prefixes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+    neighbors: Annotated[tuple[NeighborConfig, ...], msgspec.Meta(min_length=1)]
+    communities: tuple[str, ...] = ()
+    large_communities: tuple[str, ...] = ()
+    med: Annotated[int, msgspec.Meta(ge=0, le=MAX_MED)] | None = None
+    long_prefixes: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, parse in _ROUTE_PARTS.items():
+            for index, text in enumerate(getattr(self, key)):
+                try:
+                    parse(text)
+                except RouteError as error:
+                    raise RouteError(f"{key}[{index}]: {error}") from None
+
+    def routes(self) -> tuple[Route, ...]:
+        return tuple(
+            Route.parse(
+                prefix, med=self.med, communities=self.communities, large_communities=self.large_communities
+            )
+            for prefix in self.prefixes
+        )
+
+
+class Policy(PolicyParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """With mode ``observe`` the node decides and says so, but does not withdraw for load."""
+
+    mode: Mode = "act"
+
+
+class Probe(Table, frozen=True):
+    """The node's own handshake through its service addresses."""
+
+    interval_s: Seconds = 1.0
+    timeout_s: Seconds = 1.0
+
+
+class Shutdown(Table, frozen=True):
+    """``grace_s``: between the withdrawal and the end, for routers far away to hear of it."""
+
+    grace_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+
+
+class Workers(Table, frozen=True):
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_WORKERS)] = 1
+
+
+class Admin(Table, frozen=True):
+    socket: Path = Path("/run/edge/admin.sock")
+
+
+class Metrics(Table, frozen=True):
+    """Without ``listen`` metrics are served on the admin socket alone."""
+
+    listen: SocketAddress | None = None
+
+
+class State(Table, frozen=True):
+    directory: Path = Path("/var/lib/edge")
+
+
+class SourceRoute(Table, frozen=True):
+    """Packets from ``source`` leave through ``gateway``; see `edge.runtime.netlink.SourceRoute`."""
+
+    source: Address
+    gateway: Address
+    table: RoutingTable
+
+
+class NodeConfig(Table, frozen=True):
+    """The whole file. Without ``bgp`` the node announces nothing."""
+
+    node: Node
+    service: Service
+    unicast: Unicast
+    tls: Tls
+    cid: Cid = Cid()
+    quic: Quic = Quic()
+    voice: Voice = Voice()
+    overload: Overload = Overload()
+    bgp: Bgp | None = None
+    policy: Policy = Policy()
+    probe: Probe = Probe()
+    shutdown: Shutdown = Shutdown()
+    workers: Workers = Workers()
+    admin: Admin = Admin()
+    metrics: Metrics = Metrics()
+    state: State = State()
+    source_routes: tuple[SourceRoute, ...] = ()

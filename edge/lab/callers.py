@@ -1,0 +1,216 @@
+"""Callers at the client sites: real clients in processes of their own, that speak until they are told to stop.
+
+`Caller` is the scenario's end; the other end, ``python -m edge.lab.callers FD``, runs in a client's namespace
+and has any number of calls up at once. They exchange JSON records over a socket that keeps their borders.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.client.call import connect
+from edge.client.speech import NAMES, recording
+from edge.client.summary import CallSummary
+from edge.errors import EdgeError
+from edge.lab.lab import Lab
+
+MAX_RECORD = 128 * 1024
+REPORT_INTERVAL_S = 0.25
+
+
+class Record(msgspec.Struct, frozen=True):
+    """What may pass between the two ends."""
+
+
+class Place(Record, frozen=True, tag=True):
+    """Call ``host`` and speak; with ``save``, keep what is heard as a WAV file there."""
+
+    name: str
+    host: str
+    port: int
+    server_name: str
+    ca: str
+    save: str | None
+
+
+class HangUp(Record, frozen=True, tag=True):
+    """Let every call finish its sentence, compare counts with the edge, and end."""
+
+
+class Standing(Record, frozen=True, tag=True):
+    """A call as it is now."""
+
+    name: str
+    node: str
+    path: str
+    migrated: bool
+    sent: int
+    received: int
+    reconnects: int
+
+
+class Finished(Record, frozen=True, tag=True):
+    """A call that was hung up, or ended otherwise."""
+
+    name: str
+    summary: CallSummary
+
+
+class Failed(Record, frozen=True, tag=True):
+    """A call that did not come about, or broke."""
+
+    name: str
+    error: str
+
+
+_decode_order = msgspec.json.Decoder(Place | HangUp).decode
+_decode_report = msgspec.json.Decoder(Standing | Finished | Failed).decode
+
+
+class Caller:
+    """The calls of one client site, as a scenario handles them."""
+
+    def __init__(self, lab: Lab, site: str) -> None:
+        self.site = site
+        self.standing: dict[str, Standing] = {}
+        self.finished: dict[str, CallSummary] = {}
+        self.failed: dict[str, str] = {}
+        self._lab = lab
+        self._placed: set[str] = set()
+        self._changed = asyncio.Condition()
+
+    async def start(self) -> None:
+        """Start the process at the site."""
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setblocking(False)
+        with theirs:
+            await self._lab.spawn(
+                self.site,
+                [sys.executable, "-P", "-m", "edge.lab.callers", str(theirs.fileno())],
+                name="caller",
+                finite=True,
+                pass_fds=[theirs.fileno()],
+            )
+        self._listening = asyncio.create_task(self._listen())
+
+    async def place(
+        self, name: str, host: str, port: int, server_name: str, ca: Path, save: Path | None
+    ) -> None:
+        """Begin a call named ``name``."""
+        self._placed.add(name)
+        kept = None if save is None else str(save)
+        await self._send(Place(name, host, port, server_name, str(ca), kept))
+
+    async def hang_up(self, timeout_s: float) -> None:
+        """End all calls; those that do not end in time are `failed`."""
+        await self._send(HangUp())
+        await self.until(lambda: self._placed <= {*self.finished, *self.failed}, timeout_s)
+        for name in self._placed - {*self.finished, *self.failed}:
+            self.failed[name] = f"not ended within {timeout_s:g} s"
+
+    async def until(self, holds: Any, timeout_s: float) -> bool:
+        """Whether ``holds()`` became true in time."""
+        try:
+            async with asyncio.timeout(timeout_s), self._changed:
+                await self._changed.wait_for(holds)
+        except TimeoutError:
+            return False
+        return True
+
+    def calls(self) -> dict[str, Any]:
+        """The calls that are up, for the timeline."""
+        return {
+            name: {
+                "node": call.node,
+                "path": "unicast" if call.migrated else "anycast",
+                "sent": call.sent,
+                "received": call.received,
+            }
+            for name, call in self.standing.items()
+            if name not in self.finished and name not in self.failed
+        }
+
+    async def _send(self, order: Place | HangUp) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._channel, msgspec.json.encode(order))
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await loop.sock_recv(self._channel, MAX_RECORD):
+            match _decode_report(data):
+                case Standing() as call:
+                    self.standing[call.name] = call
+                case Finished(name, summary):
+                    self.finished[name] = summary
+                case Failed(name, error):
+                    self.failed[name] = error
+            async with self._changed:
+                self._changed.notify_all()
+
+
+async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) -> None:
+    """One call: the shipped recordings in turn, until ``enough``."""
+    report: Finished | Failed
+    try:
+        async with connect(order.host, order.port, server_name=order.server_name, ca=Path(order.ca)) as call:
+            heard = call.record()
+            reporting = asyncio.create_task(_report(channel, order.name, call))
+            sentence = 0
+            while not enough.is_set():
+                await call.say(recording(NAMES[sentence % len(NAMES)]))
+                sentence += 1
+            await call.reply()
+            reporting.cancel()
+            report = Finished(order.name, await call.hang_up())
+            if order.save is not None:
+                heard.save(Path(order.save))
+    except EdgeError as error:
+        report = Failed(order.name, str(error))
+    await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(report))
+
+
+async def _report(channel: socket.socket, name: str, call: Any) -> None:
+    while True:
+        summary = call.summary()
+        leg = summary.last
+        standing = Standing(
+            name=name,
+            node=leg.node,
+            path=leg.path,
+            migrated=leg.migrated,
+            sent=summary.frames_sent,
+            received=summary.frames_received,
+            reconnects=summary.reconnects,
+        )
+        await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(standing))
+        await asyncio.sleep(REPORT_INTERVAL_S)
+
+
+async def _serve(channel: socket.socket) -> None:
+    enough = asyncio.Event()
+    calls: set[asyncio.Task[None]] = set()
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(channel, MAX_RECORD):
+        match _decode_order(data):
+            case Place() as order:
+                calls.add(asyncio.create_task(_speak(channel, order, enough)))
+            case HangUp():
+                enough.set()
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+
+
+def main() -> None:
+    with socket.socket(fileno=int(sys.argv[1])) as channel:
+        channel.setblocking(False)
+        asyncio.run(_serve(channel))
+
+
+if __name__ == "__main__":
+    main()

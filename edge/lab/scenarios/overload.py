@@ -1,0 +1,338 @@
+"""Scenario `overload`: a node is overloaded, withdraws its route, and nobody on it misses a frame.
+
+Callers at both sites speak to the service address, over IPv4 and IPv6. Then a load generator fills the edge
+that the first site is routed to. It sheds, withdraws, new calls land elsewhere; the load goes, and it announces
+again. All the while the first callers speak on. At the end both sides of every call compare what they counted.
+
+The story is played inside the lab (`play`, in namespaces of its own); `Overload.run` watches from outside and
+has the last check: that nothing of the lab is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.client.summary import CallSummary
+from edge.errors import DeadlineError, UsageError
+from edge.lab.callers import Caller
+from edge.lab.enclosure import Enclosure
+from edge.lab.faults import FAULTS, NONE
+from edge.lab.lab import Lab
+from edge.lab.live import LiveView
+from edge.lab.nodes import CALL_CAPACITY, SERVICE_NAME, SERVICE_PORT, start_fleet
+from edge.lab.picture import write_page
+from edge.lab.report import Check, LabReport
+from edge.lab.residue import residue
+from edge.lab.scenarios.timeline import Tell, Timeline, observe
+from edge.lab.topology import Role, default_topology
+
+HOT, ITS_ROUTER, ITS_SITE = "e1", "t1", "c1"
+SITES = ("c1", "c2")
+LOAD_CALLS = CALL_CAPACITY + 8
+"""More than the hot edge can take, so that there are newcomers to refuse for as long as the load lasts."""
+
+CLIENT_DELAY_MS = 20.0
+ROUND_TRIPS = 5
+LIMIT_WITHDRAW_MS = 250.0
+"""Withdrawals take single milliseconds here, plus the link's delay. Two busy cores that run a dozen processes
+can keep any one of them waiting for longer than that; a route that nobody withdrew would take 9 s."""
+
+PATIENCE_ANNOUNCE_S = 30.0
+PATIENCE_MIGRATE_S = 5.0
+PATIENCE_WITHDRAW_S = 25.0
+PATIENCE_FIB_S = 3.0
+PATIENCE_NEW_CALL_S = 8.0
+PATIENCE_RETURN_S = 75.0
+PATIENCE_HANG_UP_S = 40.0
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What `play` is told."""
+
+    log_dir: str
+    save: str
+    seed: int
+    fault: str | None
+
+
+class Overload:
+    """The scenario as `edgectl lab run` sees it."""
+
+    def run(self, out: Path, *, seed: int, fault: str | None) -> LabReport:
+        if fault is not None and fault not in FAULTS:
+            raise UsageError(f"no fault {fault!r} in this scenario; there are {', '.join(FAULTS)}")
+        log_dir = (out / "logs").absolute()
+        log_dir.mkdir(parents=True, exist_ok=True)
+        audio = (out / "caller.wav").absolute()
+        audio.unlink(missing_ok=True)
+        report = LabReport("overload", seed)
+        with LiveView() as view:
+
+            def told(entry: Any) -> None:
+                report.timeline.append(entry)
+                view.show(entry)
+
+            order = Order(str(log_dir), str(audio), seed, fault)
+            target = "edge.lab.scenarios.overload:play"
+            with Enclosure(target, msgspec.to_builtins(order)) as enclosure:
+                checks, traces = enclosure.finish(told)
+        report.checks = [msgspec.convert(check, Check) for check in checks]
+        report.checks.append(Check("residue", residue(traces).total, 0, "things left"))
+        report.write(out / "report.json")
+        write_page(report, out / "report.html", audio.name if audio.exists() else None)
+        view.verdict(report, out)
+        return report
+
+
+def play(argument: Any, tell: Tell) -> Any:
+    """Inside the lab: the story from beginning to end; the checks as JSON values."""
+    story = Story(msgspec.convert(argument, Order), tell)
+    return msgspec.to_builtins(asyncio.run(story.tell_it()))
+
+
+class Story:
+    """One playing of the scenario, with what it found out on the way (None: not found out)."""
+
+    def __init__(self, order: Order, tell: Tell) -> None:
+        self._order = order
+        self._tell = tell
+        self._topology = default_topology(client_delay_ms=CLIENT_DELAY_MS)
+        self._routed_to_hot = 0  # routes of the hot edge's router that led to it before
+        self._left = self._returned = 0  # of those, how many went and came back
+        self._withdraw_ms: float | None = None
+        self._elsewhere: int | None = None
+
+    async def tell_it(self) -> list[Check]:
+        order = self._order
+        async with Lab(self._topology, Path(order.log_dir), seed=order.seed) as lab:
+            self._timeline = Timeline(self._tell)
+            self._lab = lab
+            self._fleet = await start_fleet(lab, fault=FAULTS[order.fault] if order.fault else NONE)
+            self._callers = {site: Caller(lab, site) for site in SITES}
+            for caller in self._callers.values():
+                await caller.start()
+            routers = self._topology.names(Role.ROUTER)
+            async with lab.watch(routers[0]) as first, lab.watch(routers[1]) as second:
+                self._watchers = {watcher.node: watcher for watcher in (first, second)}
+                observing = asyncio.create_task(
+                    observe(self._timeline, self._fleet, list(self._callers.values()), [first, second])
+                )
+                try:
+                    await self._announced()
+                    await self._place_calls()
+                    load = await self._load()
+                    await self._withdrawn()
+                    await self._new_calls()
+                    await load.stop()
+                    self._timeline.event("the load is gone")
+                    await self._announced_again()
+                    await self._hang_up()
+                finally:
+                    observing.cancel()
+                    await asyncio.gather(observing, return_exceptions=True)
+            lab.check()
+        return self._checks()
+
+    # --- the story --------------------------------------------------------------------------------------
+
+    async def _announced(self) -> None:
+        """Every edge is routed to, in both address families."""
+        for router, watcher in self._watchers.items():
+            behind = {
+                peer.peer.node
+                for peer in self._topology.adjacencies(router)
+                if self._topology.node(peer.peer.node).role is Role.EDGE
+            }
+            for prefix in self._lab.anycast_prefixes:
+                await watcher.wait(
+                    prefix,
+                    lambda change, behind=behind: behind <= set(change.neighbours),  # type: ignore[misc]
+                    timeout=PATIENCE_ANNOUNCE_S,
+                )
+        self._routed_to_hot = len(self._lab.anycast_prefixes)
+        self._timeline.event("all edges are routed to", mark=True)
+
+    async def _place_calls(self) -> None:
+        """One call for each site and address family; those that must live through everything."""
+        for site, caller in self._callers.items():
+            for address in (self._topology.service_v4.ip, self._topology.service_v6.ip):
+                first = site == ITS_SITE and address.version == 4
+                await self._place(caller, f"{site} IPv{address.version}", str(address), save=first)
+        for caller in self._callers.values():
+            await caller.until(
+                lambda caller=caller: (  # type: ignore[misc]
+                    sum(call.migrated for call in caller.standing.values()) + len(caller.failed) == 2
+                ),
+                PATIENCE_MIGRATE_S,
+            )
+        up = sum(len(caller.standing) for caller in self._callers.values())
+        self._timeline.event(f"{up} callers speak")
+
+    async def _place(self, caller: Caller, name: str, host: str, *, save: bool = False) -> None:
+        await caller.place(
+            name,
+            host,
+            SERVICE_PORT,
+            SERVICE_NAME,
+            self._fleet.certificate,
+            Path(self._order.save) if save else None,
+        )
+
+    async def _load(self) -> Any:
+        """Far more callers than the hot edge can carry, from the site that is routed to it."""
+        self._timeline.event(f"the load generator wants {LOAD_CALLS} calls at {HOT}", mark=True)
+        argv = [
+            *(sys.executable, "-P", "-m", "edge.client.load"),
+            *(str(self._topology.service_v4.ip), "--port", str(SERVICE_PORT)),
+            *("--calls", str(LOAD_CALLS), "--ramp-s", "4", "--hold-s", "600"),
+            *("--ca", str(self._fleet.certificate), "--server-name", SERVICE_NAME),
+        ]
+        return await self._lab.spawn(ITS_SITE, argv, name="load", finite=True)
+
+    async def _withdrawn(self) -> None:
+        """The hot edge decides to withdraw, and its router's kernel no longer sends anybody there."""
+        decided_at = await self._until_announced(HOT, False, PATIENCE_WITHDRAW_S)
+        if decided_at is None:
+            self._timeline.event(f"{HOT} has not withdrawn within {PATIENCE_WITHDRAW_S:g} s", mark=True)
+            return
+        self._timeline.event(f"{HOT} decided to withdraw", at=decided_at)
+        delays_ms = []
+        for prefix in self._lab.anycast_prefixes:
+            at = await self._routed(prefix, False, decided_at)
+            if at is not None:
+                delays_ms.append((at - decided_at) * 1000)
+        self._left = len(delays_ms)
+        if self._left == self._routed_to_hot:
+            self._withdraw_ms = max(delays_ms)
+            self._timeline.event(
+                f"{ITS_ROUTER}'s kernel no longer routes to {HOT}", at=decided_at + self._withdraw_ms / 1000
+            )
+
+    async def _new_calls(self) -> None:
+        """Whoever calls now, from the same site, must be served by another edge."""
+        caller = self._callers[ITS_SITE]
+        names = {f"{ITS_SITE} new IPv{version}": version for version in (4, 6)}
+        for name, version in names.items():
+            address = getattr(self._topology, f"service_v{version}").ip
+            await self._place(caller, name, str(address))
+        await caller.until(lambda: names.keys() <= {*caller.standing, *caller.failed}, PATIENCE_NEW_CALL_S)
+        served_by = [caller.standing[name].node for name in names if name in caller.standing]
+        self._elsewhere = sum(node not in ("", HOT) for node in served_by)
+        self._timeline.event(
+            f"new callers are served by {', '.join(sorted(served_by)) or 'nobody'}", mark=True
+        )
+
+    async def _announced_again(self) -> None:
+        decided_at = await self._until_announced(HOT, True, PATIENCE_RETURN_S if self._left else 0.0)
+        if decided_at is None or not self._left:
+            return
+        for prefix in self._lab.anycast_prefixes:
+            self._returned += await self._routed(prefix, True, decided_at) is not None
+        self._timeline.event(f"{ITS_ROUTER} routes to {HOT} again", mark=True)
+
+    async def _hang_up(self) -> None:
+        self._timeline.event("the callers finish their sentences")
+        await asyncio.gather(*(caller.hang_up(PATIENCE_HANG_UP_S) for caller in self._callers.values()))
+        for caller in self._callers.values():
+            for name, error in caller.failed.items():
+                self._timeline.event(f"{name} failed: {error}")
+
+    async def _until_announced(self, node: str, announced: bool, timeout_s: float) -> float | None:
+        """When the node decided so (monotonic); None if it does not in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    status = await self._fleet.status(node)
+                    if status is not None and status["announced"] is announced:
+                        return float(status["announced_changed_at"])
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            return None
+
+    async def _routed(self, prefix: Any, wanted: bool, since: float) -> float | None:
+        """When the hot edge's router began, or ceased, to send packets there; None if it does not in time."""
+        watcher = self._watchers[ITS_ROUTER]
+        try:
+            change = await watcher.wait(
+                prefix,
+                lambda change: (HOT in change.neighbours) is wanted,
+                since=since,
+                timeout=PATIENCE_FIB_S,
+            )
+        except DeadlineError as error:
+            self._timeline.event(str(error))
+            return None
+        return change.at
+
+    # --- the verdict ------------------------------------------------------------------------------------
+
+    def _checks(self) -> list[Check]:
+        finished = [
+            (name, summary) for caller in self._callers.values() for name, summary in caller.finished.items()
+        ]
+        lost = sum(len(caller.failed) for caller in self._callers.values()) + sum(
+            summary.ending != "hung_up" or summary.reconnects > 0 for _, summary in finished
+        )
+        through = [summary for name, summary in finished if "new" not in name]
+        everybody = len(SITES) * 2
+        complete = len(through) == everybody
+        routes = self._routed_to_hot
+        return [
+            Check("calls_lost", lost, 0, "calls"),
+            Check("frames_missing", _missing(through) if complete else None, 0, "frames"),
+            Check("frames_altered", _altered(through) if complete else None, 0, "calls"),
+            Check("frames_counted", _counted(through), everybody * 500, "frames", "at_least"),
+            Check(
+                "migrated_ratio",
+                sum(summary.last.migrated for summary in through) / everybody if complete else None,
+                1.0,
+                "ratio",
+            ),
+            Check("migration_ms", _median_migration_ms(through), self._migration_limit_ms(), "ms", "at_most"),
+            Check("withdrawn", self._left, routes, "routes"),
+            Check("withdraw_to_fib_ms", self._withdraw_ms, LIMIT_WITHDRAW_MS, "ms", "at_most"),
+            Check("new_calls_elsewhere", self._elsewhere if self._left else None, 2, "calls"),
+            Check("reannounced", self._returned if self._left else None, routes, "routes"),
+        ]
+
+    def _migration_limit_ms(self) -> float:
+        """Five of the longest round trips among the callers' first paths, by the links' delays."""
+        one_way = [
+            self._topology.uplink(site).link.impairment.delay_ms
+            + self._topology.uplink(edge).link.impairment.delay_ms
+            for site, edge in (("c1", "e1"), ("c2", "e2"))
+        ]
+        return ROUND_TRIPS * 2 * max(one_way)
+
+
+def _missing(calls: Iterable[CallSummary]) -> float | None:
+    """Frames that one end sent and the other has not, or the reverse, over all calls; None if not compared."""
+    total = 0
+    for call in calls:
+        if call.missing_up is None or call.missing_down is None:
+            return None
+        total += abs(call.missing_up) + abs(call.missing_down)
+    return total
+
+
+def _altered(calls: Iterable[CallSummary]) -> float | None:
+    """Calls whose ends agree on the number of frames and not on what was in them."""
+    compared = [call.ledgers_equal for call in calls]
+    return None if None in compared else compared.count(False)
+
+
+def _counted(calls: Iterable[CallSummary]) -> float:
+    return sum(call.frames_sent + call.frames_received for call in calls)
+
+
+def _median_migration_ms(calls: Iterable[CallSummary]) -> float | None:
+    times = [call.legs[0].migration_ms for call in calls]
+    known = [time for time in times if time is not None]
+    return round(statistics.median(known), 1) if known else None

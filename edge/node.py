@@ -1,0 +1,439 @@
+"""A node, wired: workers that serve, and the routing control that brings callers here or sends them elsewhere.
+
+This is the one place where QUIC meets BGP. The order of things is what keeps callers from falling between:
+
+    up      address on lo -> sockets -> workers -> admin -> speaker -> self-probe x 3 -> announce
+    down    withdraw -> seen withdrawn -> grace -> workers stop -> speaker stops -> address off lo
+
+and in between, several times a second: load -> pressure -> admission (told to the workers) -> policy (told to
+the speaker). The speaker's lease is renewed from the same event loop: a node that cannot decide cannot go on
+announcing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import signal
+import socket
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+import edge
+from bgp.exabgp import SpeakerError
+from bgp.policy import Decision, Policy, PolicyInput, State
+from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerLost
+from bgp.table import Diverged
+from edge.backend.base import load_backend
+from edge.config import Credentials, Keys, NodeConfig, load_credentials, load_keys
+from edge.errors import ConfigError, EdgeError, UsageError
+from edge.overload import Admission, Condition, Pressure, PressureGauge
+from edge.quic import verify_engine
+from edge.runtime import metric_table as metric
+from edge.runtime.admin import AdminSocket, DrainOrder, Health, admin_routes, metrics_routes, open_tcp
+from edge.runtime.holds import Hold, HoldFile
+from edge.runtime.http1 import HttpServer
+from edge.runtime.messages import WorkerSettings
+from edge.runtime.metrics import NodeMetrics, WorkerTotals
+from edge.runtime.netlink import Netlink, SourceRoute
+from edge.runtime.probe import SelfProbe
+from edge.runtime.sampler import node_load
+from edge.runtime.sockets import host_port, is_ipv6, open_udp
+from edge.runtime.supervisor import Supervisor, Worker
+
+log = logging.getLogger("edge.node")
+
+CONTROL_INTERVAL_S = 0.25
+WITHDRAW_TIMEOUT_S = 2.0
+
+
+class Node:
+    """One node from `start` to `stop`; what `edge.runtime.admin` calls Administered."""
+
+    def __init__(self, config: NodeConfig) -> None:
+        self.config = config
+        now = asyncio.get_running_loop().time()
+        self._metrics = NodeMetrics(edge.__version__)
+        self._gauge = PressureGauge(config.overload.capacity, config.overload.tau_s)
+        self._admission = Admission(config.overload, now)
+        self._policy = Policy(config.policy, mode=config.policy.mode)
+        self._pressure: Pressure | None = None
+        self._hold_file = HoldFile(config.state.directory / "hold.json")
+        self._hold = self._hold_file.read()
+        self._routes = config.bgp.routes() if config.bgp else ()
+        self._announced = False
+        self._counted = (0, 0)  # refusals and newcomers that the admission knows of
+        self._restarts = 0  # of workers, that the metrics know of
+        self._decided_at: float | None = None
+        self._speaker: ExaBgpSpeaker | None = None
+        self._supervisor: Supervisor
+        self._probe: SelfProbe
+        self._credentials: Credentials
+        self._leaving = False
+
+    async def start(self, stack: AsyncExitStack) -> None:
+        """Bring everything up in order; what is up is taken down by ``stack``, in reverse.
+
+        Raises `EdgeError`: what is missing and what to do, in one line.
+        """
+        config = self.config
+        verify_engine()
+        self._credentials = load_credentials(config, datetime.now(UTC))
+        keys = load_keys(config)
+        try:
+            load_backend(config.voice.backend)
+        except UsageError as error:
+            raise ConfigError("$.voice.backend", str(error)) from error
+        await self._put_addresses(stack)
+        sockets = self._open_sockets(stack)
+        self._supervisor = Supervisor(
+            config.workers.count,
+            lambda worker: _worker_settings(config, worker, self._credentials, keys),
+            lambda worker: {address: opened[worker].fileno() for address, opened in sockets.items()},
+        )
+        stack.push_async_callback(self._supervisor.stop, "the node stopped")
+        await self._supervisor.start()
+        await self._open_admin(stack)
+        await self._start_speaker(stack)
+        self._probe = SelfProbe(
+            config.service.addresses,
+            config.service.port,
+            interval_s=config.probe.interval_s,
+            timeout_s=config.probe.timeout_s,
+            on_round=self._probed,
+        )
+        for work in (self._probe.run(), self._control()):
+            task = asyncio.create_task(work)
+            stack.callback(task.cancel)
+            task.add_done_callback(_shout)
+
+    async def stop(self) -> None:
+        """Withdraw and give the routers time; the rest is the exit stack's."""
+        self._leaving = True
+        if self._speaker is not None and self._announced:
+            self._speaker.withdraw_all()
+            self._announced = False
+            if not await self._speaker.wait_withdrawn(WITHDRAW_TIMEOUT_S):
+                log.warning("event=withdrawal_unconfirmed")
+            await asyncio.sleep(self.config.shutdown.grace_s)
+
+    async def _put_addresses(self, stack: AsyncExitStack) -> None:
+        config = self.config
+        routes = [
+            SourceRoute(str(route.source), str(route.gateway), route.table) for route in config.source_routes
+        ]
+        if not (config.service.manage_addresses or routes):
+            return
+        netlink = await stack.enter_async_context(Netlink())
+        if config.service.manage_addresses:
+            for address in config.service.addresses:
+                await netlink.put_address(address)
+                stack.push_async_callback(netlink.remove_address, address)
+        await netlink.put_source_routes(routes)
+        stack.push_async_callback(netlink.remove_source_routes, routes)
+
+    def _open_sockets(self, stack: AsyncExitStack) -> dict[str, list[socket.socket]]:
+        config = self.config
+        sockets = {}
+        for address in (*config.service.addresses, *config.unicast.addresses):
+            sockets[str(address)] = open_udp(address, config.service.port, count=config.workers.count)
+            for sock in sockets[address]:
+                stack.callback(sock.close)
+        return sockets
+
+    async def _open_admin(self, stack: AsyncExitStack) -> None:
+        admin = AdminSocket(self.config.admin.socket, admin_routes(self))
+        await admin.open()
+        stack.push_async_callback(admin.close)
+        listen = self.config.metrics.listen
+        if listen is not None:
+            server = HttpServer(metrics_routes(self))
+            await server.listen(open_tcp(listen.host, listen.port))
+            stack.push_async_callback(server.close)
+
+    async def _start_speaker(self, stack: AsyncExitStack) -> None:
+        if self.config.bgp is None:
+            return
+        directory = self.config.state.directory / "speaker"
+        self._speaker = ExaBgpSpeaker(self.config.bgp, directory, self._speaker_event)
+        try:
+            await self._speaker.start()
+        except SpeakerError as error:
+            raise EdgeError(str(error)) from error
+        stack.push_async_callback(self._speaker.stop)
+
+    # --- several times a second -------------------------------------------------------------------------
+
+    async def _control(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while not self._leaving:
+            now = clock()
+            self._take_reports()
+            self._update_admission(now)
+            self._update_route(now)
+            self._publish(now)
+            await asyncio.sleep(CONTROL_INTERVAL_S)
+
+    def _reporting(self) -> list[Worker]:
+        return [worker for worker in self._supervisor.workers if worker.report is not None]
+
+    def _take_reports(self) -> None:
+        self._metrics.increment(metric.WORKER_RESTARTS, by=self._supervisor.restarts - self._restarts)
+        self._restarts = self._supervisor.restarts
+        for worker in self._supervisor.workers:
+            report, process = worker.report, worker.process
+            if report is None or process is None:
+                self._metrics.worker_left(worker.settings.worker)
+                continue
+            self._metrics.worker_reported(
+                worker.settings.worker,
+                WorkerTotals(
+                    process=process.pid,
+                    counters=report.counters,
+                    connections=report.connections,
+                    calls=int(report.load.calls),
+                    loop_lag_s=report.load.loop_lag_s,
+                ),
+            )
+
+    def _update_admission(self, now: float) -> None:
+        reports = [worker.report for worker in self._reporting() if worker.report is not None]
+        self._pressure = self._gauge.update(node_load(report.load for report in reports), now)
+        self._admission.update(self._pressure, now)
+        refused = sum(report.counters["refused"] for report in reports)
+        newcomers = sum(report.counters["initials"] for report in reports)
+        # A worker that was replaced counts from 0 again; what it had counted is known already.
+        before_refused, before_newcomers = self._counted
+        self._admission.count(max(0, refused - before_refused), max(0, newcomers - before_newcomers), now)
+        self._counted = (refused, newcomers)
+        for worker in self._supervisor.workers:
+            worker.set_gate(self._admission.gate)
+
+    def _update_route(self, now: float) -> None:
+        assert self._pressure is not None
+        decision = self._policy.decide(
+            PolicyInput(
+                now=now,
+                probes_passed=self._probe.passed,
+                probes_failed=self._probes_to_fence() if self._certificate_expired() else self._probe.failed,
+                pressure=self._pressure.value,
+                refusal_ratio=self._admission.refusal_ratio(now),
+                shedding=self._admission.condition is not Condition.SERVING,
+                drained=self._hold is not None,
+            ),
+            jitter=random.uniform(-1.0, 1.0),
+        )
+        if decision is not None:
+            self._decided(decision)
+        if self._policy.announce != self._announced:
+            self._announced = self._policy.announce
+            self._decided_at = now
+            if self._speaker is not None:
+                for route in self._routes:
+                    if self._announced:
+                        self._speaker.announce(route)
+                    else:
+                        self._speaker.withdraw(route.prefix)
+
+    def _decided(self, decision: Decision) -> None:
+        log.info(
+            'event=decided from=%s to=%s carried_out=%s reason="%s"',
+            decision.before.value,
+            decision.after.value,
+            decision.carried_out,
+            decision.reason,
+        )
+        self._metrics.increment(metric.POLICY_DECISIONS, decision.after.value)
+        if decision.before is State.WITHDRAWN and decision.after is State.ANNOUNCED:
+            # Routing brings everybody back at once; admission lets them in little by little.
+            self._admission.warm_up()
+
+    def _probes_to_fence(self) -> int:
+        return self.config.policy.probes_to_fence
+
+    def _certificate_expired(self) -> bool:
+        return datetime.now(UTC) >= self._credentials.expires_at
+
+    def _publish(self, now: float) -> None:
+        assert self._pressure is not None
+        metrics = self._metrics
+        for signal_name, value in self._pressure.by_signal.items():
+            metrics.set(metric.PRESSURE, value, signal_name.value)
+        metrics.set_state(metric.ADMISSION_STATE, self._admission.state.value)
+        metrics.set(metric.REFUSE_PROBABILITY, self._admission.refuse_probability)
+        metrics.set_state(metric.POLICY_STATE, self._policy.state.value)
+        for route in self._routes:
+            metrics.set_state(metric.ROUTE_STATE, self._route_state(), str(route.prefix))
+        if self._speaker is not None and self.config.bgp is not None:
+            up = self._speaker.sessions_up
+            for neighbor in self.config.bgp.sessions():
+                metrics.set(metric.BGP_NEIGHBOR_UP, neighbor.address in up, str(neighbor.address))
+
+    def _route_state(self) -> str:
+        return "announced" if self._announced else "withdrawn"
+
+    def _probed(self, passed: bool, took_s: float) -> None:
+        self._metrics.increment(metric.SELF_PROBES, "ok" if passed else "failed")
+        if passed:
+            self._metrics.observe(metric.SELF_PROBE_DURATION, took_s)
+
+    def _speaker_event(self, event: SpeakerEvent) -> None:
+        match event:
+            case SpeakerLost():
+                self._metrics.increment(metric.SPEAKER_RESTARTS)
+            case Diverged(divergence=divergence):
+                self._metrics.increment(metric.ROUTE_DIVERGENCES, divergence.value)
+            case _:
+                pass
+
+    # --- what an operator asks --------------------------------------------------------------------------
+
+    def live(self) -> Health:
+        silent = [str(worker.settings.worker) for worker in self._supervisor.workers if worker.report is None]
+        return Health(not silent, tuple(f"worker {worker} does not report" for worker in silent))
+
+    def ready(self) -> Health:
+        state = self._policy.state
+        if state is State.ANNOUNCED and not self._leaving:
+            return Health(True)
+        why = "the node is stopping" if self._leaving else f"{state.value}: {self._reason()}"
+        return Health(False, (why,))
+
+    def _reason(self) -> str:
+        if self._policy.decisions:
+            return self._policy.decisions[-1].reason
+        return self._probe.problem or "the data plane has not proved itself yet"
+
+    def status(self) -> dict[str, Any]:
+        """Times ``at`` are of this host's monotonic clock, in seconds."""
+        now = asyncio.get_running_loop().time()
+        pressure = self._pressure
+        reports = [worker.report for worker in self._reporting() if worker.report is not None]
+        return {
+            "apiVersion": "edge/v1",
+            "kind": "NodeStatus",
+            "node": str(self.config.node.name),
+            "site": str(self.config.node.site),
+            "version": edge.__version__,
+            "state": self._policy.state.value,
+            "reason": self._reason(),
+            "announced": self._announced,
+            "announced_changed_at": self._decided_at,
+            "hold": self._hold,
+            "pressure": None if pressure is None else pressure.value,
+            "pressure_signal": None if pressure is None else pressure.worst.value,
+            "admission": self._admission.state.value,
+            "refuse_probability": self._admission.refuse_probability,
+            "refusal_ratio": self._admission.refusal_ratio(now),
+            "calls": sum(int(report.load.calls) for report in reports),
+            "connections": {
+                outcome: sum(report.connections[outcome] for report in reports) for outcome in metric.OUTCOMES
+            },
+            "probe": {
+                "passed": self._probe.passed,
+                "failed": self._probe.failed,
+                "problem": self._probe.problem,
+            },
+            "bgp": self._bgp_status(),
+            "workers": [
+                {"worker": worker.settings.worker, "pid": worker.process and worker.process.pid}
+                for worker in self._supervisor.workers
+            ],
+            "decisions": [
+                {
+                    "at": decision.at,
+                    "from": decision.before.value,
+                    "to": decision.after.value,
+                    "carried_out": decision.carried_out,
+                    "reason": decision.reason,
+                }
+                for decision in self._policy.decisions
+            ],
+        }
+
+    def _bgp_status(self) -> dict[str, Any] | None:
+        if self.config.bgp is None or self._speaker is None:
+            return None
+        up = self._speaker.sessions_up
+        return {
+            "pid": self._speaker.pid,
+            "prefixes": list(self.config.bgp.prefixes),
+            "neighbors": {
+                str(neighbor.address): "up" if neighbor.address in up else "down"
+                for neighbor in self.config.bgp.sessions()
+            },
+        }
+
+    async def calls(self) -> list[Any]:
+        return await self._supervisor.calls()
+
+    def render_metrics(self) -> bytes:
+        return self._metrics.render()
+
+    async def drain(self, order: DrainOrder) -> dict[str, Any]:
+        self._hold = Hold(order.reason, time.time())
+        self._hold_file.write(self._hold)
+        self._update_route(asyncio.get_running_loop().time())
+        return self.status()
+
+    async def undrain(self) -> dict[str, Any]:
+        self._hold = None
+        self._hold_file.clear()
+        return self.status()
+
+
+def _worker_settings(config: NodeConfig, worker: int, credentials: Credentials, keys: Keys) -> WorkerSettings:
+    port = config.service.port
+    unicast = {is_ipv6(address): (str(address), port) for address in config.unicast.addresses}
+    offered = unicast if config.quic.preferred_address else {}
+    name = config.unicast.name or str(config.unicast.addresses[0])
+    return WorkerSettings(
+        node=str(config.node.name),
+        worker=worker,
+        sockets={},
+        service=[str(address) for address in config.service.addresses],
+        preferred_v4=offered.get(False),
+        preferred_v6=offered.get(True),
+        unicast_url=f"https://{host_port(name, port)}",
+        certificate=credentials.certificate,
+        private_key=credentials.private_key,
+        server_id=bytes(config.node.server_id),
+        cid_profile=config.cid.profile,
+        cid_rotation=config.cid.rotation,
+        cid_key=keys.cid,
+        cid_secret=keys.cid if config.cid.profile == "aws-nlb" else None,
+        nonce_start=0,
+        reset_key=keys.reset,
+        retry_key=keys.retry,
+        idle_timeout_s=config.quic.idle_timeout_s,
+        max_connections=config.quic.max_connections,
+        max_handshakes=config.quic.max_handshakes,
+        backend=config.voice.backend,
+        lead_ms=config.voice.lead_ms,
+    )
+
+
+def _shout(task: asyncio.Task[None]) -> None:
+    """The control loop and the probe never end by themselves; a node without them must not go on announcing."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("event=control_died", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)
+
+
+async def run(config: NodeConfig) -> None:
+    """Run a node until SIGTERM or SIGINT, then leave in order. Raises `EdgeError` if it cannot start."""
+    leave = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave.set)
+    node = Node(config)
+    async with AsyncExitStack() as stack:
+        await node.start(stack)
+        log.info("event=node_up node=%s", config.node.name)
+        await leave.wait()
+        log.info("event=node_leaving node=%s", config.node.name)
+        await node.stop()
+    log.info("event=node_down node=%s", config.node.name)

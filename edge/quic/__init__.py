@@ -1,0 +1,51 @@
+"""QUIC for an anycast edge, without a socket: everything above sees these names and never the engine.
+
+Read `endpoint` (all connections of a worker) or `client` (one call) for how to drive it, `connection` for what
+an anycast edge asks of the engine, and `reception` for what happens to packets that belong to nobody.
+"""
+
+from edge.quic.client import ClientConnection
+from edge.quic.config import ClientConfig, EndpointConfig, Identity
+from edge.quic.connection import verify_engine
+from edge.quic.counters import Counters
+from edge.quic.endpoint import Endpoint
+from edge.quic.events import (
+    ConnectionClosed,
+    DatagramReceived,
+    Event,
+    HandshakeCompleted,
+    Outcome,
+    PacketMisrouted,
+    PathChanged,
+    RequestReceived,
+    SendingStopped,
+    StreamDataReceived,
+    StreamReset,
+)
+from edge.quic.path import Path
+from edge.quic.table import ConnectionInfo
+from edge.quic.tokens import RetryTokens
+
+__all__ = [
+    "ClientConfig",
+    "ClientConnection",
+    "ConnectionClosed",
+    "ConnectionInfo",
+    "Counters",
+    "DatagramReceived",
+    "Endpoint",
+    "EndpointConfig",
+    "Event",
+    "HandshakeCompleted",
+    "Identity",
+    "Outcome",
+    "PacketMisrouted",
+    "Path",
+    "PathChanged",
+    "RequestReceived",
+    "RetryTokens",
+    "SendingStopped",
+    "StreamDataReceived",
+    "StreamReset",
+    "verify_engine",
+]

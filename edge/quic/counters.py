@@ -1,0 +1,34 @@
+"""What an endpoint has done since it began. Every field only grows."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Counters:
+    datagrams_in: int = 0
+    datagrams_out: int = 0
+    initials: int = 0
+    """Initial packets of newcomers, whatever became of them."""
+    handshakes_completed: int = 0
+    handshakes_failed: int = 0
+    migrated: int = 0
+    """Connections that left the service address."""
+    refused: int = 0
+    retried: int = 0
+    resets_sent: int = 0
+    version_negotiations: int = 0
+    misrouted: int = 0
+    """Packets of another node's connections, handed out as `PacketMisrouted`."""
+    engine_errors: int = 0
+    """Connections ended because the engine raised on what they received."""
+    dropped_malformed: int = 0
+    dropped_small_initial: int = 0
+    """Initials in a datagram of less than 1200 bytes, or with a connection ID of less than 8."""
+    dropped_undecryptable: int = 0
+    """Initials of newcomers that were not encrypted as their connection ID demands."""
+    dropped_unroutable: int = 0
+    """No connection of ours, and the connection ID names no node."""
+    dropped_dead: int = 0
+    """For a connection that is gone, and not answered with a reset: too short, too many, or not 1-RTT."""
+    dropped_other_worker: int = 0
+    """For this node, but for a worker that did not get it."""

@@ -1,0 +1,414 @@
+"""All QUIC connections of one worker, without a socket and without a clock.
+
+A datagram finds its connection by the connection ID in its first packet; what finds none goes to `Reception`.
+
+The owner calls, after anything that changes state: `next_event` until None, `datagrams_to_send`, `get_timer`.
+Only connections that have something to say are asked for it, and only the nearest deadline is looked at, so
+the cost of a datagram does not grow with the number of connections. Nothing a peer sends makes any method
+raise: what the engine does not survive ends that one connection.
+"""
+
+from collections import deque
+from collections.abc import Callable, Container, Mapping
+from itertools import count
+from secrets import token_bytes
+from typing import Any
+
+from aioquic.quic import events as engine_events
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.packet import QuicErrorCode
+
+from edge.cid import CidIssuer, CidRing
+from edge.overload import Verdict
+from edge.quic.config import EndpointConfig
+from edge.quic.connection import MAX_REASON, MIN_TIMER_S, EdgeConnection, Termination
+from edge.quic.counters import Counters
+from edge.quic.events import (
+    ConnectionClosed,
+    Event,
+    HandshakeCompleted,
+    PathChanged,
+    RequestReceived,
+)
+from edge.quic.gate import Gate
+from edge.quic.header import LONG_HEADER_BIT, SUPPORTED_VERSIONS, parse_long_header
+from edge.quic.http3 import ALPN as HTTP3
+from edge.quic.http3 import Http3Session
+from edge.quic.path import Path
+from edge.quic.reception import Answer, Newcomer, Reception
+from edge.quic.table import ConnectionInfo, ConnectionRecord, ConnectionTable
+from edge.quic.timers import Timers
+from edge.quic.tokens import RetryTokens
+from edge.quic.translation import TRANSLATIONS
+
+
+def accept_all(_now: float) -> Verdict:
+    """The admission of an endpoint that nobody protects."""
+    return Verdict.ACCEPT
+
+
+def same_clock(now: float) -> float:
+    """For an owner whose `now` is wall-clock time already."""
+    return now
+
+
+class Endpoint:
+    """`now` is in seconds and never goes backwards.
+
+    ``admission(now)`` judges newcomers. With ``retry`` they can be sent a Retry; ``unix_time(now)`` then has
+    to give the wall-clock time, which is the one that the nodes of a fleet share. ``ring`` holds every CID
+    configuration that is live in the fleet (by default the issuer's alone) and ``peers`` the server IDs of
+    its other nodes; without them a handshake that began there looks like any newcomer.
+    """
+
+    def __init__(
+        self,
+        config: EndpointConfig,
+        issuer: CidIssuer,
+        *,
+        admission: Callable[[float], Verdict] = accept_all,
+        retry: RetryTokens | None = None,
+        unix_time: Callable[[float], float] = same_clock,
+        ring: CidRing | None = None,
+        peers: Container[bytes] = frozenset(),
+        entropy: Callable[[int], bytes] = token_bytes,
+    ) -> None:
+        self.config = config
+        self.counters = Counters()
+        self._issue = issuer.issue
+        self._reception = Reception(
+            self.counters,
+            issuer,
+            Gate(config, admission, retry, unix_time=unix_time, issue=issuer.issue, entropy=entropy),
+            reset_key=config.reset_key,
+            ring=CidRing([issuer.config]) if ring is None else ring,
+            peers=peers,
+            entropy=entropy,
+        )
+        self._engine_config = _engine_config(config, issuer.cid_length)
+        preferred = (config.preferred_v4, config.preferred_v6)
+        self._preferred = preferred if any(preferred) else None
+        self._cid_end = 1 + issuer.cid_length
+        self._table = ConnectionTable()
+        self._handshakes = 0
+        self._handles = count(1)
+        self._timers: Timers[ConnectionRecord] = Timers()
+        self._events: deque[Event] = deque()
+        self._dirty: list[ConnectionRecord] = []
+        self._replies: list[tuple[bytes, Path]] = []
+        self._own_events: dict[type[engine_events.QuicEvent], Callable[[ConnectionRecord, Any], None]] = {
+            engine_events.HandshakeCompleted: self._on_handshake_completed,
+            engine_events.ConnectionIdIssued: self._on_cid_issued,
+            engine_events.ConnectionIdRetired: self._on_cid_retired,
+            engine_events.ConnectionTerminated: self._on_terminated,
+        }
+
+    # What the owner drives it with
+
+    def receive_datagram(self, data: bytes, path: Path, now: float) -> None:
+        """A UDP payload arrived on ``path``."""
+        self.counters.datagrams_in += 1
+        if data and not data[0] & LONG_HEADER_BIT:
+            record = self._table.by_cid.get(data[1 : self._cid_end])
+            if record is None:
+                self._answer(self._reception.receive_short(data, path, now), path)
+                return
+        else:
+            header = parse_long_header(data)
+            if header is None:
+                self.counters.dropped_malformed += 1
+                return
+            record = self._table.by_cid.get(header.destination_cid)
+            if record is None:
+                found = self._reception.receive_long(
+                    header, data, path, now, connections=len(self._table), handshakes=self._handshakes
+                )
+                if isinstance(found, Newcomer):
+                    self._accept(found, data, path, now)
+                else:
+                    self._answer(found, path)
+                return
+        self._deliver(record, data, path, now)
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Path]]:
+        """UDP payloads and the path each has to leave on: to its remote end, from its local address."""
+        dirty, self._dirty = self._dirty, []
+        datagrams, self._replies = self._replies, []
+        for record in dirty:
+            record.dirty = False
+            if record.removed:
+                continue
+            try:
+                datagrams += record.engine.datagrams_to_send(now)
+                self._settle(record)
+                self._arm(record, now)
+            except Exception as error:  # noqa: BLE001 - the engine's bug ends this connection, not the others
+                self._fail(record, error)
+        self.counters.datagrams_out += len(datagrams)
+        return datagrams
+
+    def get_timer(self) -> float | None:
+        """When to call `handle_timer`, at the latest."""
+        return self._timers.next()
+
+    def handle_timer(self, now: float) -> None:
+        """Time has passed; calling it too early does no harm."""
+        for record in self._timers.due(now):
+            if record.removed:
+                continue
+            if not (record.established or record.closed) and now >= self._handshake_deadline(record):
+                self._close_record(record, Termination(0, "handshake timeout", False, False))
+                self._table.remove(record)
+                continue
+            try:
+                at = record.engine.get_timer()
+                if at is not None and at <= now:
+                    record.engine.handle_timer(now)
+                    self._settle(record)
+                    self._touch(record)
+                else:
+                    self._arm(record, now)
+            except Exception as error:  # noqa: BLE001 - as above
+                self._fail(record, error)
+
+    def next_event(self) -> Event | None:
+        """What happened, oldest first; None when there is nothing more."""
+        return self._events.popleft() if self._events else None
+
+    # What the owner asks for. A handle that is unknown or closed is ignored.
+
+    def open_stream(self, connection: int, unidirectional: bool = True) -> int:
+        """The ID of a new stream; -1 when the connection is not open."""
+        record = self._table.find(connection)
+        return -1 if record is None else record.engine.open_stream(unidirectional=unidirectional)
+
+    def send_stream(self, connection: int, stream_id: int, data: bytes, fin: bool = False) -> bool:
+        """Write to a stream; False when it takes nothing more (reset, finished, unknown)."""
+        return self._ask(connection, lambda engine: engine.send_stream_data(stream_id, data, fin))
+
+    def reset_stream(self, connection: int, stream_id: int, code: int) -> bool:
+        """Give up sending on a stream; what is not acknowledged may be lost."""
+        return self._ask(connection, lambda engine: engine.reset_stream(stream_id, code))
+
+    def stop_stream(self, connection: int, stream_id: int, code: int) -> bool:
+        """Ask the peer to give up sending on a stream."""
+        return self._ask(connection, lambda engine: engine.stop_stream(stream_id, code))
+
+    def send_datagram(self, connection: int, data: bytes) -> bool:
+        """Send unreliably; False when the peer does not take datagrams, it is too long, or too many wait."""
+        return self._ask(connection, lambda engine: engine.try_send_datagram(data))
+
+    def respond(
+        self, connection: int, stream_id: int, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    ) -> bool:
+        """Answer a `RequestReceived`; False when nobody waits for it any more. Header names in lower case."""
+        record = self._table.find(connection)
+        if record is None or record.http3 is None:
+            return False
+        self._touch(record)
+        return record.http3.respond(stream_id, status, headers, body)
+
+    def close(self, connection: int, code: int = 0, reason: str = "") -> None:
+        """Close with an application error code. `ConnectionClosed` follows at once."""
+        record = self._table.find(connection)
+        if record is not None:
+            record.engine.close(error_code=code, reason_phrase=reason[:MAX_REASON])
+            self._settle(record)
+            self._touch(record)
+
+    def close_all(self, code: int = 0, reason: str = "") -> None:
+        """Close every connection."""
+        for record in self._table:
+            self.close(record.handle, code, reason)
+
+    @property
+    def connections(self) -> Mapping[int, ConnectionInfo]:
+        """All that are open or being opened, by handle, as they are now; built on each access."""
+        return {record.handle: record.info() for record in self._table if not record.closed}
+
+    def connection(self, connection: int) -> ConnectionInfo | None:
+        """One of `connections`."""
+        record = self._table.find(connection)
+        return None if record is None else record.info()
+
+    def unacknowledged(self, connection: int, stream_id: int) -> int:
+        """Bytes written to a stream that the peer has not acknowledged."""
+        record = self._table.find(connection)
+        return 0 if record is None else record.engine.unacknowledged(stream_id)
+
+    def round_trip(self, connection: int) -> float:
+        """Smoothed round-trip time in seconds; the assumed one until it has been measured."""
+        record = self._table.find(connection)
+        measured = None if record is None else record.engine.round_trip
+        return self.config.initial_rtt if measured is None else measured
+
+    # Connections
+
+    def _accept(self, newcomer: Newcomer, data: bytes, path: Path, now: float) -> None:
+        on_service = path.local in self.config.service
+        try:
+            engine = EdgeConnection(
+                configuration=self._engine_config,
+                issue=self._issue,
+                reset_key=self.config.reset_key,
+                original_destination_cid=newcomer.admit.original_cid,
+                retry_source_cid=newcomer.admit.retry_cid,
+                preferred=self._preferred if on_service else None,
+            )
+            engine.receive_datagram(data, path, now)
+        except Exception:  # noqa: BLE001 - nothing has begun, nothing is lost
+            self.counters.engine_errors += 1
+            return
+        if not engine.has_begun:
+            self.counters.dropped_undecryptable += 1
+            return
+        if newcomer.admit.retry_cid is not None:
+            engine.trust_path()
+        record = ConnectionRecord(next(self._handles), engine, path, on_service, now)
+        self._table.add(record, [newcomer.chosen_cid, *engine.initial_cids])
+        self._handshakes += 1
+        self._settle(record)
+        self._touch(record)
+
+    def _deliver(self, record: ConnectionRecord, data: bytes, path: Path, now: float) -> None:
+        try:
+            record.engine.receive_datagram(data, path, now)
+            self._settle(record)
+        except Exception as error:  # noqa: BLE001 - the engine's bug ends this connection, not the others
+            self._fail(record, error)
+        else:
+            self._touch(record)
+
+    def _settle(self, record: ConnectionRecord) -> None:
+        """Take from the engine what has happened."""
+        engine = record.engine
+        for event in engine.take_events():
+            handle_event = self._own_events.get(type(event))
+            if handle_event is not None:
+                handle_event(record, event)
+            elif record.http3 is not None:
+                for request in record.http3.receive(event):
+                    self._events.append(RequestReceived(record.handle, *request))
+            else:
+                translate = TRANSLATIONS.get(type(event))
+                if translate is not None:
+                    self._events.append(translate(record.handle, event))
+        if record.closed:
+            return
+        path = engine.validated_path
+        if path is not record.path and path is not None and record.established:
+            self._on_path(record, path)
+        termination = engine.termination
+        if termination is not None:
+            self._close_record(record, termination)
+
+    def _on_path(self, record: ConnectionRecord, path: Path) -> None:
+        if path == record.path:
+            return
+        left_service = record.on_service
+        record.path = path
+        record.on_service = path.local in self.config.service
+        if left_service and not record.on_service:
+            self.counters.migrated += 1
+        self._events.append(PathChanged(record.handle, path, record.on_service))
+
+    def _on_handshake_completed(
+        self, record: ConnectionRecord, event: engine_events.HandshakeCompleted
+    ) -> None:
+        record.established = True
+        record.alpn = event.alpn_protocol or ""
+        self._handshakes -= 1
+        self.counters.handshakes_completed += 1
+        if record.alpn == HTTP3:
+            record.http3 = Http3Session(record.engine)
+        self._events.append(
+            HandshakeCompleted(record.handle, record.path, record.alpn, event.early_data_accepted)
+        )
+
+    def _on_cid_issued(self, record: ConnectionRecord, event: engine_events.ConnectionIdIssued) -> None:
+        self._table.route(record, event.connection_id)
+
+    def _on_cid_retired(self, record: ConnectionRecord, event: engine_events.ConnectionIdRetired) -> None:
+        self._table.retire(record, event.connection_id)
+
+    def _on_terminated(self, record: ConnectionRecord, _event: engine_events.ConnectionTerminated) -> None:
+        # Draining is over, or the connection was idle for too long.
+        self._table.remove(record)
+
+    def _close_record(self, record: ConnectionRecord, termination: Termination) -> None:
+        if record.closed:
+            return
+        record.closed = True
+        if record.established:
+            self._events.append(
+                ConnectionClosed(
+                    record.handle,
+                    termination.code,
+                    termination.reason,
+                    by_peer=termination.by_peer,
+                    by_application=termination.by_application,
+                )
+            )
+        else:
+            self._handshakes -= 1
+            self.counters.handshakes_failed += 1
+
+    def _fail(self, record: ConnectionRecord, error: Exception) -> None:
+        """Forget a connection whose engine can no longer be relied on; the peer will get a reset."""
+        self.counters.engine_errors += 1
+        reason = f"{type(error).__name__}: {error}"
+        self._close_record(record, Termination(QuicErrorCode.INTERNAL_ERROR, reason, False, False))
+        if not record.removed:
+            self._table.remove(record)
+
+    # Between the owner and the connections
+
+    def _answer(self, found: Answer, path: Path) -> None:
+        if isinstance(found, bytes):
+            self._replies.append((found, path))
+        elif found is not None:
+            self._events.append(found)
+
+    def _ask(self, connection: int, verb: Callable[[EdgeConnection], bool | None]) -> bool:
+        """Whether the engine did it. It refuses with ValueError and RuntimeError what a stream cannot do."""
+        record = self._table.find(connection)
+        if record is None:
+            return False
+        try:
+            done = verb(record.engine)
+        except (ValueError, RuntimeError):
+            return False
+        self._touch(record)
+        return done is not False
+
+    def _touch(self, record: ConnectionRecord) -> None:
+        if not record.dirty:
+            record.dirty = True
+            self._dirty.append(record)
+
+    def _arm(self, record: ConnectionRecord, now: float) -> None:
+        at = record.engine.get_timer()
+        if at is None:
+            return
+        if not record.established:
+            at = min(at, self._handshake_deadline(record))
+        self._timers.arm(record, max(at, now + MIN_TIMER_S))
+
+    def _handshake_deadline(self, record: ConnectionRecord) -> float:
+        return record.opened_at + self.config.handshake_timeout
+
+
+def _engine_config(config: EndpointConfig, cid_length: int) -> QuicConfiguration:
+    identity = config.identity
+    return QuicConfiguration(
+        is_client=False,
+        alpn_protocols=list(config.alpn),
+        certificate=identity.certificate,
+        certificate_chain=list(identity.chain),
+        private_key=identity.key,
+        connection_id_length=cid_length,
+        idle_timeout=config.idle_timeout,
+        initial_rtt=config.initial_rtt,
+        max_datagram_frame_size=config.max_datagram_frame_size,
+        supported_versions=list(SUPPORTED_VERSIONS),
+    )

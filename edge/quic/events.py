@@ -1,0 +1,131 @@
+"""What happened on a connection, as everything above this package sees it.
+
+``connection`` is the handle: unique within its `Endpoint`, never used again, 0 on a client. A handle is first
+seen in `HandshakeCompleted` and last seen in `ConnectionClosed`. A handshake that fails is counted on the
+endpoint and reported only to a client.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.quic.path import Path
+
+
+class Outcome(StrEnum):
+    """How a connection stands to the service address."""
+
+    MIGRATED = "migrated"
+    """It began on the service address and lives on a unicast one."""
+    ON_ANYCAST = "on_anycast"
+    """It began on the service address and is still there: a route change takes it away."""
+    DIRECT = "direct"
+    """It came to a unicast address in the first place."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeCompleted:
+    """Data can be sent. ``early_data_accepted``: some of what arrives first may be a replay."""
+
+    connection: int
+    path: Path
+    alpn: str
+    early_data_accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """The peer now uses this path, and it is validated: it moved to the preferred address or was rebound.
+
+    ``on_service``: the server's end of it is a service address.
+    """
+
+    connection: int
+    path: Path
+    on_service: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamDataReceived:
+    """The next bytes of a stream, in order; ``data`` may be empty with ``fin``."""
+
+    connection: int
+    stream_id: int
+    data: bytes
+    fin: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReset:
+    """The peer gave up sending on a stream (RESET_STREAM)."""
+
+    connection: int
+    stream_id: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendingStopped:
+    """The peer reads a stream no longer (STOP_SENDING); our sending part has been reset with its code."""
+
+    connection: int
+    stream_id: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatagramReceived:
+    """One unreliable datagram (RFC 9221)."""
+
+    connection: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReceived:
+    """The header section of an HTTP/3 request; answered by `Endpoint.respond`. Bodies are not read."""
+
+    connection: int
+    stream_id: int
+    method: str
+    path: str
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """The connection is over; nothing more can be sent.
+
+    ``code`` is the application's when ``by_application``, else a transport error code (RFC 9000 section 20.1;
+    0x100 + TLS alert).
+    """
+
+    connection: int
+    code: int
+    reason: str
+    by_peer: bool
+    by_application: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PacketMisrouted:
+    """A datagram for a connection of the node that ``server_id`` names: its owner has to get it.
+
+    ``path`` is as seen here; the owner answers the remote end of it, from the service address.
+    """
+
+    path: Path
+    server_id: bytes
+    data: bytes
+
+
+Event = (
+    HandshakeCompleted
+    | PathChanged
+    | StreamDataReceived
+    | StreamReset
+    | SendingStopped
+    | DatagramReceived
+    | RequestReceived
+    | ConnectionClosed
+    | PacketMisrouted
+)

@@ -1,0 +1,169 @@
+"""What becomes of a datagram that belongs to no connection.
+
+It is a newcomer, a stray of another node, or a remnant of something that is gone. The first packet tells:
+
+    first packet           its connection ID says   becomes
+    unsupported version    (anything)               Version Negotiation
+    Initial                a node we know of        `PacketMisrouted`: a handshake that began there
+    Initial                anything else            what `Gate` decides
+    1-RTT                  our node and worker      stateless reset: were it alive, we would know it
+    1-RTT, Handshake       another node             `PacketMisrouted`; never a reset, it may be alive there
+    anything else                                   dropped and counted
+
+A client makes up the connection ID of its first Initial, and a made-up one can look like ours. Hence an
+Initial is another node's only if that node is known; anything else would turn some newcomers away.
+"""
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+
+from edge.cid import CidError, CidIssuer, CidRing, DecodedCid
+from edge.quic.counters import Counters
+from edge.quic.events import PacketMisrouted
+from edge.quic.gate import Admit, AskAgain, Gate, Refuse
+from edge.quic.header import (
+    FIXED_BIT,
+    MIN_CHOSEN_CID,
+    MIN_INITIAL_DATAGRAM,
+    LongHeader,
+    PacketType,
+)
+from edge.quic.packets import refusal, retry, version_negotiation
+from edge.quic.path import Path
+from edge.quic.reset import TokenBucket, reset_token, stateless_reset
+
+RESETS_PER_S = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Begin a connection with this client."""
+
+    chosen_cid: bytes
+    admit: Admit
+
+
+Answer = bytes | PacketMisrouted | None
+"""A datagram to send back on the same path, an event, or nothing."""
+
+
+class Reception:
+    """Keeps nothing about anybody; `counters` says what it did."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        issuer: CidIssuer,
+        gate: Gate,
+        *,
+        reset_key: bytes,
+        ring: CidRing,
+        peers: Container[bytes],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._counters = counters
+        self._gate = gate
+        self._reset_key = reset_key
+        self._ring = ring
+        # One connection ID spent to learn the worker, and to find out now if the ring cannot read our own.
+        self._ourselves = ring.decode(issuer.issue())
+        self._peers = peers
+        self._entropy = entropy
+        self._resets = TokenBucket(RESETS_PER_S, RESETS_PER_S)
+
+    def receive_short(self, data: bytes, path: Path, now: float) -> Answer:
+        """A datagram that begins with a short header."""
+        cid = self._cid_of_short(data)
+        if cid is None:
+            self._counters.dropped_malformed += 1
+            return None
+        owner = self._decode(cid)
+        if owner is None:
+            self._counters.dropped_unroutable += 1
+            return None
+        if owner.server_id != self._ourselves.server_id:
+            return self._misrouted(data, path, owner)
+        if owner.worker != self._ourselves.worker:
+            self._counters.dropped_other_worker += 1
+            return None
+        reset = stateless_reset(reset_token(self._reset_key, cid), len(data), self._entropy)
+        if reset is None or not self._resets.take(now):
+            self._counters.dropped_dead += 1
+            return None
+        self._counters.resets_sent += 1
+        return reset
+
+    def receive_long(
+        self, header: LongHeader, data: bytes, path: Path, now: float, *, connections: int, handshakes: int
+    ) -> Answer | Newcomer:
+        """A datagram that begins with ``header``, while there are so many connections and handshakes."""
+        match header.type:
+            case PacketType.UNSUPPORTED:
+                return self._negotiate(header, data)
+            case PacketType.INITIAL:
+                return self._receive_initial(header, data, path, now, connections, handshakes)
+            case PacketType.HANDSHAKE:
+                owner = self._decode(header.destination_cid)
+                if owner is None:
+                    self._counters.dropped_unroutable += 1
+                elif owner.server_id != self._ourselves.server_id:
+                    return self._misrouted(data, path, owner)
+                else:
+                    self._counters.dropped_dead += 1
+            case PacketType.ZERO_RTT | PacketType.RETRY | PacketType.VERSION_NEGOTIATION:
+                # Early data that overtook its Initial, or packets that only servers send.
+                self._counters.dropped_unroutable += 1
+        return None
+
+    def _receive_initial(
+        self, header: LongHeader, data: bytes, path: Path, now: float, connections: int, handshakes: int
+    ) -> Answer | Newcomer:
+        if len(data) < MIN_INITIAL_DATAGRAM or len(header.destination_cid) < MIN_CHOSEN_CID:
+            self._counters.dropped_small_initial += 1
+            return None
+        owner = self._decode(header.destination_cid)
+        # One that brings a good token has just been told by some node to come back, and any node will do.
+        if (
+            owner is not None
+            and owner.server_id in self._peers
+            and not self._gate.recognises(header, path, now)
+        ):
+            return self._misrouted(data, path, owner)
+        self._counters.initials += 1
+        decision = self._gate.judge(header, path, now, connections=connections, handshakes=handshakes)
+        match decision:
+            case Admit():
+                return Newcomer(header.destination_cid, decision)
+            case AskAgain(retry_cid, token):
+                self._counters.retried += 1
+                return retry(header, retry_cid, token)
+            case Refuse(code):
+                self._counters.refused += 1
+                return refusal(header, code)
+
+    def _negotiate(self, header: LongHeader, data: bytes) -> bytes | None:
+        if len(data) < MIN_INITIAL_DATAGRAM:
+            self._counters.dropped_small_initial += 1
+            return None
+        self._counters.version_negotiations += 1
+        return version_negotiation(header, self._entropy)
+
+    def _misrouted(self, data: bytes, path: Path, owner: DecodedCid) -> PacketMisrouted:
+        self._counters.misrouted += 1
+        return PacketMisrouted(path, owner.server_id, data)
+
+    def _cid_of_short(self, data: bytes) -> bytes | None:
+        """The connection ID of a short header; None when the bytes cannot be one."""
+        if len(data) < 2 or not data[0] & FIXED_BIT:
+            return None
+        try:
+            end = 1 + self._ring.cid_length(data[1])
+        except CidError:
+            return b""
+        return data[1:end] if len(data) >= end else None
+
+    def _decode(self, cid: bytes) -> DecodedCid | None:
+        try:
+            return self._ring.decode(cid)
+        except CidError:
+            return None

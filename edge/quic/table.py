@@ -1,0 +1,107 @@
+"""Which connection a connection ID belongs to."""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from edge.quic.connection import EdgeConnection
+from edge.quic.events import Outcome
+from edge.quic.http3 import Http3Session
+from edge.quic.path import Path
+
+REMEMBERED_CIDS = 8
+"""Retired connection IDs that still lead to their connection: packets sent before the peer retired them are
+late, not a reason for a stateless reset. A peer can retire without end, so only the last are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionInfo:
+    """A connection as seen from above. ``opened_at`` is on the endpoint's clock."""
+
+    handle: int
+    path: Path
+    alpn: str
+    outcome: Outcome
+    established: bool
+    opened_at: float
+
+
+@dataclass(slots=True, eq=False)
+class ConnectionRecord:
+    """A row of the table: the engine's connection and what the endpoint knows beside it."""
+
+    handle: int
+    engine: EdgeConnection
+    path: Path
+    arrived_on_service: bool
+    opened_at: float
+    on_service: bool = field(init=False)
+    alpn: str = ""
+    http3: Http3Session | None = None
+    established: bool = False
+    closed: bool = False
+    """Either side has closed; the engine may still be draining."""
+    removed: bool = False
+    dirty: bool = False
+    """Has something to send, or a new deadline."""
+    deadlines: list[float] = field(default_factory=list)
+    cids: set[bytes] = field(default_factory=set)
+    retired: deque[bytes] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.on_service = self.arrived_on_service
+
+    @property
+    def outcome(self) -> Outcome:
+        if not self.arrived_on_service:
+            return Outcome.DIRECT
+        return Outcome.ON_ANYCAST if self.on_service else Outcome.MIGRATED
+
+    def info(self) -> ConnectionInfo:
+        return ConnectionInfo(
+            self.handle, self.path, self.alpn, self.outcome, self.established, self.opened_at
+        )
+
+
+class ConnectionTable:
+    """Rows by handle and by connection ID. ``by_cid`` is public for the path that every packet takes."""
+
+    def __init__(self) -> None:
+        self.by_cid: dict[bytes, ConnectionRecord] = {}
+        self._by_handle: dict[int, ConnectionRecord] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_handle)
+
+    def __iter__(self) -> Iterator[ConnectionRecord]:
+        return iter(tuple(self._by_handle.values()))
+
+    def find(self, handle: int) -> ConnectionRecord | None:
+        """The connection, if it is open."""
+        record = self._by_handle.get(handle)
+        return None if record is None or record.closed else record
+
+    def add(self, record: ConnectionRecord, cids: list[bytes]) -> None:
+        self._by_handle[record.handle] = record
+        for cid in cids:
+            self.route(record, cid)
+
+    def route(self, record: ConnectionRecord, cid: bytes) -> None:
+        record.cids.add(cid)
+        self.by_cid[cid] = record
+
+    def retire(self, record: ConnectionRecord, cid: bytes) -> None:
+        """The peer will not use ``cid`` again."""
+        record.retired.append(cid)
+        if len(record.retired) > REMEMBERED_CIDS:
+            forgotten = record.retired.popleft()
+            record.cids.discard(forgotten)
+            self.by_cid.pop(forgotten, None)
+
+    def remove(self, record: ConnectionRecord) -> None:
+        record.removed = True
+        del self._by_handle[record.handle]
+        for cid in record.cids:
+            # Two clients may have made up the same one; the second took it over.
+            if self.by_cid.get(cid) is record:
+                del self.by_cid[cid]

@@ -1,0 +1,207 @@
+"""How an operator talks to a running node: HTTP with small JSON bodies over a Unix socket.
+
+Who may connect is decided by the socket file (mode 0660): its owner and its group. From afar the same socket
+is reached through SSH. Scrapers that cannot use a Unix socket get ``/metrics`` on a TCP address of their own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import stat
+import struct
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from edge.errors import UnreachableError, UsageError
+from edge.runtime.http1 import HttpServer, Request, Response, Routes, json_response
+from edge.runtime.metrics import CONTENT_TYPE
+from edge.runtime.sockets import bind_error, is_ipv6
+
+SOCKET_MODE = 0o660
+
+_PEERCRED = struct.Struct("=3i")  # struct ucred: pid, uid, gid
+
+
+class DrainOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /drain``: why, in the operator's words; it shows in ``/status``."""
+
+    reason: str = ""
+
+
+class Health(msgspec.Struct, frozen=True):
+    """The answer of ``/livez`` and ``/readyz``: 200 if ``ok``, else 503 with what is wrong."""
+
+    ok: bool
+    problems: tuple[str, ...] = ()
+
+
+class Administered(Protocol):
+    """What the admin socket needs from a node."""
+
+    def live(self) -> Health:
+        """Whether the process works at all; if not, restart it."""
+
+    def ready(self) -> Health:
+        """Whether it takes new callers; if not, send none."""
+
+    def status(self) -> object:
+        """The whole state, as msgspec can encode it."""
+
+    async def calls(self) -> object:
+        """The calls that are up, and those that ended lately."""
+
+    def render_metrics(self) -> bytes: ...
+
+    async def drain(self, order: DrainOrder) -> object:
+        """Withdraw and let the calls finish; returns the state it is in now."""
+
+    async def undrain(self) -> object: ...
+
+
+def metrics_routes(node: Administered) -> Routes:
+    """What a scraper may see: for a listener without the socket file's protection."""
+
+    async def metrics(_: Request) -> Response:
+        return Response(node.render_metrics(), content_type=CONTENT_TYPE)
+
+    return {("GET", "/metrics"): metrics}
+
+
+def admin_routes(node: Administered) -> Routes:
+    """Everything an operator may ask of ``node``."""
+
+    async def livez(_: Request) -> Response:
+        return _health_response(node.live())
+
+    async def readyz(_: Request) -> Response:
+        return _health_response(node.ready())
+
+    async def status(_: Request) -> Response:
+        return json_response(node.status())
+
+    async def calls(_: Request) -> Response:
+        return json_response(await node.calls())
+
+    async def drain(request: Request) -> Response:
+        try:
+            order = msgspec.json.decode(request.body or b"{}", type=DrainOrder)
+        except msgspec.DecodeError as error:
+            raise UsageError(f"request body: {error}") from error
+        return json_response(await node.drain(order))
+
+    async def undrain(_: Request) -> Response:
+        return json_response(await node.undrain())
+
+    return {
+        ("GET", "/livez"): livez,
+        ("GET", "/readyz"): readyz,
+        ("GET", "/status"): status,
+        ("GET", "/calls"): calls,
+        ("POST", "/drain"): drain,
+        ("POST", "/undrain"): undrain,
+        **metrics_routes(node),
+    }
+
+
+def _health_response(health: Health) -> Response:
+    return json_response(health, HTTPStatus.OK if health.ok else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+class AdminSocket:
+    """The Unix socket of one node: taken at `open`, given back at `close`."""
+
+    def __init__(self, path: Path, routes: Routes) -> None:
+        self.path = path
+        self._server = HttpServer(routes)
+        self._created: os.stat_result | None = None
+
+    async def open(self) -> None:
+        """Create the socket and serve on it; a socket that nobody listens on any more is replaced.
+
+        Raises `UnreachableError` if another process listens there, the file is no socket, or the directory
+        is missing or closed to us.
+        """
+        try:
+            with _only_one_in(self.path.parent):
+                _clear_stale(self.path)
+                sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                try:
+                    # Nobody can connect before listen(), so the mode is in force from the first moment.
+                    sock.bind(str(self.path))
+                    os.chmod(self.path, SOCKET_MODE)
+                    sock.listen()
+                except OSError:
+                    sock.close()
+                    raise
+                self._created = self.path.stat()
+        except OSError as error:
+            raise UnreachableError(
+                f"{self.path}: cannot listen here: {error.strerror or error}; make its directory and give it "
+                "to this user, or set 'socket' in [admin]"
+            ) from error
+        await self._server.listen(sock)
+
+    async def close(self) -> None:
+        await self._server.close()
+        with contextlib.suppress(FileNotFoundError):
+            if self._created is not None and _same_file(self._created, self.path.stat()):
+                self.path.unlink()
+
+
+def _same_file(created: os.stat_result, found: os.stat_result) -> bool:
+    """A successor may have put its own socket at our path, and may even have been given our inode number."""
+    return (created.st_ino, created.st_ctime_ns) == (found.st_ino, found.st_ctime_ns)
+
+
+@contextlib.contextmanager
+def _only_one_in(directory: Path) -> Iterator[None]:
+    """Hold the directory's lock, so that of two nodes starting together only one finds the place free."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UnreachableError(f"{directory}: another node is starting here; try again") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _clear_stale(path: Path) -> None:
+    """Remove the socket of a node that is gone; raises if it is not gone, or not a socket."""
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise UnreachableError(f"{path}: this is not a socket; remove it or choose another path")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+            visitor.setblocking(False)
+            visitor.connect(str(path))
+            credentials = visitor.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEERCRED.size)
+            owner = f"process {_PEERCRED.unpack(credentials)[0]}"
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        path.unlink()
+        return
+    except BlockingIOError:
+        owner = "a process too busy to answer"
+    raise UnreachableError(f"{path}: {owner} is already running here; stop it or choose another path")
+
+
+def open_tcp(host: str, port: int) -> socket.socket:
+    """A listening TCP socket, for ``/metrics``; raises `UnreachableError` with the remedy."""
+    sock = socket.socket(socket.AF_INET6 if is_ipv6(host) else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen()
+    except OSError as error:
+        sock.close()
+        raise bind_error(error, host, port, "tcp") from error
+    return sock

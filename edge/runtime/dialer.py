@@ -1,0 +1,184 @@
+"""Outgoing QUIC connections: resolve a name, shake hands, and say in an exception's class why it failed."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic
+
+from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
+from edge.quic import ClientConfig, ClientConnection, ConnectionClosed, HandshakeCompleted
+from edge.runtime.driver import Address, Driver, S
+
+DEFAULT_PORT = 443
+VOICE_ALPN = "edge-voice/1"
+DIAL_TIMEOUT_S = 5.0
+
+_CONNECTION_REFUSED = 0x2  # RFC 9000 section 20.1
+_TLS_ALERTS = range(0x100, 0x200)
+_NO_APPLICATION_PROTOCOL = 0x100 + 120  # RFC 7301 section 3.2
+_NO_COMMON_VERSION = "Could not find a common protocol version"
+
+
+class NameNotFound(UnreachableError):
+    """No address is known under this name, in this address family."""
+
+
+class NoRoute(UnreachableError):
+    """This machine cannot send to the address, or not from the source it was told to use."""
+
+
+class CertificateRejected(UnreachableError):
+    """Somebody answered and did not prove to be the one who was called."""
+
+
+class VersionMismatch(UnreachableError):
+    """Somebody answered who has no QUIC version or no application protocol in common with us."""
+
+
+class ServerBusy(RefusedError):
+    """The node protects the calls it has and takes no new ones (CONNECTION_REFUSED)."""
+
+
+class NoAnswer(DeadlineError):
+    """The handshake was not completed in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """Whom to call and whom to believe.
+
+    The certificate must be for ``server_name`` (default: ``host``) and signed by one of ``ca`` (a PEM file;
+    default: the public CAs), unless ``insecure``. ``source`` is the local address to call from.
+    """
+
+    host: str
+    port: int = DEFAULT_PORT
+    server_name: str | None = None
+    ca: Path | None = None
+    insecure: bool = False
+    family: socket.AddressFamily = socket.AF_UNSPEC
+    source: str | None = None
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dialed(Generic[S]):
+    """A connection that stands. Times are those of the event loop: of the ClientHello, and of the moment at
+    which the handshake was complete here."""
+
+    stack: S
+    driver: Driver[S]
+    dialed_at: float
+    established_at: float
+
+
+async def dial(
+    target: Target,
+    *,
+    stack: Callable[[ClientConnection], S],
+    on_event: Callable[[Any], None],
+    alpn: str = VOICE_ALPN,
+    timeout_s: float = DIAL_TIMEOUT_S,
+) -> Dialed[S]:
+    """Connect to ``target`` and go on driving what ``stack`` makes of the connection.
+
+    ``on_event`` gets the stack's events from `HandshakeCompleted` on, some of them before this returns.
+    The name's addresses are tried in the resolver's order while there is no route to them. Raises `UsageError`,
+    `NameNotFound`, `NoRoute`, `CertificateRejected`, `VersionMismatch`, `ServerBusy`, `NoAnswer`, or plain
+    `EdgeError` if the server closes for another reason.
+    """
+    config = ClientConfig(
+        server_name=target.server_name or target.host,
+        alpn=(alpn,),
+        ca_pem=_read(target.ca) if target.ca else None,
+        verify=not target.insecure,
+    )
+    try:
+        async with asyncio.timeout(timeout_s):
+            *others, last = await _resolve(target)
+            for place in others:
+                with contextlib.suppress(NoRoute):
+                    return await _shake_hands(target, place, config, stack, on_event)
+            return await _shake_hands(target, last, config, stack, on_event)
+    except TimeoutError:
+        raise NoAnswer(f"{target}: no answer within {timeout_s:g} s over UDP") from None
+
+
+def _read(ca: Path) -> bytes:
+    try:
+        return ca.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{ca}: cannot be read: {error.strerror}") from error
+
+
+async def _resolve(target: Target) -> list[tuple[int, Address]]:
+    """Address families and addresses, never an empty list."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(
+            target.host, target.port, family=target.family, type=socket.SOCK_DGRAM
+        )
+    except OSError as error:  # socket.gaierror
+        raise NameNotFound(f"{target.host}: {error.strerror or error}") from error
+    return [(family, (str(sockaddr[0]), int(sockaddr[1]))) for family, _, _, _, sockaddr in found]
+
+
+async def _shake_hands(
+    target: Target,
+    place: tuple[int, Address],
+    config: ClientConfig,
+    stack: Callable[[ClientConnection], S],
+    on_event: Callable[[Any], None],
+) -> Dialed[S]:
+    loop = asyncio.get_running_loop()
+    family, address = place
+    connection = ClientConnection(config)
+    established: asyncio.Future[float] = loop.create_future()
+
+    def judge(event: Any) -> None:
+        if not established.done():
+            if isinstance(event, ConnectionClosed):
+                established.set_exception(_explain(event, target))
+                return
+            if isinstance(event, HandshakeCompleted):
+                established.set_result(loop.time())
+        on_event(event)
+
+    def unsendable(error: OSError) -> None:
+        if not established.done():
+            established.set_exception(NoRoute(f"{target}: cannot send to {address[0]}: {error.strerror}"))
+
+    driver = Driver(stack(connection), judge, unsendable)
+    try:
+        await loop.create_datagram_endpoint(
+            lambda: driver, family=family, local_addr=(target.source, 0) if target.source else None
+        )
+    except OSError as error:
+        raise NoRoute(f"{target}: cannot call from {target.source}: {error.strerror or error}") from error
+    dialed_at = loop.time()
+    try:
+        connection.connect(address, dialed_at)
+        driver.wake()
+        return Dialed(driver.stack, driver, dialed_at, await established)
+    except BaseException:
+        driver.leave()
+        raise
+
+
+def _explain(closed: ConnectionClosed, target: Target) -> EdgeError:
+    reason = closed.reason or f"code {closed.code:#x}"
+    if closed.by_application:
+        return EdgeError(f"{target}: {reason}")
+    if closed.code == _CONNECTION_REFUSED:
+        return ServerBusy(f"{target}: the node is overloaded and takes no new calls; try again shortly")
+    if closed.code == _NO_APPLICATION_PROTOCOL or reason == _NO_COMMON_VERSION:
+        return VersionMismatch(f"{target}: something else than an edge answers there: {reason}")
+    if closed.code in _TLS_ALERTS:
+        return CertificateRejected(
+            f"{target}: TLS: {reason}; name the right CA (--ca) or name (--server-name)"
+        )
+    return EdgeError(f"{target}: closed during the handshake: {reason}")

@@ -1,0 +1,112 @@
+"""What a supervisor and its workers say to each other.
+
+One Unix stream socket a worker, one JSON record a line, each a tagged struct of this file; nothing else
+crosses. A worker that loses this socket has lost its supervisor and stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from edge.overload import Gate, LoadSample
+from edge.voice.ledger import LedgerCount
+
+LINE_LIMIT = 4 * 1024 * 1024  # bytes; the longest record is a list of calls
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a worker must know to serve; ``node.py`` derives it from the node's configuration."""
+
+    node: str
+    worker: int
+    sockets: dict[str, int]  # local address -> file descriptor in the worker
+    service: list[str]  # those of them that are anycast
+    preferred_v4: tuple[str, int] | None
+    preferred_v6: tuple[str, int] | None
+    unicast_url: str
+    certificate: bytes  # PEM chain
+    private_key: bytes  # PEM
+    server_id: bytes
+    cid_profile: str
+    cid_rotation: int
+    cid_key: bytes
+    cid_secret: bytes | None
+    nonce_start: int
+    reset_key: bytes
+    retry_key: bytes
+    idle_timeout_s: float
+    max_connections: int
+    max_handshakes: int
+    backend: str
+    lead_ms: int
+
+
+class Message(msgspec.Struct, frozen=True):
+    """What may cross. Every subclass is strict and tagged by its name."""
+
+
+class Start(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker, once."""
+
+    settings: WorkerSettings
+
+
+class SetGate(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker: how to treat newcomers from now on."""
+
+    gate: Gate
+
+
+class ListCalls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker: answer with `Calls`."""
+
+    request: int
+
+
+class Stop(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker: close what is open and leave."""
+
+    reason: str
+
+
+class Ready(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to supervisor: the sockets are being read."""
+
+
+class Report(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to supervisor, several times a second: load, and counters that only grow."""
+
+    load: LoadSample
+    counters: dict[str, int]  # monotonic since the worker started
+    connections: dict[str, int]  # by outcome: migrated, on_anycast, direct
+
+
+class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One call as this node counted it; frames are counted where the backend takes and gives them."""
+
+    call_id: str
+    worker: int
+    outcome: str
+    age_s: float
+    ended: bool
+    heard: LedgerCount
+    said: LedgerCount
+
+
+class Calls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Worker to supervisor: the calls that are up, and the last ones that ended."""
+
+    request: int
+    calls: list[CallRecord]
+
+
+encode = msgspec.json.Encoder().encode
+decode_to_worker = msgspec.json.Decoder(Start | SetGate | ListCalls | Stop).decode
+decode_to_supervisor = msgspec.json.Decoder(Ready | Report | Calls).decode
+
+
+def write(writer: asyncio.StreamWriter, message: Message) -> None:
+    """Queue one record."""
+    writer.write(encode(message) + b"\n")

@@ -1,0 +1,261 @@
+"""The metrics of a node, each declared once: name, type, unit, help and the values of its labels.
+
+Names follow Prometheus' conventions: ``edge_<what>_<base unit>``, counters end in ``_total``, a state is one
+0/1 series for each state it could be in. Which node and which site is said by the scraper's target labels, not
+here; no label ever holds a caller's address, a call or a user.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import ClassVar, Final
+
+from edge.overload import AdmissionState, Signal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One row of the table.
+
+    ``labels`` maps each label to its values: a closed tuple, or a few words on what they are where the node's
+    configuration decides.
+    """
+
+    name: str
+    unit: str = ""
+    help: str
+    labels: Mapping[str, tuple[str, ...] | str] = field(default_factory=dict)
+
+    kind: ClassVar[str]
+
+    def known_label_sets(self) -> Iterator[tuple[str, ...]]:
+        """Every combination of label values, if all of them are known beforehand; else nothing."""
+        closed = [values for values in self.labels.values() if not isinstance(values, str)]
+        if len(closed) == len(self.labels):
+            yield from itertools.product(*closed)
+
+    def check(self, values: Sequence[str]) -> None:
+        """Raise ValueError unless ``values`` fit the labels: a series nobody declared is a bug."""
+        for (label, known), value in zip(self.labels.items(), values, strict=True):
+            if not isinstance(known, str) and value not in known:
+                raise ValueError(f"{self.name}: {label}={value!r} is none of {', '.join(known)}")
+
+
+class Counter(Metric):
+    """Only grows; every known series exists from the start, at 0, so that its first step can be seen."""
+
+    kind = "counter"
+
+
+class Gauge(Metric):
+    """Goes up and down; a series exists once it was set."""
+
+    kind = "gauge"
+
+
+class State(Metric):
+    """One series for each value of the last label, exactly one of which is 1."""
+
+    kind = "gauge"
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        values = list(self.labels.values())[-1]
+        assert not isinstance(values, str)  # a State without a closed set of states is a slip in the table
+        return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram(Metric):
+    """How often values fell into which bucket; ``buckets`` are upper bounds in the metric's unit."""
+
+    kind = "histogram"
+
+    buckets: tuple[float, ...]
+
+
+def _values(members: type[Enum]) -> tuple[str, ...]:
+    return tuple(member.value for member in members)
+
+
+OUTCOMES = ("migrated", "on_anycast", "direct")
+RESULTS = ("ok", "failed")
+POLICY_STATES = ("starting", "announced", "withdrawn", "fenced", "held")
+PREFIX = "an announced prefix"
+
+METRICS: Final[tuple[Metric, ...]] = (
+    BUILD_INFO := Gauge(
+        name="edge_build_info",
+        help="Always 1; the label says which version runs.",
+        labels={"version": "the version of anycast-edge"},
+    ),
+    # Packets
+    DATAGRAMS_RECEIVED := Counter(
+        name="edge_datagrams_received_total", help="UDP datagrams read from the sockets."
+    ),
+    DATAGRAMS_SENT := Counter(
+        name="edge_datagrams_sent_total", help="UDP datagrams written, those included that could not be sent."
+    ),
+    DATAGRAMS_UNSENT := Counter(
+        name="edge_datagrams_unsent_total",
+        help="UDP datagrams that could not be sent and were dropped.",
+        labels={"reason": ("congested", "too_big", "unreachable")},
+    ),
+    SOCKET_DROPS := Counter(
+        name="edge_socket_drops_total",
+        help="Datagrams the kernel dropped because a socket's receive buffer was full.",
+    ),
+    PACKETS_MISROUTED := Counter(
+        name="edge_packets_misrouted_total", help="Packets whose connection ID belongs to another node."
+    ),
+    PACKETS_DROPPED := Counter(
+        name="edge_packets_dropped_total",
+        help="Datagrams that belong to no connection and were not answered.",
+        labels={
+            "reason": ("malformed", "small_initial", "undecryptable", "unroutable", "dead", "other_worker")
+        },
+    ),
+    STATELESS_RESETS := Counter(
+        name="edge_stateless_resets_sent_total",
+        help="Stateless resets sent for connections this node no longer has.",
+    ),
+    VERSION_NEGOTIATIONS := Counter(
+        name="edge_version_negotiations_sent_total", help="Version Negotiation packets sent."
+    ),
+    # Connections and calls
+    INITIALS := Counter(
+        name="edge_initials_received_total", help="Initial packets that ask for a new connection."
+    ),
+    HANDSHAKES := Counter(
+        name="edge_handshakes_total",
+        help="Handshakes that ended.",
+        labels={"result": ("completed", "failed")},
+    ),
+    RETRIES := Counter(
+        name="edge_retries_sent_total", help="New connections sent back to prove their address (Retry)."
+    ),
+    REFUSED := Counter(
+        name="edge_handshakes_refused_total", help="New connections refused with CONNECTION_REFUSED."
+    ),
+    CONNECTIONS := Gauge(
+        name="edge_connections",
+        help="Open connections, by where they are: moved to the unicast address, still on the anycast "
+        "address, or on the unicast address from the start.",
+        labels={"outcome": OUTCOMES},
+    ),
+    MIGRATIONS := Counter(
+        name="edge_migrations_total",
+        help="Connections that moved from the anycast address to the unicast address.",
+    ),
+    ENGINE_ERRORS := Counter(
+        name="edge_engine_errors_total",
+        help="Connections ended because the QUIC engine failed on what they received.",
+    ),
+    CALLS := Gauge(name="edge_calls", help="Calls that are up."),
+    FRAMES_HEARD := Counter(
+        name="edge_frames_heard_total", help="20 ms audio frames from callers, given to the backend."
+    ),
+    FRAMES_SAID := Counter(
+        name="edge_frames_said_total", help="20 ms audio frames from the backend, given to callers."
+    ),
+    UNDERRUNS := Counter(
+        name="edge_playout_underruns_total", help="Times a caller reported that its playout ran dry."
+    ),
+    # Load
+    PRESSURE := Gauge(
+        name="edge_pressure_ratio",
+        unit="ratio",
+        help="Smoothed load as a fraction of the configured capacity, by signal; the worst one decides.",
+        labels={"signal": _values(Signal)},
+    ),
+    ADMISSION_STATE := State(
+        name="edge_admission_state",
+        help="How new callers are treated.",
+        labels={"state": _values(AdmissionState)},
+    ),
+    REFUSE_PROBABILITY := Gauge(
+        name="edge_refuse_probability_ratio",
+        unit="ratio",
+        help="The probability with which a new connection is refused.",
+    ),
+    LOOP_LAG := Gauge(
+        name="edge_event_loop_lag_seconds",
+        unit="seconds",
+        help="The longest that a worker's event loop was late in the last interval; the worst worker.",
+    ),
+    WORKER_RESTARTS := Counter(
+        name="edge_worker_restarts_total", help="Workers that died and were replaced."
+    ),
+    # Routing
+    POLICY_STATE := State(
+        name="edge_policy_state",
+        help="Where the node stands between announced and withdrawn.",
+        labels={"state": POLICY_STATES},
+    ),
+    POLICY_DECISIONS := Counter(
+        name="edge_policy_decisions_total",
+        help="Decisions of the routing policy, by the state they led to.",
+        labels={"state": POLICY_STATES},
+    ),
+    ROUTE_STATE := State(
+        name="edge_route_state",
+        help="What the speaker was last asked to do with a prefix.",
+        labels={"prefix": PREFIX, "state": ("announced", "withdrawn")},
+    ),
+    ROUTE_DIVERGENCES := Counter(
+        name="edge_route_divergences_total",
+        help="Times the speaker's routes were not what it had confirmed; they are repaired.",
+        labels={"kind": ("missing", "unexpected", "different")},
+    ),
+    SPEAKER_RESTARTS := Counter(
+        name="edge_speaker_restarts_total", help="Times the BGP speaker died and was started again."
+    ),
+    BGP_NEIGHBOR_UP := Gauge(
+        name="edge_bgp_neighbor_up",
+        help="1 while the session with a BGP neighbor is established.",
+        labels={"neighbor": "the address of a configured neighbor"},
+    ),
+    SELF_PROBES := Counter(
+        name="edge_self_probes_total",
+        help="Handshakes of the node with itself through a service address.",
+        labels={"result": RESULTS},
+    ),
+    SELF_PROBE_DURATION := Histogram(
+        name="edge_self_probe_duration_seconds",
+        unit="seconds",
+        help="How long a successful self-probe took.",
+        buckets=(0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.0),
+    ),
+)
+
+# What a worker calls its running totals -> the counter and the series they belong to.
+WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
+    "datagrams_in": (DATAGRAMS_RECEIVED, ()),
+    "datagrams_out": (DATAGRAMS_SENT, ()),
+    "unsent_congested": (DATAGRAMS_UNSENT, ("congested",)),
+    "unsent_too_big": (DATAGRAMS_UNSENT, ("too_big",)),
+    "unsent_unreachable": (DATAGRAMS_UNSENT, ("unreachable",)),
+    "socket_drops": (SOCKET_DROPS, ()),
+    "misrouted": (PACKETS_MISROUTED, ()),
+    "resets_sent": (STATELESS_RESETS, ()),
+    "version_negotiations": (VERSION_NEGOTIATIONS, ()),
+    "initials": (INITIALS, ()),
+    "dropped_malformed": (PACKETS_DROPPED, ("malformed",)),
+    "dropped_small_initial": (PACKETS_DROPPED, ("small_initial",)),
+    "dropped_undecryptable": (PACKETS_DROPPED, ("undecryptable",)),
+    "dropped_unroutable": (PACKETS_DROPPED, ("unroutable",)),
+    "dropped_dead": (PACKETS_DROPPED, ("dead",)),
+    "dropped_other_worker": (PACKETS_DROPPED, ("other_worker",)),
+    "migrated": (MIGRATIONS, ()),
+    "engine_errors": (ENGINE_ERRORS, ()),
+    "handshakes_completed": (HANDSHAKES, ("completed",)),
+    "handshakes_failed": (HANDSHAKES, ("failed",)),
+    "retried": (RETRIES, ()),
+    "refused": (REFUSED, ()),
+    "frames_heard": (FRAMES_HEARD, ()),
+    "frames_said": (FRAMES_SAID, ()),
+    "underruns": (UNDERRUNS, ()),
+}

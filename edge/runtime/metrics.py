@@ -1,0 +1,118 @@
+"""What a node tells Prometheus; the metrics themselves are declared in `edge.runtime.metric_table`.
+
+Workers count for themselves and report running totals; `NodeMetrics` adds up what grew, so that a total
+neither jumps nor falls when a worker is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import prometheus_client as prometheus
+
+from edge.runtime.metric_table import (
+    BUILD_INFO,
+    CALLS,
+    CONNECTIONS,
+    LOOP_LAG,
+    METRICS,
+    OUTCOMES,
+    WORKER_COUNTERS,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    State,
+)
+
+CONTENT_TYPE: Final = prometheus.CONTENT_TYPE_PLAIN_0_0_4
+
+# Without this, every counter brings a second series with the time of its creation.
+prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerTotals:
+    """What one worker process says of itself: counters since it started, the rest as it is now."""
+
+    process: int
+    counters: Mapping[str, int] = field(default_factory=dict)
+    connections: Mapping[str, int] = field(default_factory=dict)
+    calls: int = 0
+    loop_lag_s: float = 0.0
+
+
+class NodeMetrics:
+    """The metrics of one node, in a registry of their own."""
+
+    def __init__(self, version: str) -> None:
+        self._registry = prometheus.CollectorRegistry(auto_describe=False)
+        self._collectors = {metric.name: _collector(metric, self._registry) for metric in METRICS}
+        self._workers: dict[int, WorkerTotals] = {}
+        for metric in METRICS:
+            if isinstance(metric, Counter):
+                for values in metric.known_label_sets():
+                    self.increment(metric, *values, by=0)
+        self.set(BUILD_INFO, 1, version)
+
+    def increment(self, metric: Counter, *values: str, by: float = 1) -> None:
+        """``values`` are those of the metric's labels, here and below."""
+        self._series(metric, values).inc(by)
+
+    def set(self, metric: Gauge, value: float, *values: str) -> None:
+        self._series(metric, values).set(value)
+
+    def set_state(self, metric: State, state: str, *values: str) -> None:
+        """``state`` is the value of the last label, ``values`` those of the others."""
+        for other in metric.states:
+            self._series(metric, (*values, other)).set(0)
+        self._series(metric, (*values, state)).set(1)
+
+    def observe(self, metric: Histogram, value: float, *values: str) -> None:
+        self._series(metric, values).observe(value)
+
+    def worker_reported(self, worker: int, totals: WorkerTotals) -> None:
+        """Take in what worker number ``worker`` says; another process under that number counts from 0."""
+        before = self._workers.get(worker)
+        known = before.counters if before is not None and before.process == totals.process else {}
+        for key, total in totals.counters.items():
+            metric, values = WORKER_COUNTERS[key]
+            self.increment(metric, *values, by=total - known.get(key, 0))
+        self._workers[worker] = totals
+        self._set_worker_gauges()
+
+    def worker_left(self, worker: int) -> None:
+        """A worker is gone: what it has counted stays, what it had open is no more."""
+        self._workers.pop(worker, None)
+        self._set_worker_gauges()
+
+    def _set_worker_gauges(self) -> None:
+        workers = self._workers.values()
+        for outcome in OUTCOMES:
+            self.set(CONNECTIONS, sum(worker.connections.get(outcome, 0) for worker in workers), outcome)
+        self.set(CALLS, sum(worker.calls for worker in workers))
+        self.set(LOOP_LAG, max((worker.loop_lag_s for worker in workers), default=0.0))
+
+    def render(self) -> bytes:
+        """All series in Prometheus' text format, of content type `CONTENT_TYPE`."""
+        return prometheus.generate_latest(self._registry)
+
+    def _series(self, metric: Metric, values: tuple[str, ...]) -> Any:
+        metric.check(values)
+        collector = self._collectors[metric.name]
+        return collector.labels(*values) if values else collector
+
+
+def _collector(metric: Metric, registry: prometheus.CollectorRegistry) -> Any:
+    labels = tuple(metric.labels)
+    match metric:
+        case Counter():
+            return prometheus.Counter(metric.name, metric.help, labels, registry=registry)
+        case Histogram():
+            return prometheus.Histogram(
+                metric.name, metric.help, labels, registry=registry, buckets=metric.buckets
+            )
+        case _:
+            return prometheus.Gauge(metric.name, metric.help, labels, registry=registry)

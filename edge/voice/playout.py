@@ -1,0 +1,135 @@
+"""What the caller hears, by the clock: frames are bought from a buffer at the rate of one second a second.
+
+An item starts once `start_ms` of it are buffered, or all of it if it is shorter. When the buffer is empty
+before the item has ended, the caller hears silence until `start_ms` are there again. That silence is counted
+as an underrun when speech goes on: silence behind the last word was not a gap in anything.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from edge.voice.events import Underran
+from edge.voice.frame import FRAME_MS, FRAMES_PER_GROUP
+
+DEFAULT_START_MS = 60
+_ROUNDING_MS = 0.001
+
+
+@dataclass(slots=True)
+class _Item:
+    number: int
+    received: int = 0  # frames
+    played_ms: float = 0.0
+    ended: bool = False
+
+    @property
+    def left_ms(self) -> float:
+        return self.received * FRAME_MS - self.played_ms
+
+
+class Playout:
+    """The playout of one call. Items are pushed in order, a next one only when the one before has ended."""
+
+    def __init__(self, start_ms: int = DEFAULT_START_MS) -> None:
+        self.playing = False
+        self.transitions = 0
+        """Grows at each start, underrun, stop and flush."""
+        self.gaps: deque[Underran] = deque()
+        """Underruns that are over, oldest first; the owner takes them out."""
+        self.underruns = 0
+        self.underrun_ms = 0
+        self._start_ms = start_ms
+        self._queue: deque[_Item] = deque()
+        self._sounded = _Item(0)  # the last that has begun to sound; the head of the queue or gone from it
+        self._clock = 0.0  # until when playing has been reckoned
+        self._dry_since: float | None = None
+
+    @property
+    def item(self) -> int:
+        """The item playing, after its end the one that played last, and 0 before the first."""
+        return self._sounded.number
+
+    @property
+    def played_ms(self) -> int:
+        """Of `item`, as of the last `advance`."""
+        return int(self._sounded.played_ms + _ROUNDING_MS)
+
+    @property
+    def highest_group(self) -> int:
+        """Of `item`, by the frames received of it."""
+        return max(0, self._sounded.received - 1) // FRAMES_PER_GROUP
+
+    @property
+    def buffered_ms(self) -> int:
+        """Received and not yet played, of all items, as of the last `advance`."""
+        return int(sum(item.left_ms for item in self._queue) + _ROUNDING_MS)
+
+    def push(self, item: int, frames: int, now: float) -> None:
+        """``frames`` more of ``item`` have been received."""
+        self.advance(now)
+        if not self._queue or self._queue[-1].number != item:
+            self._queue.append(_Item(item))
+        self._queue[-1].received += frames
+        self._start(now)
+
+    def end(self, item: int, now: float) -> None:
+        """No more frames of ``item`` will come."""
+        self.advance(now)
+        for queued in self._queue:
+            if queued.number == item:
+                queued.ended = True
+        self._start(now)
+
+    def flush(self, now: float) -> None:
+        """Throw away all that is buffered; the caller hears nothing more of it."""
+        self.advance(now)
+        self._queue.clear()
+        self._stop(now)
+
+    def advance(self, now: float) -> None:
+        """Play until ``now``."""
+        while self.playing:
+            head = self._queue[0]
+            elapsed_ms = (now - self._clock) * 1000
+            if elapsed_ms < head.left_ms - _ROUNDING_MS:
+                head.played_ms += max(0.0, elapsed_ms)
+                self._clock = now
+                break
+            ran_out = self._clock + head.left_ms / 1000
+            head.played_ms = head.received * FRAME_MS
+            self._stop(ran_out)
+            self._dry_since = None if head.ended else ran_out
+            self._start(ran_out)
+
+    def get_timer(self) -> float | None:
+        """When what is buffered of the item will have been played; None in silence."""
+        return self._clock + self._queue[0].left_ms / 1000 if self.playing else None
+
+    def _start(self, at: float) -> None:
+        while not self.playing and self._queue:
+            head = self._queue[0]
+            if head.left_ms > 0 and (head.ended or head.left_ms >= self._start_ms):
+                self._sound(head, at)
+            elif head.ended:
+                self._queue.popleft()
+                self._dry_since = None
+            else:
+                break
+
+    def _sound(self, head: _Item, at: float) -> None:
+        if self._dry_since is not None:
+            gap = Underran(head.number, self.played_ms, round((at - self._dry_since) * 1000))
+            self._dry_since = None
+            self.underruns += 1
+            self.underrun_ms += gap.silence_ms
+            self.gaps.append(gap)
+        self._sounded = head
+        self._clock = at
+        self.playing = True
+        self.transitions += 1
+
+    def _stop(self, at: float) -> None:
+        self._clock = at
+        self._dry_since = None
+        self.playing = False
+        self.transitions += 1

@@ -1,0 +1,80 @@
+"""What holds for every test: tiers by folder, Hypothesis profiles, and who may skip.
+
+A test that needs a program says so with `@pytest.mark.needs("bird")`; where it is missing, the skip prints
+what to install. With CI=true a skip that tests/allowed-skips.txt does not list is a failure.
+"""
+
+import os
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+from hypothesis import settings
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI") == "true"
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+TIERS_WITH_A_MARKER = {"lab", "interop"}
+# Debian keeps routers where an ordinary user's PATH does not look.
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+
+# No deadline: two shared cores make any single example slow now and then. CI draws the same examples every
+# time, so that a red run is about the change; developers' runs look for new ones.
+settings.register_profile("developer", deadline=None, print_blob=True)
+settings.register_profile("ci", settings.get_profile("developer"), derandomize=True, database=None)
+settings.load_profile("ci" if IN_CI else "developer")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        tier = item.path.relative_to(ROOT).parts[1] if item.path.is_relative_to(ROOT / "tests") else ""
+        if tier in TIERS_WITH_A_MARKER:
+            item.add_marker(tier)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for marker in item.iter_markers("needs"):
+        for program in marker.args:
+            if shutil.which(program, path=SEARCH_PATH) is None:
+                pytest.skip(f"needs {program}: apt-get install {_debian_package(program)}")
+
+
+def _debian_package(program: str) -> str:
+    for line in (ROOT / "requirements" / "debian.txt").read_text().splitlines():
+        match line.split(maxsplit=3):
+            case [purpose, package, provides, *_] if purpose != "#" and provides == program:
+                return package
+    raise LookupError(f"{program} is not listed in requirements/debian.txt")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    return _no_silent_skip(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    return _no_silent_skip(report)
+
+
+def _no_silent_skip(report: Report) -> Report:
+    expected_failure = hasattr(report, "wasxfail")
+    if IN_CI and report.skipped and not expected_failure and not report.nodeid.startswith(ALLOWED_SKIPS):
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{reason}\nA skip in CI is a failure unless tests/allowed-skips.txt lists it."
+    return report
+
+
+def _allowed_skips() -> tuple[str, ...]:
+    lines = (ROOT / "tests" / "allowed-skips.txt").read_text().splitlines()
+    return tuple(line.split()[0] for line in lines if line.strip() and not line.startswith("#"))
+
+
+ALLOWED_SKIPS = _allowed_skips()

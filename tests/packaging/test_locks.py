@@ -1,0 +1,71 @@
+"""The lock files are what `pip --require-hashes` installs: whole, in step with pyproject, from anywhere."""
+
+import re
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+BUILD = [line for line in (ROOT / "requirements" / "build.in").read_text().splitlines() if line.strip()]
+BASE_NEEDS = PROJECT["dependencies"] + BUILD
+DEV_NEEDS = BASE_NEEDS + [need for extra in PROJECT["optional-dependencies"].values() for need in extra]
+
+
+def pins(lock: str) -> list[Requirement]:
+    lines = (ROOT / "requirements" / lock).read_text().splitlines()
+    return [Requirement(line.rstrip(" \\")) for line in lines if re.match(r"[A-Za-z0-9]", line)]
+
+
+def here(requirements: list[Requirement]) -> dict[str, str]:
+    """Name to the one version that applies to this interpreter."""
+    applying = [one for one in requirements if one.marker is None or one.marker.evaluate()]
+    found = {canonicalize_name(one.name): next(iter(one.specifier)).version for one in applying}
+    assert len(found) == len(applying), "two pins for one package"
+    return found
+
+
+@pytest.mark.parametrize("lock, needs", [("base.txt", BASE_NEEDS), ("dev.txt", DEV_NEEDS)])
+def test_every_need_of_the_project_is_pinned_at_a_version_it_accepts(lock, needs):
+    pinned = here(pins(lock))
+    for need in map(Requirement, needs):
+        version = pinned.get(canonicalize_name(need.name))
+        assert version, f"{need.name} is not in {lock}: make lock"
+        assert need.specifier.contains(version), (
+            f"{lock} has {need.name} {version}, pyproject wants {need.specifier}"
+        )
+
+
+def test_developers_run_what_users_run():
+    base, dev = here(pins("base.txt")), here(pins("dev.txt"))
+    assert base.items() <= dev.items()
+
+
+def test_nothing_is_missing_that_the_pinned_packages_need():
+    """Walks the installed packages: each one's own needs must be pinned, too."""
+    pinned = here(pins("dev.txt"))
+    for name in pinned:
+        for need in map(Requirement, metadata.requires(name) or []):
+            if need.marker is None or need.marker.evaluate({"extra": ""}):
+                version = pinned.get(canonicalize_name(need.name))
+                assert version, f"{name} needs {need.name}: make lock"
+                assert need.specifier.contains(version, prereleases=True), f"{name} needs {need}"
+
+
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt"])
+def test_every_pin_is_exact_and_has_a_hash(lock):
+    text = (ROOT / "requirements" / lock).read_text()
+    blocks = re.split(r"\n(?=[A-Za-z0-9])", text)
+    assert len(blocks) == len(pins(lock))
+    for block in blocks:
+        assert re.match(r"[A-Za-z0-9._-]+==[^\s;]+", block), block
+        assert "--hash=sha256:" in block, block
+
+
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt"])
+def test_a_lock_says_what_not_where_from(lock):
+    assert "://" not in (ROOT / "requirements" / lock).read_text()

@@ -1,0 +1,158 @@
+"""The doorway of the command line: what a person and a script see when things go wrong."""
+
+import logging
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator
+
+import click
+import pytest
+
+from edge import errors
+from edge.cli import main
+from edge.cli.root import SECTIONS, Entry, edgectl
+
+EVERY_ERROR = [
+    (errors.EdgeError("it broke"), 1),
+    (errors.UsageError("say it otherwise"), 2),
+    (errors.ConfigError("$.bgp.prefix", "not a prefix"), 2),
+    (errors.PartialError("n2, n3"), 3),
+    (errors.DeadlineError("no answer in 5 s"), 4),
+    (errors.UnreachableError("connection refused"), 5),
+    (errors.RefusedError("last announcer"), 6),
+]
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Adds the command `probe`, which does what the test says."""
+
+    def plant(body: Callable[[], object]) -> None:
+        module = types.ModuleType("planted_command")
+        module.probe = click.command("probe")(body)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "planted_command", module)
+        monkeypatch.setitem(SECTIONS["About"], "probe", Entry("planted_command", "for this test"))
+
+    return plant
+
+
+@pytest.fixture(autouse=True)
+def _untouched_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.parametrize("error, code", EVERY_ERROR, ids=lambda value: type(value).__name__)
+def test_an_error_is_one_line_and_its_own_exit_code(plant, capsys, error, code):
+    def fail() -> None:
+        raise error
+
+    plant(fail)
+    assert main(["probe"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == f"edgectl: error: {error}\n"
+
+
+def test_every_error_class_is_covered_above():
+    classes = {kind for kind in vars(errors).values() if isinstance(kind, type)}
+    assert {type(error) for error, _ in EVERY_ERROR} == classes
+
+
+@pytest.mark.parametrize("result, code", [(None, 0), (0, 0), (3, 3)])
+def test_a_command_chooses_its_exit_code_by_returning_it(plant, result, code):
+    plant(lambda: result)
+    assert main(["probe"]) == code
+
+
+@pytest.mark.parametrize("arguments", [["nosuch"], ["version", "--nope"], ["version", "extra"]])
+def test_wrong_usage_is_one_line_that_names_the_help(capsys, arguments):
+    assert main(arguments) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "error:" in err
+    assert "--help" in err
+
+
+def test_no_arguments_show_the_table_of_contents_but_fail(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "version" in err
+
+
+def test_a_bug_keeps_its_traceback(plant):
+    plant(lambda: {}["missing"])
+    with pytest.raises(KeyError):
+        main(["probe"])
+
+
+def test_interrupt_is_quiet_and_ends_as_a_shell_expects(plant, capsys):
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    plant(interrupted)
+    assert main(["probe"]) == 130
+    assert capsys.readouterr().err.strip() == ""
+
+
+def test_closed_pipe_is_quiet():
+    script = (
+        "import click, sys, types; from edge.cli import main, root\n"
+        "module = sys.modules['planted'] = types.ModuleType('planted')\n"
+        "module.probe = click.command('probe')(lambda: print('never read'))\n"
+        "root.SECTIONS['About']['probe'] = root.Entry('planted', '')\n"
+        "sys.stdin.read()\n"  # until the test has closed the other end of stdout
+        "sys.exit(main(['probe']))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stdin.close()
+    with process.stderr:
+        assert process.stderr.read() == ""
+    assert process.wait() == 1
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["version"]])
+def test_help_and_version_load_nothing_heavy(arguments):
+    script = (
+        "import sys; from edge.cli import main; main(sys.argv[1:])\n"
+        "heavy = {'asyncio', 'aioquic', 'av', 'cryptography', 'pyroute2', 'rich', 'msgspec'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "[]\n")
+
+
+@pytest.mark.parametrize("name", edgectl.list_commands(click.Context(edgectl)))
+def test_every_entry_of_the_table_is_a_command_with_help(name, capsys):
+    assert main([name, "--help"]) == 0
+    assert f"Usage: edgectl {name}" in capsys.readouterr().out
+
+
+def test_version_names_what_a_bug_report_needs(capsys):
+    assert main(["version"]) == 0
+    lines = dict(line.split(" ", 1) for line in capsys.readouterr().out.splitlines())
+    assert {"anycast-edge", "python", "linux", "aioquic", "exabgp", "pyroute2"} == set(lines)
+
+
+@pytest.mark.parametrize("flags, level", [([], "WARNING"), (["-v"], "INFO"), (["-vvv"], "DEBUG")])
+def test_verbosity_sets_the_log_level(plant, monkeypatch, flags, level):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    plant(lambda: None)
+    main([*flags, "probe"])
+    assert logging.getLogger().level == logging.getLevelName(level)

@@ -1,0 +1,301 @@
+"""Callers and edges on a network in memory, in virtual time: hours of calls in seconds, the same every time."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import errno
+import os
+import random
+import secrets
+import selectors
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Any, TypeVar
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from edge.backend.base import BackendFactory
+from edge.backend.echo import EchoBackend
+from edge.cid import CidIssuer, profile_edge
+from edge.overload import Verdict
+from edge.quic import Endpoint, EndpointConfig, Identity, Path
+from edge.runtime.calls import CallSettings, CallTable
+
+ANYCAST = "198.51.100.1"
+ANYCAST_6 = "2001:db8:a::1"
+NAME = "voice.example"
+PORT = 443
+CID_KEY = bytes(range(16))
+RESET_KEY = bytes(range(32))
+RESOLUTION_S = 1e-6
+
+T = TypeVar("T")
+
+
+class _Instant(selectors.SelectSelector):
+    """Nothing outside of the process is waited for: time jumps to the next timer instead."""
+
+    loop: VirtualLoop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise RuntimeError("everybody waits and nothing will ever happen")
+        if not ready and timeout:
+            self.loop.now += max(timeout, RESOLUTION_S)  # past the timer whatever rounding does
+        return ready
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """An event loop whose sockets are ends of a `Network` and whose clock is a number."""
+
+    def __init__(self, network: Network) -> None:
+        selector = _Instant()
+        super().__init__(selector)
+        selector.loop = self
+        self.now = 0.0
+        self.network = network
+        network.loop = self
+
+    def time(self) -> float:
+        return self.now
+
+    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
+        done: asyncio.Future[T] = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:  # type: ignore[override]
+        addresses = self.network.names.get(host, [host])
+        families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
+        wanted = options["family"] or None
+        found = [
+            (family, socket.SOCK_DGRAM, 17, "", (address, port))
+            for family, address in zip(families, addresses, strict=True)
+            if wanted in (None, family) and address != ""
+        ]
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return found
+
+    async def create_datagram_endpoint(self, factory: Any, **options: Any) -> Any:  # type: ignore[override]
+        local = options.get("local_addr")
+        if local is not None and local[0] not in self.network.homes:
+            raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+        protocol = factory()
+        return self.network.attach(protocol, 6 if options["family"] == socket.AF_INET6 else 4), protocol
+
+
+Receiver = Callable[[bytes, tuple[str, int], str], None]
+"""Gets a datagram, its source, and the local address it came to."""
+
+
+@dataclass
+class Network:
+    """``delay_s`` one way, ``loss`` as a probability. ``edges`` is the routing table; what is not in it is lost,
+    what is in ``unreachable`` has no route at all."""
+
+    delay_s: float = 0.010
+    loss: float = 0.0
+    names: dict[str, list[str]] = field(default_factory=lambda: {NAME: [ANYCAST], "nowhere.example": [""]})
+    homes: set[str] = field(default_factory=lambda: {"192.0.2.2"})
+    unreachable: set[str] = field(default_factory=set)
+    edges: dict[str, Receiver] = field(default_factory=dict)
+    callers: dict[tuple[str, int], asyncio.DatagramProtocol] = field(default_factory=dict)
+    dice: random.Random = field(default_factory=lambda: random.Random(1))
+    open_sockets: int = 0
+    loop: VirtualLoop = field(init=False)
+
+    def attach(self, protocol: asyncio.DatagramProtocol, version: int) -> Socket:
+        home = ("192.0.2.2" if version == 4 else "2001:db8:1::2", 40_000 + len(self.callers))
+        self.callers[home] = protocol
+        self.open_sockets += 1
+        transport = Socket(self, home)
+        protocol.connection_made(transport)
+        return transport
+
+    def carry(self, deliver: Callable[[], None]) -> None:
+        if self.dice.random() >= self.loss:
+            self.loop.call_later(self.delay_s, deliver)
+
+    def to_edge(self, data: bytes, source: tuple[str, int], address: str) -> None:
+        receiver = self.edges.get(address)
+        if receiver is not None:
+            self.carry(lambda: receiver(data, source, address))
+
+    def to_caller(self, data: bytes, source: tuple[str, int], home: tuple[str, int]) -> None:
+        self.carry(lambda: self.callers[home].datagram_received(data, source))
+
+
+class Socket(asyncio.DatagramTransport):
+    """A caller's end of the network."""
+
+    def __init__(self, network: Network, home: tuple[str, int]) -> None:
+        super().__init__()
+        self._network = network
+        self._home = home
+        self._open = True
+
+    def sendto(self, data: Any, addr: Any = None) -> None:
+        assert self._open
+        if addr[0] in self._network.unreachable:
+            self._network.callers[self._home].error_received(OSError(errno.ENETUNREACH, "Network is unreachable"))
+        else:
+            self._network.to_edge(data, self._home, addr[0])
+
+    def is_closing(self) -> bool:
+        return not self._open
+
+    def close(self) -> None:
+        self._network.open_sockets -= self._open
+        self._open = False
+        self._network.callers[self._home] = asyncio.DatagramProtocol()
+
+
+class Edge:
+    """A node without a kernel: endpoint and calls as a worker has them, attached to a network."""
+
+    def __init__(
+        self,
+        network: Network,
+        identity: Identity,
+        name: str = "a1",
+        unicast: str = "203.0.113.2",
+        *,
+        backend: BackendFactory = EchoBackend,
+        alpn: tuple[str, ...] = ("edge-voice/1",),
+        offers_unicast: bool = True,
+    ) -> None:
+        self.name = name
+        self.unicast = unicast
+        self.network = network
+        self.verdict = Verdict.ACCEPT
+        self.dead = False
+        self._backend = backend
+        self._timer: asyncio.TimerHandle | None = None
+        self._config = EndpointConfig(
+            identity=identity,
+            alpn=alpn,
+            service=frozenset({ANYCAST, ANYCAST_6}),
+            preferred_v4=(unicast, PORT) if offers_unicast else None,
+            reset_key=RESET_KEY,
+        )
+        self.restart()
+        network.edges[unicast] = self.receive
+        self.announce()
+
+    def announce(self) -> None:
+        for address in (ANYCAST, ANYCAST_6):
+            self.network.edges[address] = self.receive
+
+    def restart(self) -> None:
+        """Forget every call, as a process that is started again does."""
+        loop = self.network.loop
+        issuer = CidIssuer(
+            profile_edge(0, CID_KEY), self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6)
+        )
+        self.endpoint = Endpoint(self._config, issuer, admission=lambda _: self.verdict)
+        settings = CallSettings(
+            node=self.name,
+            worker=0,
+            unicast_url=f"https://{self.unicast}",
+            lead_ms=1000,
+            backend=self._backend,
+            clock=loop.time,
+            changed=lambda call: (self.calls.wake(call), loop.call_soon(self.step), None)[-1],
+        )
+        self.calls = CallTable(settings, self.endpoint, lambda: f"sess_{secrets.token_hex(4)}")
+
+    def receive(self, data: bytes, source: tuple[str, int], local: str) -> None:
+        if not self.dead:
+            self.endpoint.receive_datagram(data, Path(*source, local), self.network.loop.time())
+            self.step()
+
+    def step(self) -> None:
+        loop = self.network.loop
+        if self.dead:
+            return
+        at = self.endpoint.get_timer()
+        if at is not None and at <= loop.time():
+            self.endpoint.handle_timer(loop.time())
+        while (event := self.endpoint.next_event()) is not None:
+            self.calls.receive(event, loop.time())
+        self.calls.turn(loop.time())
+        for data, path in self.endpoint.datagrams_to_send(loop.time()):
+            self.network.to_caller(data, (path.local, PORT), (path.host, path.port))
+        timers = [at for at in (self.endpoint.get_timer(), self.calls.get_timer()) if at is not None]
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_at(max(min(timers), loop.time() + 0.0001), self.step) if timers else None
+
+
+@dataclass(frozen=True)
+class Authority:
+    """A CA and what it says of `NAME`."""
+
+    ca: FilePath
+    identity: Identity
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A CA of our own and a certificate for `NAME`."""
+    today = datetime.datetime.now(datetime.UTC)
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test CA")])
+
+    def certificate(name: x509.Name, public: ec.EllipticCurvePublicKey, *, is_ca: bool) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(ca_name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(today - datetime.timedelta(days=1))
+            .not_valid_after(today + datetime.timedelta(days=7))
+            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        )
+        return builder.sign(ca_key, hashes.SHA256())
+
+    pem = serialization.Encoding.PEM
+    ca = tmp_path_factory.mktemp("authority") / "ca.pem"
+    ca.write_bytes(certificate(ca_name, ca_key.public_key(), is_ca=True).public_bytes(pem))
+    leaf = certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)]), key.public_key(), is_ca=False)
+    key_pem = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Authority(ca, Identity.from_pem(leaf.public_bytes(pem), key_pem))
+
+
+@dataclass
+class World:
+    """One network with its clock, and the means to run something on it."""
+
+    network: Network
+    authority: Authority
+    loops: list[VirtualLoop] = field(default_factory=list)
+
+    def run(self, main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run ``main()`` to its end in virtual time."""
+        with asyncio.Runner(loop_factory=lambda: VirtualLoop(self.network)) as runner:
+            return runner.run(main())
+
+    def edge(self, *args: Any, identity: Identity | None = None, **options: Any) -> Edge:
+        return Edge(self.network, identity or self.authority.identity, *args, **options)
+
+
+@pytest.fixture
+def world(authority: Authority) -> Iterator[World]:
+    """A network without loss and 20 ms around, on which nothing stands yet."""
+    world = World(Network(), authority)
+    yield world
+    assert world.network.open_sockets == 0, "a caller left its socket open"

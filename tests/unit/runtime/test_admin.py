@@ -1,0 +1,265 @@
+"""The admin socket from both ends, on real Unix sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
+from edge.runtime.admin import AdminSocket, DrainOrder, Health, admin_routes, metrics_routes, open_tcp
+from edge.runtime.admin_client import Answer, admin_request
+from edge.runtime.http1 import HttpServer
+
+
+class Node:
+    """A node that does what it is told."""
+
+    def __init__(self, *, ready: bool = True) -> None:
+        self.is_ready = ready
+        self.orders: list[DrainOrder] = []
+        self.announcers = 2
+
+    def live(self) -> Health:
+        return Health(ok=True)
+
+    def ready(self) -> Health:
+        return Health(ok=self.is_ready, problems=() if self.is_ready else ("draining: upgrade",))
+
+    def status(self) -> object:
+        return {"node": "ams-1", "drained": len(self.orders)}
+
+    async def calls(self) -> object:
+        return [{"call_id": "sess_1"}]
+
+    def render_metrics(self) -> bytes:
+        return b"edge_calls 3.0\n"
+
+    async def drain(self, order: DrainOrder) -> object:
+        if self.announcers == 1:
+            raise RefusedError("ams-1 is the last one to announce")
+        self.orders.append(order)
+        return self.status()
+
+    async def undrain(self) -> object:
+        self.orders.clear()
+        return self.status()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "admin.sock"
+
+
+def ask(path: Path, method: str, target: str, body: object = None, *, node: Node | None = None) -> Answer:
+    async def main() -> Answer:
+        admin = AdminSocket(path, admin_routes(node or Node()))
+        await admin.open()
+        try:
+            return await admin_request(path, method, target, body)
+        finally:
+            await admin.close()
+
+    return asyncio.run(main())
+
+
+def test_readyz_says_what_is_wrong(path: Path) -> None:
+    assert ask(path, "GET", "/livez") == Answer(200, {"ok": True, "problems": []})
+    assert ask(path, "GET", "/readyz") == Answer(200, {"ok": True, "problems": []})
+    answer = ask(path, "GET", "/readyz", node=Node(ready=False))
+    assert answer == Answer(503, {"ok": False, "problems": ["draining: upgrade"]})
+
+
+def test_metrics_are_text(path: Path) -> None:
+    assert ask(path, "GET", "/metrics") == Answer(200, "edge_calls 3.0\n")
+
+
+def test_calls_are_listed(path: Path) -> None:
+    assert ask(path, "GET", "/calls") == Answer(200, [{"call_id": "sess_1"}])
+
+
+def test_drain_and_undrain(path: Path) -> None:
+    node = Node()
+    assert ask(path, "POST", "/drain", {"reason": "upgrade"}, node=node).value == {
+        "node": "ams-1",
+        "drained": 1,
+    }
+    assert node.orders == [DrainOrder("upgrade")]
+    assert ask(path, "POST", "/undrain", node=node).value == {"node": "ams-1", "drained": 0}
+    ask(path, "POST", "/drain", node=node)
+    assert node.orders == [DrainOrder("")]
+
+
+def test_a_drain_order_with_a_slip_is_refused_not_half_obeyed(path: Path) -> None:
+    node = Node()
+    answer = ask(path, "POST", "/drain", {"raeson": "upgrade"}, node=node)
+    assert answer.status == 400
+    assert node.orders == []
+    with pytest.raises(UsageError, match="raeson"):
+        answer.checked()
+
+
+def test_the_asker_ends_as_if_it_had_failed_itself(path: Path) -> None:
+    node = Node()
+    node.announcers = 1
+    answer = ask(path, "POST", "/drain", node=node)
+    with pytest.raises(RefusedError, match="last one to announce"):
+        answer.checked()
+    assert ask(path, "GET", "/status").checked() == {"node": "ams-1", "drained": 0}
+
+
+def test_an_error_of_no_special_kind_is_an_error() -> None:
+    with pytest.raises(EdgeError) as caught:
+        Answer(404, {"error": "not here", "exit_code": 1}).checked()
+    assert caught.value.exit_code == 1
+
+
+def test_only_owner_and_group_may_connect(path: Path) -> None:
+    async def main() -> os.stat_result:
+        admin = AdminSocket(path, {})
+        await admin.open()
+        created = os.stat(path)
+        await admin.close()
+        return created
+
+    before = os.umask(0)
+    try:
+        created = asyncio.run(main())
+    finally:
+        os.umask(before)
+    assert stat.S_ISSOCK(created.st_mode)
+    assert stat.S_IMODE(created.st_mode) == 0o660
+    assert not path.exists()
+
+
+def test_a_socket_left_by_a_dead_node_is_replaced(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(path))
+        dead.listen()
+    assert ask(path, "GET", "/livez").status == 200
+
+
+def test_a_running_node_is_not_pushed_aside(path: Path) -> None:
+    async def main() -> None:
+        first = AdminSocket(path, admin_routes(Node()))
+        await first.open()
+        second = AdminSocket(path, {})
+        with pytest.raises(UnreachableError, match=f"process {os.getpid()} is already running here"):
+            await second.open()
+        await second.close()
+        assert (await admin_request(path, "GET", "/livez")).status == 200
+        await first.close()
+
+    asyncio.run(main())
+
+
+def test_a_node_too_busy_to_answer_is_still_running(path: Path) -> None:
+    """With its backlog full, connecting neither succeeds nor is refused."""
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as waiting:
+        busy.bind(str(path))
+        busy.listen(0)
+        waiting.connect(str(path))
+        with pytest.raises(UnreachableError, match="already running here"):
+            asyncio.run(AdminSocket(path, {}).open())
+    assert path.exists()
+
+
+def test_another_kind_of_file_is_not_removed(path: Path) -> None:
+    path.write_text("precious")
+    with pytest.raises(UnreachableError, match="not a socket"):
+        asyncio.run(AdminSocket(path, {}).open())
+    assert path.read_text() == "precious"
+
+
+def test_a_successors_socket_is_left_alone(path: Path) -> None:
+    async def main() -> None:
+        old, successor = AdminSocket(path, {}), AdminSocket(path, admin_routes(Node()))
+        await old.open()
+        os.unlink(path)
+        await successor.open()
+        await old.close()
+        assert (await admin_request(path, "GET", "/livez")).status == 200
+        await successor.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("place", ["missing/admin.sock", "x" * 120])
+def test_a_place_where_no_socket_can_be(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UnreachableError, match="cannot listen here") as caught:
+        asyncio.run(AdminSocket(tmp_path / place, {}).open())
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("left_over", [False, True])
+def test_asking_where_no_node_runs(path: Path, left_over: bool) -> None:
+    if left_over:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(str(path))
+    with pytest.raises(UnreachableError, match="no node is running here"):
+        asyncio.run(admin_request(path, "GET", "/status"))
+
+
+def test_a_hung_node_is_not_waited_for(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as hung:
+        hung.bind(str(path))
+        hung.listen()
+        with pytest.raises(DeadlineError, match=r"did not answer /status within 0\.01 s"):
+            asyncio.run(admin_request(path, "GET", "/status", timeout_s=0.01))
+
+
+@pytest.mark.parametrize(
+    "raw,error,says",
+    [
+        (b"220 smtp.example ESMTP\r\n", EdgeError, "does not speak HTTP"),
+        (b"", UnreachableError, "stopped in the middle"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", UnreachableError, "stopped in the middle"),
+    ],
+)
+def test_an_answer_that_is_none(path: Path, raw: bytes, error: type[EdgeError], says: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(raw)
+        writer.close()
+
+    async def main() -> None:
+        stranger = await asyncio.start_unix_server(answer, path)
+        try:
+            await admin_request(path, "GET", "/status")
+        finally:
+            stranger.close()
+
+    with pytest.raises(error, match=says):
+        asyncio.run(main())
+
+
+def test_scrapers_see_metrics_and_nothing_else() -> None:
+    async def fetch(port: int, target: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def main() -> tuple[bytes, bytes]:
+        sock = open_tcp("127.0.0.1", 0)
+        http = HttpServer(metrics_routes(Node()))
+        await http.listen(sock)
+        port = sock.getsockname()[1]
+        answers = await fetch(port, "/metrics"), await fetch(port, "/status")
+        await http.close()
+        return answers
+
+    metrics, status = asyncio.run(main())
+    assert metrics.startswith(b"HTTP/1.1 200 ")
+    assert b"\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n" in metrics
+    assert status.startswith(b"HTTP/1.1 404 ")
+
+
+def test_a_metrics_port_in_use() -> None:
+    with open_tcp("127.0.0.1", 0) as first, pytest.raises(UnreachableError, match="ss -ltnp"):
+        open_tcp("127.0.0.1", first.getsockname()[1])
