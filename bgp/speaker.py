@@ -120,8 +120,8 @@ class ExaBgpSpeaker:
         self._changed = asyncio.Event()
 
     async def start(self) -> None:
-        first = await self._start_process()
-        self._keeper = asyncio.create_task(self._keep_alive(first))
+        await self._begin_life()
+        self._keeper = asyncio.create_task(self._keep_alive())
         self._keeper.add_done_callback(_shout)
 
     def announce(self, route: Route) -> None:
@@ -167,13 +167,13 @@ class ExaBgpSpeaker:
 
     # --- one life after the other -----------------------------------------------------------------------
 
-    async def _keep_alive(self, exabgp: ExaBgp | None) -> None:
-        failures = 0
+    async def _keep_alive(self) -> None:
         now = asyncio.get_running_loop().time
+        failures = 0
         while True:
             began = now()
-            if exabgp is not None:
-                await self._live(exabgp)
+            if self._exabgp is not None:
+                await self._live(self._exabgp)
             if self._stopping:
                 return
             failures = 1 if now() - began >= self._timing.stable_s else failures + 1
@@ -182,26 +182,25 @@ class ExaBgpSpeaker:
             self._report(SpeakerLost(self._failure, delay))
             await asyncio.sleep(delay)
             try:
-                exabgp = await self._start_process()
+                await self._begin_life()
             except SpeakerError as error:
-                exabgp, self._failure = None, str(error)
+                self._failure = str(error)
 
-    async def _start_process(self) -> ExaBgp:
+    async def _begin_life(self) -> None:
         timing = self._timing
-        return await ExaBgp.start(
+        self._exabgp = await ExaBgp.start(
             self._config, self._directory, lease_s=timing.lease_s, timeout_s=timing.start_timeout_s
         )
+        self._failure = "the bridge hung up"
+        self._table.speaker_started(asyncio.get_running_loop().time())
+        self._report(SpeakerStarted(self._exabgp.pid))
+        self._pump()
 
     async def _live(self, exabgp: ExaBgp) -> None:
-        """From the start of a process to its end, with nothing left of it."""
+        """To the end of a process, with nothing left of it."""
         now = asyncio.get_running_loop().time
-        self._exabgp = exabgp
-        self._failure = "the bridge hung up"
-        self._table.speaker_started(now())
-        self._report(SpeakerStarted(exabgp.pid))
         heartbeat = asyncio.create_task(self._beat(exabgp))
         try:
-            self._pump()
             while (line := await exabgp.read_line()) is not None:
                 self._table.receive_line(line, now())
                 self._pump()

@@ -26,7 +26,7 @@ from edge.client.leg import Leg, LegLost
 from edge.client.recording import Recording
 from edge.client.stack import Told
 from edge.client.summary import CallSummary, Ending, LegSummary
-from edge.errors import EdgeError
+from edge.errors import DeadlineError, EdgeError
 from edge.quic import ConnectionClosed, HandshakeCompleted, PathChanged
 from edge.runtime.dialer import DEFAULT_PORT, DIAL_TIMEOUT_S, Target
 from edge.voice.errors import Code
@@ -38,6 +38,7 @@ DEAD_AFTER_S = 3.0
 REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
 ACCOUNT_PATIENCE_S = 3.0
+REPLY_PATIENCE_S = 30.0
 
 _FINAL: dict[int, Ending] = {
     Code.OK: "closed_by_edge",
@@ -86,7 +87,12 @@ class Call:
     """Made by `connect`, to be used as an async context manager. Leaving it hangs up."""
 
     def __init__(
-        self, target: Target, *, timeout_s: float, dead_after_s: float, redial_delays_s: Sequence[float]
+        self,
+        target: Target,
+        *,
+        timeout_s: float = DIAL_TIMEOUT_S,
+        dead_after_s: float = DEAD_AFTER_S,
+        redial_delays_s: Sequence[float] = REDIAL_DELAYS_S,
     ) -> None:
         self._target = target
         self._timeout_s = timeout_s
@@ -145,19 +151,21 @@ class Call:
         self._ask(leg)
         leg.request_reply()
 
-    async def reply(self) -> bool:
+    async def reply(self, *, patience_s: float = REPLY_PATIENCE_S) -> bool:
         """Wait until what the edge has to say to the last `say` or `request_reply` has been played.
 
         Without one of these, to the beginning of the call. False if the connection was lost on the way, and
-        the reply with it.
+        the reply with it. Raises `DeadlineError` if for ``patience_s`` nothing more of it is heard.
         """
         if self._asked is None:
             return False
         leg, items_before = self._asked
         try:
-            await leg.answered(items_before)
+            await leg.answered(items_before, patience_s)
         except LegLost:
             return False
+        except TimeoutError:
+            raise DeadlineError(f"{self._target}: no reply within {patience_s:g} s") from None
         return True
 
     def events(self) -> AsyncIterator[CallEvent]:

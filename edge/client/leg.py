@@ -103,21 +103,23 @@ class Leg:
         self.session.request_response()
         self._dialed.driver.wake()
 
-    async def answered(self, after: int) -> None:
+    async def answered(self, after: int, patience_s: float) -> None:
         """Wait until more than ``after`` items are done and all that was received has been played.
 
-        Raises `LegLost`.
+        Raises `LegLost`, and `TimeoutError` if for ``patience_s`` nothing is received.
         """
-        await self._until(lambda: self.items_done > after and not self.speaking)
+        heard = self.session.heard.frames
+        while not await self._until(
+            lambda: self.items_done > after and not self.speaking, self._loop.time() + patience_s
+        ):
+            if self.session.heard.frames == heard:
+                raise TimeoutError
+            heard = self.session.heard.frames
         while (ends_at := self.session.playout.get_timer()) is not None:
             await self._sleep_until(max(ends_at, self._loop.time() + LOOK_AGAIN_S))
 
     async def account(self, patience_s: float) -> None:
-        """Get the edge's counts, until they agree with ours or do not come to agree within ``patience_s``.
-
-        While the edge is speaking they cannot agree on what it said, and that is not waited for.
-        Raises `LegLost`.
-        """
+        """Get the edge's counts, again until they agree with ours, for at most ``patience_s``. Raises `LegLost`."""
         give_up_at = self._loop.time() + patience_s
         while await self._ask(give_up_at) and not self._agree():
             await self._sleep_until(self._loop.time() + ASK_AGAIN_S)
@@ -171,9 +173,11 @@ class Leg:
         return utterance
 
     def _agree(self) -> bool:
-        if self._stats is None or self._stats.heard != self.session.said.count():
-            return False
-        return self.speaking or self._stats.said == self.session.heard.count()
+        stats, session = self._stats, self.session
+        return stats is not None and (stats.heard, stats.said) == (
+            session.said.count(),
+            session.heard.count(),
+        )
 
     def _hear(self, event: Told) -> None:
         match event:

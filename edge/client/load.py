@@ -15,7 +15,7 @@ import msgspec
 from edge.client import audio, speech
 from edge.client.call import Call
 from edge.errors import EdgeError
-from edge.runtime.dialer import DIAL_TIMEOUT_S, ServerBusy, Target
+from edge.runtime.dialer import ServerBusy, Target
 from edge.voice.frame import FRAMES_PER_GROUP
 
 REDIAL_S = 1.0
@@ -37,12 +37,12 @@ class Profile(StrEnum):
 
 
 class LoadReport(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts from the beginning to ``elapsed_s``; ``up`` and ``by_node`` are the calls that stand then."""
+    """Counts from the beginning to ``elapsed_s``; by node, where there is one."""
 
     elapsed_s: float
-    up: int
-    by_node: dict[str, int]
-    established: int
+    up: dict[str, int]
+    """Calls that stand now."""
+    established: dict[str, int]
     refused: int
     """Turned away by an edge that sheds load."""
     failed: int
@@ -65,6 +65,7 @@ class Load:
         self._profile = profile
         self._packets = audio.read_speech(speech.recording("hello"))
         self._up: Counter[str] = Counter()
+        self._established: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._loop = asyncio.get_running_loop()
         self._began_at = self._loop.time()
@@ -81,9 +82,8 @@ class Load:
         """As of now."""
         return LoadReport(
             elapsed_s=round(self._loop.time() - self._began_at, 1),
-            up=self._up.total(),
-            by_node=dict(self._up),
-            established=self._counts["established"],
+            up=dict(+self._up),
+            established=dict(self._established),
             refused=self._counts["refused"],
             failed=self._counts["failed"],
             lost=self._counts["lost"],
@@ -101,12 +101,12 @@ class Load:
 
     async def _call(self) -> str:
         """Place one call and stay on it; how it ended, if it did."""
-        call = Call(self._target, timeout_s=DIAL_TIMEOUT_S, dead_after_s=DEAD_AFTER_S, redial_delays_s=())
+        call = Call(self._target, dead_after_s=DEAD_AFTER_S, redial_delays_s=())
         node = None
         try:
             async with call:
                 node = call.summary().last.node
-                self._counts["established"] += 1
+                self._established[node] += 1
                 self._up[node] += 1
                 await self._stay(call)
         except ServerBusy:
@@ -115,7 +115,7 @@ class Load:
             return "failed" if node is None else "lost"
         finally:
             if node is not None:
-                self._up -= Counter({node: 1})
+                self._up[node] -= 1
         return "lost"
 
     async def _stay(self, call: Call) -> None:

@@ -33,7 +33,7 @@ filter from_edge {{
 template bgp neighbour {{
   hold time 9; keepalive time 3;
   graceful restart off; long lived graceful restart off;
-  connect delay time 0; connect retry time 1; error wait time 1, 4;
+  connect delay time 1; connect retry time 1; error wait time 1, 4;
 }}
 """
 

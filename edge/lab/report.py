@@ -75,13 +75,3 @@ class LabReport:
 
     def write(self, path: Path) -> None:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(self.document()), indent=1))
-
-
-def read(path: Path) -> LabReport:
-    """The report that `LabReport.write` wrote."""
-    document = msgspec.json.decode(path.read_bytes())
-    checks = [
-        Check(entry["name"], entry["value"], entry["limit"], entry["unit"], entry["rule"])
-        for entry in document["checks"]
-    ]
-    return LabReport(document["scenario"], document["seed"], checks, document["timeline"])

@@ -16,6 +16,7 @@ from edge.voice.varint import MAX_VARINT
 
 Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_VARINT)]
 LeadMs = Annotated[int, msgspec.Meta(ge=MIN_LEAD_MS, le=MAX_LEAD_MS)]
+EventId = Annotated[str, msgspec.Meta(max_length=128)]
 ItemId = Annotated[str, msgspec.Meta(pattern="^item_[0-9]{1,15}\\Z")]
 ResponseId = Annotated[str, msgspec.Meta(pattern="^resp_[0-9]{1,15}\\Z")]
 
@@ -36,7 +37,7 @@ def number(identifier: ItemId | ResponseId) -> int:
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", omit_defaults=True):
     """What all events may carry: an identifier of the sender's choice, repeated in an `Error` about it."""
 
-    event_id: str | None = None
+    event_id: EventId | None = None
 
 
 # --- caller to edge ------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ class Finished:
         return self.played_ms is not None
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Item:
     number: int
     codec: Codec = Codec.OPUS
@@ -61,7 +61,7 @@ class Downlink:
     def speak(self, number: int, frames: Sequence[Frame]) -> None:
         """Put frames of one codec into the ring; for an item that is gone (cancelled) they are dropped.
 
-        Raises ValueError for a payload that cannot be a frame of its codec, or a change of codec.
+        Raises ValueError, and takes none, if a payload cannot be a frame of its codec or the codec changes.
         """
         item = self._find(number)
         if item is None or not frames:
@@ -70,7 +70,7 @@ class Downlink:
             item.codec = frames[0].codec
         if any(frame.codec != item.codec for frame in frames):
             raise ValueError(f"item {number} began as {item.codec.name} and cannot change its codec")
-        item.waiting.extend(wire.encode_packet(frame.payload, item.codec) for frame in frames)
+        item.waiting += [wire.encode_packet(frame.payload, item.codec) for frame in frames]
         self._ring_ms += len(frames) * FRAME_MS
 
     def end(self, number: int) -> None:
@@ -88,7 +88,7 @@ class Downlink:
                 done.append(ResetStream(item.stream, Code.CANCELLED))
             done.append(Finished(item.number, item.written, self.window.played_of(item.number)))
             self._ring_ms -= len(item.waiting) * FRAME_MS
-            self._items.remove(item)
+        self._items = deque(item for item in self._items if item not in cancelled)
         self.window.discard(number)
         return done
 

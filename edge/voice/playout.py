@@ -92,13 +92,13 @@ class Playout:
             head = self._queue[0]
             elapsed_ms = (now - self._clock) * 1000
             if elapsed_ms < head.left_ms - _ROUNDING_MS:
-                head.played_ms += max(0.0, elapsed_ms)
+                head.played_ms += elapsed_ms
                 self._clock = now
                 break
             ran_out = self._clock + head.left_ms / 1000
             head.played_ms = head.received * FRAME_MS
             self._stop(ran_out)
-            self._dry_since = None if head.ended else ran_out
+            self._dry_since = ran_out
             self._start(ran_out)
 
     def get_timer(self) -> float | None:

@@ -15,13 +15,18 @@ from edge.voice.errors import WireError
 
 MAX_RECORD = 64 * 1024
 """Bytes of JSON in one record."""
+MAX_MESSAGE = 300
+"""Characters of an explanation."""
 
 
 class EventError(EdgeError):
-    """An event of the peer makes no sense to this end. ``code`` is for a program, the message for a person."""
+    """An event of the peer makes no sense to this end. ``code`` is for a program, the message for a person.
+
+    The message may quote the peer and is cut short, for the peer is sent it back.
+    """
 
     def __init__(self, code: str, message: str, event_id: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message[:MAX_MESSAGE])
         self.code = code
         self.event_id = event_id
 
@@ -70,7 +75,7 @@ class RecordStream:
 
 class _Envelope(msgspec.Struct, frozen=True):
     type: str
-    event_id: str | None = None
+    event_id: control.EventId | None = None
 
 
 E = TypeVar("E")

@@ -373,7 +373,7 @@ def test_a_lease_is_enforced_even_when_exabgp_does_not_listen(router: Router, pl
     with running_daemon(router, place) as daemon:
         os.kill(daemon.tree[0], signal.SIGSTOP)
         stopped = daemon.signal(signal.SIGSTOP)
-        router.until(set(), GONE_WHEN_HUNG_S)
+        router.until(set(), 2 * GONE_WHEN_HUNG_S)
         note("gone", time.monotonic() - stopped)
         assert_gone(daemon.tree)
 

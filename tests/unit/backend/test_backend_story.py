@@ -93,7 +93,9 @@ def test_it_stops_where_it_is_cancelled_and_can_begin_anew() -> None:
         teller.notify(Cancelled(1, played_ms=300))
         teller.notify(ResponseRequested())
         assert await anext(replies) == ItemBegun(2)
-        assert teller.said.frames * FRAME_MS == CHUNK_MS
+        teller.notify(Cancelled(1, played_ms=300))
+        assert isinstance(await anext(replies), ItemFrames)
+        assert teller.said.frames * FRAME_MS == 2 * CHUNK_MS
 
     asyncio.run(run())
 

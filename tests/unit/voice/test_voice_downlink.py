@@ -72,6 +72,12 @@ def test_held_back_speech_goes_out_in_groups() -> None:
     assert packets(sent) == 55
 
 
+def test_saying_nothing_says_nothing() -> None:
+    downlink = Downlink(lead_ms=1000)
+    downlink.speak(downlink.begin(), [])
+    assert downlink.pump(0.0) == []
+
+
 def test_items_go_out_one_after_the_other() -> None:
     downlink = Downlink(lead_ms=1000)
     first, second = downlink.begin(), downlink.begin()
@@ -143,4 +149,5 @@ def test_a_backend_is_told_what_it_cannot_say(wrong: list[Frame], message: str) 
     item = downlink.begin()
     downlink.speak(item, frames(item, 1))
     with pytest.raises(ValueError, match=message):
-        downlink.speak(item, wrong)
+        downlink.speak(item, [*frames(item, 1, 1), *wrong])
+    assert packets(downlink.pump(0.0)) == 1

@@ -68,6 +68,14 @@ def test_silence_is_kept_until_the_edge_has_stopped() -> None:
     assert reader.receive(11, item(4), True) == [frames(4), ItemDone(4, 2, False)]
 
 
+def test_news_of_an_item_may_come_behind_it() -> None:
+    """Control and audio are two streams; the slower one must not look like a contradiction."""
+    reader = ItemReader()
+    reader.receive(3, item(1), True)
+    reader.expect(1)
+    assert reader.silence() == ([], [])
+
+
 def test_a_reset_alone_ends_nothing() -> None:
     """It may arrive before the header: only the control stream can say whose end it is."""
     reader = ItemReader()

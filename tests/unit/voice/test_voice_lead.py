@@ -71,6 +71,8 @@ def test_the_latest_report_counts_however_late_it_comes() -> None:
     assert window.report(report(1, 600, ts_ms=700), 1.0)
     assert not window.report(report(1, 500, ts_ms=600), 1.1)
     assert window.budget_ms(1.1) == 600
+    assert window.report(report(1, 601, ts_ms=700), 1.2)
+    assert window.budget_ms(1.2) == 601
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_what_the_caller_threw_away_is_not_ahead() -> None:
     window = full_window()
     window.report(report(1, 300, buffered_ms=700), 0.5)
     window.discard(1)
-    assert window.budget_ms(0.5) == 1000
+    assert window.budget_ms(0.5) == window.budget_ms(2.0) == 1000
     window.report(report(1, 310, ts_ms=1), 0.6)
     assert window.budget_ms(0.6) == 1000
 

@@ -147,6 +147,10 @@ NONSENSE = {
     ),
     "lead too long": (b'{"type":"session.update","session":{"lead_ms":5001}}', "invalid_event"),
     "identifier of another kind": (b'{"type":"response.cancel","response_id":"item_1"}', "invalid_event"),
+    "event identifier of any length": (
+        b'{"type":"response.create","event_id":"' + b"x" * 129 + b'"}',
+        "invalid_event",
+    ),
     "identifier with a tail": (b'{"type":"response.cancel","response_id":"resp_1\\n"}', "invalid_event"),
 }
 

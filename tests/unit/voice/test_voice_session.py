@@ -229,6 +229,23 @@ def test_an_event_that_makes_no_sense_is_answered_and_the_call_goes_on() -> None
     assert events(session) == [ResponseRequested()]
 
 
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "\x01" * 10_000},
+        {"type": "response.create", "event_id": "x" * 60_000},
+        {"type": "unknown", "event_id": "x" * 60_000},
+    ],
+    ids=["long type", "long identifier", "long identifier of an unknown event"],
+)
+def test_a_complaint_is_shorter_than_what_it_is_about(event: dict[str, Any]) -> None:
+    """Quoting the caller in full would not fit into a record."""
+    session = open_session()
+    receive(session, event)
+    (complaint,) = said(session)
+    assert len(msgspec.json.encode(complaint)) < 4096
+
+
 def test_endless_nonsense_ends_the_call() -> None:
     """Each answer waits in memory until the caller reads it, which it never may."""
     session = open_session()
@@ -298,6 +315,7 @@ def test_after_its_end_a_session_is_silent() -> None:
     session.close()
     session.handle_timer(NOW + 2)
     assert (actions(session), events(session), session.get_timer()) == ([], [], None)
+    assert session.last_heard == NOW + 0.1
 
 
 def test_the_end_of_the_control_stream_hangs_up() -> None:

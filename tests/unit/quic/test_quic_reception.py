@@ -1,0 +1,191 @@
+"""Datagrams that belong to no connection: what is answered, what is passed on, what is dropped."""
+
+import dataclasses
+
+import pytest
+from aioquic.buffer import Buffer
+from aioquic.quic.events import ConnectionTerminated
+from aioquic.quic.packet import QuicPacketType, pull_quic_header
+from sim.direct import CLIENT, Direct
+from sim.nodes import OTHER_ID, RESET_KEY, SERVER_ID, make_endpoint
+from sim.world import CID_CONFIG, SERVICE_V4
+
+from edge.cid import CidIssuer, CidRing, UnroutableIssuer, profile_edge
+from edge.overload import Verdict
+from edge.quic import Endpoint, PacketMisrouted, Path, RetryTokens
+from edge.quic.header import VERSION_1, VERSION_2
+from edge.quic.reset import reset_token
+
+PATH = Path(*CLIENT, local=SERVICE_V4)
+
+
+def cid_of(server_id: bytes, worker: int = 0) -> bytes:
+    return CidIssuer(CID_CONFIG, server_id, worker, nonce_start=1_000_000).issue()
+
+
+def short_packet(cid: bytes, length: int = 60) -> bytes:
+    return (b"\x40" + cid).ljust(length, b"\x55")
+
+
+def long_packet(first: int, dcid: bytes, *, version: int = VERSION_1, length: int = 1200) -> bytes:
+    """A packet with an empty token (only an Initial has one) that fills the datagram."""
+    head = bytes((first,)) + version.to_bytes(4, "big") + bytes((len(dcid),)) + dcid + b"\x04scid"
+    if first & 0x30 == 0:
+        head += b"\x00"
+    body = length - len(head) - 2
+    return head + (0x4000 | body).to_bytes(2, "big") + b"\x55" * body
+
+
+def receive(endpoint: Endpoint, data: bytes) -> tuple[list[bytes], list[object]]:
+    endpoint.receive_datagram(data, PATH, 0.0)
+    events = []
+    while (event := endpoint.next_event()) is not None:
+        events.append(event)
+    answers = endpoint.datagrams_to_send(0.0)
+    assert all(path == PATH for _, path in answers)
+    return [data for data, _ in answers], events
+
+
+def dropped(endpoint: Endpoint) -> str:
+    """The name of the one reason for which anything was dropped."""
+    counters = dataclasses.asdict(endpoint.counters)
+    (reason,) = (name for name, value in counters.items() if name.startswith("dropped") and value)
+    return reason
+
+
+def test_a_packet_of_a_dead_connection_of_ours_is_answered_with_its_reset() -> None:
+    endpoint = make_endpoint()
+    cid = cid_of(SERVER_ID)
+    (reset,), events = receive(endpoint, short_packet(cid))
+    assert reset.endswith(reset_token(RESET_KEY, cid))
+    assert len(reset) < 60
+    assert not events
+    assert endpoint.counters.resets_sent == 1
+
+
+@pytest.mark.parametrize("packet", [short_packet(cid_of(OTHER_ID)), long_packet(0xE0, cid_of(OTHER_ID))])
+def test_a_packet_of_another_node_is_handed_out_and_never_reset(packet: bytes) -> None:
+    endpoint = make_endpoint()
+    assert receive(endpoint, packet) == ([], [PacketMisrouted(PATH, OTHER_ID, packet)])
+    assert endpoint.counters.misrouted == 1
+    assert endpoint.counters.resets_sent == 0
+
+
+def test_an_initial_of_a_handshake_that_began_at_a_node_we_know_is_handed_out() -> None:
+    packet = long_packet(0xC0, cid_of(OTHER_ID))
+    assert receive(make_endpoint(peers={OTHER_ID}), packet) == ([], [PacketMisrouted(PATH, OTHER_ID, packet)])
+
+
+def test_an_initial_whose_made_up_cid_looks_like_a_strangers_is_a_newcomer() -> None:
+    endpoint = make_endpoint(peers={b"server 3"})
+    assert receive(endpoint, long_packet(0xC0, cid_of(OTHER_ID))) == ([], [])
+    assert endpoint.counters.initials == 1
+
+
+@pytest.mark.parametrize(
+    "packet, reason",
+    [
+        (b"", "dropped_malformed"),
+        (b"\x40", "dropped_malformed"),
+        (b"\xc0\0\0\0\1", "dropped_malformed"),
+        (b"\x00" + cid_of(SERVER_ID) + bytes(40), "dropped_malformed"),
+        (short_packet(cid_of(SERVER_ID))[:15], "dropped_malformed"),
+        (short_packet(b"\xff" * 18), "dropped_unroutable"),
+        (short_packet(b"\x5f" * 18), "dropped_unroutable"),
+        (short_packet(UnroutableIssuer(secret=b"s" * 16, cid_length=18).issue()), "dropped_unroutable"),
+        (short_packet(cid_of(SERVER_ID), length=21), "dropped_dead"),
+        (short_packet(cid_of(SERVER_ID, worker=1)), "dropped_other_worker"),
+        (long_packet(0xE0, cid_of(SERVER_ID)), "dropped_dead"),
+        (long_packet(0xE0, b"made up!"), "dropped_unroutable"),
+        (long_packet(0xD0, b"made up!"), "dropped_unroutable"),
+        (long_packet(0xF0, b"made up!"), "dropped_unroutable"),
+        (long_packet(0x80, b"made up!", version=0), "dropped_unroutable"),
+        (long_packet(0xC0, b"made up!", length=1199), "dropped_small_initial"),
+        (long_packet(0xC0, b"7 bytes"), "dropped_small_initial"),
+        (long_packet(0xC0, b"made up!", version=0x1A2A3A4A, length=1199), "dropped_small_initial"),
+        (long_packet(0xC0, b"made up!"), "dropped_undecryptable"),
+    ],
+)
+def test_anything_else_is_dropped_in_silence(packet: bytes, reason: str) -> None:
+    endpoint = make_endpoint()
+    assert receive(endpoint, packet) == ([], [])
+    assert dropped(endpoint) == reason
+    assert not endpoint.connections
+
+
+def test_resets_are_limited() -> None:
+    endpoint = make_endpoint()
+    answered = sum(bool(receive(endpoint, short_packet(cid_of(SERVER_ID)))[0]) for _ in range(300))
+    assert answered == 100
+    assert endpoint.counters.dropped_dead == 200
+
+
+def test_a_configuration_that_is_being_phased_out_is_still_read() -> None:
+    old = profile_edge(rotation=2, key=b"the older key...")
+    endpoint = make_endpoint(ring=CidRing([CID_CONFIG, old]))
+    cid = CidIssuer(old, OTHER_ID, nonce_start=0).issue()
+    assert receive(endpoint, short_packet(cid))[1] == [PacketMisrouted(PATH, OTHER_ID, short_packet(cid))]
+
+
+@pytest.mark.parametrize("dcid", [b"made up!", b"d" * 255])
+def test_a_version_nobody_speaks_is_answered_with_those_we_do(dcid: bytes) -> None:
+    endpoint = make_endpoint()
+    (answer,), _ = receive(endpoint, long_packet(0xC0, dcid, version=0x1A2A3A4A))
+    assert answer[0] & 0xC0 == 0xC0
+    assert answer[1:].startswith(bytes(4) + b"\x04scid" + bytes((len(dcid),)) + dcid)
+    listed = answer[5 + 5 + 1 + len(dcid) :]
+    versions = [int.from_bytes(listed[i : i + 4], "big") for i in range(0, len(listed), 4)]
+    assert versions[1:] == [VERSION_1, VERSION_2]
+    assert versions[0] & 0x0F0F0F0F == 0x0A0A0A0A
+    assert endpoint.counters.version_negotiations == 1
+
+
+def test_a_client_that_speaks_a_newer_version_as_well_gets_through() -> None:
+    direct = Direct(
+        make_endpoint(), supported_versions=[0x1A2A3A4A, VERSION_1], original_version=0x1A2A3A4A
+    ).connect()
+    assert direct.endpoint.counters.version_negotiations == 1
+    assert direct.endpoint.counters.handshakes_completed == 1
+
+
+@pytest.mark.parametrize("version", [VERSION_1, VERSION_2])
+def test_a_refusal_is_one_small_packet_that_the_client_understands(version: int) -> None:
+    endpoint = make_endpoint(admission=lambda _now: Verdict.REFUSE)
+    direct = Direct(endpoint, supported_versions=[version]).connect()
+    assert [len(data) < 100 for data, _ in direct.answers] == [True]
+    direct.pass_time(2.0)
+    (closed,) = (event for event in direct.client_events if isinstance(event, ConnectionTerminated))
+    assert closed.error_code == 0x02
+    assert endpoint.counters.refused == 1
+    assert not endpoint.connections
+    assert endpoint.get_timer() is None
+
+
+@pytest.mark.parametrize("version", [VERSION_1, VERSION_2])
+def test_a_retry_costs_one_round_trip_and_leaves_no_state(version: int) -> None:
+    endpoint = make_endpoint(admission=lambda _now: Verdict.RETRY, retry=RetryTokens(b"k" * 16))
+    direct = Direct(endpoint, supported_versions=[version])
+    direct.client.connect((SERVICE_V4, 443), 0.0)
+    ((first, _),) = direct.client.datagrams_to_send(0.0)
+    (answer,), _ = receive(endpoint, first)
+    header = pull_quic_header(Buffer(data=answer), host_cid_length=8)
+    assert header.packet_type is QuicPacketType.RETRY
+    assert not endpoint.connections
+    direct.client.receive_datagram(answer, (SERVICE_V4, 443), 0.0)
+    direct.exchange()
+    assert endpoint.counters.handshakes_completed == 1
+    assert endpoint.counters.retried == 1
+
+
+def test_a_token_that_was_stolen_gets_the_thief_a_clear_answer() -> None:
+    endpoint = make_endpoint(admission=lambda _now: Verdict.RETRY, retry=RetryTokens(b"k" * 16))
+    direct = Direct(endpoint)
+    direct.client.connect((SERVICE_V4, 443), 0.0)
+    ((first, _),) = direct.client.datagrams_to_send(0.0)
+    (answer,), _ = receive(endpoint, first)
+    direct.client.receive_datagram(answer, (SERVICE_V4, 443), 0.0)
+    direct.address = ("192.0.2.99", 1)
+    direct.exchange()
+    direct.pass_time(2.0)
+    (closed,) = (event for event in direct.client_events if isinstance(event, ConnectionTerminated))
+    assert closed.error_code == 0x0B
