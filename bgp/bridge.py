@@ -54,15 +54,15 @@ class Bridge:
         renewed = time.monotonic()
         while True:
             left = renewed + self._lease_s - time.monotonic()
-            if left <= 0:
-                return "lease-expired"
-            heard = self._turn(left, listen=True)
-            if heard is None:
-                continue
-            if not heard:
+            # Even when it has run out: what came while the whole machine stood still is still to be heard.
+            heard = self._turn(max(0.0, left), listen=True)
+            if heard:
+                renewed = time.monotonic()
+                self._accept(heard)
+            elif heard is not None:
                 return "supervisor-gone"
-            renewed = time.monotonic()
-            self._accept(heard)
+            elif left <= 0:
+                return "lease-expired"
 
     def fence(self) -> None:
         """Take every route back and end ExaBGP, by force if need be."""

@@ -66,17 +66,20 @@ class ExaBgp:
         SpeakerError, and then has left nothing running.
         """
         if threading.current_thread() is not threading.main_thread():
-            raise SpeakerError(
-                "the speaker must be started on the main thread: it dies with the one it is started on"
-            )
+            raise SpeakerError("the speaker must be started on the main thread: it dies with that thread")
         exabgp = cls(directory)
+        started = False
         try:
             account = Account.current() if config.user is None else Account.named(config.user)
             account.make_directory(directory)
             account.write_file(exabgp._conf_path, exabgp._configuration(config, lease_s))
             await exabgp._spawn(account, timeout_s)
+            started = True
         except (OSError, ValueError, AccountError) as error:
             raise SpeakerError(f"cannot start exabgp: {error}") from None
+        finally:
+            if not started:
+                exabgp._remove_configuration()
         return exabgp
 
     @property
@@ -121,13 +124,18 @@ class ExaBgp:
                 while await self.read_line() is not None:
                     pass
         self._writer.close()
-        self._conf_path.unlink(missing_ok=True)
+        self._remove_configuration()
 
     # --- the start, step by step ------------------------------------------------------------------------
 
     def _configuration(self, config: SpeakerConfig, lease_s: float) -> str:
-        run = (sys.executable, "-I", "-S", "-u", bridge.__file__, str(self._socket_path), f"{lease_s:g}")
+        run = (sys.executable, "-I", "-S", bridge.__file__, str(self._socket_path), f"{lease_s:g}")
         return conf.render(config, run=run, md5_keys=_md5_keys(config))
+
+    def _remove_configuration(self) -> None:
+        # It may hold a key, and is of no use to anybody without its process.
+        with contextlib.suppress(OSError):
+            self._conf_path.unlink()
 
     async def _spawn(self, account: Account, timeout_s: float) -> None:
         token = secrets.token_hex(16)
@@ -158,7 +166,6 @@ class ExaBgp:
             except BaseException:
                 self.kill()
                 await self._process.wait()
-                self._conf_path.unlink(missing_ok=True)
                 raise
         finally:
             # One bridge is all that may ever connect.

@@ -162,6 +162,8 @@ class ExaBgpSpeaker:
             self._keeper.cancel()
         else:
             self._exabgp.terminate()
+            # One that hangs hears nothing, and the keeper waits for its end.
+            asyncio.get_running_loop().call_later(self._timing.stop_timeout_s, self._exabgp.kill)
         with contextlib.suppress(asyncio.CancelledError):
             await self._keeper
 

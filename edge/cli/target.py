@@ -11,8 +11,9 @@ import click
 
 from edge.runtime.dialer import DEFAULT_PORT, Target
 
-
-_FORM = re.compile(r"(?: \[ (?P<v6> [0-9A-Fa-f:.]+ ) \] | (?P<name> [^:\[\]\s]+ ) ) (?: : (?P<port> [0-9]+ ) )?", re.X)
+_FORM = re.compile(
+    r"(?: \[ (?P<v6> [0-9A-Fa-f:.]+ ) \] | (?P<name> [^:\[\]\s]+ ) ) (?: : (?P<port> [0-9]+ ) )?", re.VERBOSE
+)
 _BARE_IPV6 = re.compile(r"[0-9A-Fa-f]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*")
 
 

@@ -1,10 +1,5 @@
 """A spoken call to an edge.
 
-    async with connect("voice.example") as call:
-        await call.say(Path("question.wav"))
-        await call.reply()
-        summary = await call.hang_up()
-
 A call outlives its connections. When one is lost (the edge resets it, or nothing is heard for ``dead_after_s``),
 the service address is dialled again, and whichever node answers gets a new session; an utterance that the edge
 had not confirmed is said again from its start. An answer that was being heard is gone with its session.
@@ -177,7 +172,7 @@ class Call:
         return self._frames.subscribe()
 
     def record(self) -> Recording:
-        """A recording of what is heard from now on."""
+        """A recording of what is heard from now on; before the call is entered, of the whole call."""
         recording = Recording()
         self._recordings.append(recording)
         return recording

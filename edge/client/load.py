@@ -9,6 +9,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable
 from enum import StrEnum
+from itertools import count
 
 import msgspec
 
@@ -70,13 +71,16 @@ class Load:
         self._loop = asyncio.get_running_loop()
         self._began_at = self._loop.time()
 
-    async def run(self) -> LoadReport:
+    async def run(self, each_second: Callable[[LoadReport], None] = lambda _: None) -> None:
         """From the first call to the end of the hold. Cancelling it hangs up all calls."""
         self._began_at = self._loop.time()
-        async with asyncio.TaskGroup() as callers:
-            for number in range(self._calls):
-                callers.create_task(self._caller(self._began_at + self._ramp_s * number / self._calls))
-        return self.report()
+        telling = asyncio.create_task(self._tell(each_second))
+        try:
+            async with asyncio.TaskGroup() as callers:
+                for number in range(self._calls):
+                    callers.create_task(self._caller(self._began_at + self._ramp_s * number / self._calls))
+        finally:
+            telling.cancel()
 
     def report(self) -> LoadReport:
         """As of now."""
@@ -89,6 +93,11 @@ class Load:
             lost=self._counts["lost"],
             utterances=self._counts["utterances"],
         )
+
+    async def _tell(self, each_second: Callable[[LoadReport], None]) -> None:
+        for second in count(1):
+            await asyncio.sleep(self._began_at + second - self._loop.time())
+            each_second(self.report())
 
     async def _caller(self, begins_at: float) -> None:
         ends_at = self._began_at + self._ramp_s + self._hold_s
@@ -133,28 +142,3 @@ class Load:
             await call.say(packets)
             self._counts["utterances"] += 1
             await asyncio.sleep(pause_s)
-
-
-async def generate(
-    target: Target,
-    *,
-    calls: int,
-    ramp_s: float,
-    hold_s: float,
-    profile: Profile = Profile.BATCH,
-    each_second: Callable[[LoadReport], None] = lambda _: None,
-) -> LoadReport:
-    """Run a `Load` and tell ``each_second`` how it fares; the report is that of the end of the hold."""
-    load = Load(target, calls=calls, ramp_s=ramp_s, hold_s=hold_s, profile=profile)
-
-    async def tell() -> None:
-        while True:
-            await asyncio.sleep(1)
-            each_second(load.report())
-
-    telling = asyncio.create_task(tell())
-    try:
-        return await load.run()
-    finally:
-        telling.cancel()
-        await asyncio.gather(telling, return_exceptions=True)

@@ -22,7 +22,8 @@ class Recording:
 
     def hear(self, event: FramesReceived) -> None:
         if event.item != self._item:
-            self._item, self._starts_at, self._silence = event.item, len(self._packets), 0
+            missed = event.frames[0].pts_ms // FRAME_MS  # by a recording that begins within an item
+            self._item, self._starts_at, self._silence = event.item, len(self._packets) - missed, 0
         for frame in event.frames:
             place = self._starts_at + self._silence + frame.pts_ms // FRAME_MS
             self._packets += [None] * (place - len(self._packets))

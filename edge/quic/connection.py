@@ -10,6 +10,7 @@ engine against it at start-up. Moving to another version means reading those lin
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from secrets import token_bytes
 from typing import Any, NamedTuple
 
 import aioquic
@@ -35,6 +36,7 @@ from aioquic.quic.stream import QuicStream
 from aioquic.tls import Epoch
 
 from edge.errors import EdgeError
+from edge.quic.header import MIN_CHOSEN_CID
 from edge.quic.reset import MIN_LENGTH, TOKEN_LENGTH, reset_token
 
 ENGINE_VERSION = "1.7.2"
@@ -85,6 +87,7 @@ PRIVATE_NAMES = (
     PrivateName("QuicConnection", "_serialize_transport_parameters", 3436, "override: preferred_address"),
     PrivateName("QuicConnection", "_network_paths", 340, "paths in use, the active one first"),
     PrivateName("QuicConnection", "_peer_cid", 343, "CIDs a peer can spare; token of a stateless reset"),
+    PrivateName("QuicConnection", "_original_destination_connection_id", 380, "make it long enough"),
     PrivateName("QuicConnection", "_probe_preferred_address", 2941, "override: notice the probe"),
     PrivateName("QuicConnection", "_handshake_complete", 304, "nothing to probe or reset before it"),
     PrivateName("QuicConnection", "_confirm_handshake", 1483, "override: begin to delay ACKs"),
@@ -420,11 +423,18 @@ def _held(stream: QuicStream) -> int:
 class ProbingConnection(_Connection):
     """A client's connection.
 
-    aioquic follows a preferred address by itself; here it also notices a stateless reset, which ends the
-    connection (RFC 9000 section 10.3.1).
+    aioquic follows a preferred address by itself. Here it also notices a stateless reset, which ends the
+    connection (RFC 9000 section 10.3.1), and can do without connection IDs of its own.
     """
 
     _probed: QuicNetworkPath | None = None
+
+    def __init__(self, *, configuration: QuicConfiguration) -> None:
+        super().__init__(configuration=configuration)
+        if configuration.connection_id_length < MIN_CHOSEN_CID:
+            # aioquic makes up the server's first connection ID as long as its own (RFC 9000 section 7.2).
+            self._peer_cid.cid = token_bytes(MIN_CHOSEN_CID)
+            self._original_destination_connection_id = self._peer_cid.cid
 
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
         if (

@@ -78,6 +78,7 @@ class Call:
         self._endpoint = endpoint
         self._connection = connection
         self._streams: list[int] = []  # our number of a stream -> its QUIC stream ID
+        self._item: int | None = None  # the one that the backend has begun and not ended
         self._room = asyncio.Event()
         self._reply = asyncio.create_task(self._speak())
 
@@ -86,23 +87,28 @@ class Call:
         try:
             async for reply in self.backend.replies():
                 self._take(reply)
+                # Until its turn has come nobody knows whether there is room for more.
+                self._room.clear()
                 self._settings.changed(self)
                 await self._room.wait()
         except Exception as error:
             # A backend is somebody else's code behind a network: its failure ends the turn, not the call.
             log.exception("event=backend_failed call=%s", self.call_id)
             self.session.error("backend_failed", f"the backend failed: {type(error).__name__}")
+            if self._item is not None:
+                self.session.end_item(self._item, self._settings.clock())
             self._settings.changed(self)
 
     def _take(self, reply: BackendReply) -> None:
         now = self._settings.clock()
         match reply:
             case ItemBegun():
-                self.session.begin_item()
+                self._item = self.session.begin_item()
             case ItemFrames(item=item, frames=frames):
                 self.session.speak(item, frames, now)
             case ItemEnded(item=item):
                 self.session.end_item(item, now)
+                self._item = None
             case Control(event=event):
                 self.session.send_control(event)
             case _:

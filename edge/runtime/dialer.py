@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+from cryptography import x509
+
 from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
 from edge.quic import ClientConfig, ClientConnection, ConnectionClosed, HandshakeCompleted
 from edge.runtime.driver import Address, Driver, S
@@ -111,9 +113,13 @@ async def dial(
 
 def _read(ca: Path) -> bytes:
     try:
-        return ca.read_bytes()
+        pem = ca.read_bytes()
+        x509.load_pem_x509_certificates(pem)
     except OSError as error:
         raise UsageError(f"{ca}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{ca}: holds no PEM certificates") from error
+    return pem
 
 
 async def _resolve(target: Target) -> list[tuple[int, Address]]:

@@ -26,8 +26,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from bgp import leash
+from bgp.account import Account
 from bgp.conf import SpeakerConfig
-from bgp.exabgp import ExaBgp, SpeakerError
+from bgp.exabgp import ExaBgp, SpeakerError, _welcome
 from bgp.route import Route, parse_prefix
 from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerLost, SpeakerStarted, SpeakerTiming
 from bgp.table import NeighborChanged
@@ -427,6 +429,24 @@ def test_a_hung_speaker_is_replaced(router: Router, place: Path) -> None:
     asyncio.run(story())
 
 
+@pytest.mark.parametrize("victim", ["exabgp", "bridge"])
+def test_what_hangs_does_not_hold_up_a_stop(router: Router, place: Path, victim: str) -> None:
+    brisk = SpeakerTiming(withdraw_timeout_s=0.5, stop_timeout_s=0.5)
+
+    async def story() -> None:
+        async with running_speaker(router, place, brisk) as (speaker, _):
+            speaker.announce(Route.parse(SERVICE_V4))
+            await seen(router, {SERVICE_V4})
+            pids = (speaker.pid, *children(speaker.pid))
+            os.kill(pids[0] if victim == "exabgp" else pids[1], signal.SIGSTOP)
+            began = time.monotonic()
+        assert time.monotonic() - began < 2.5
+        assert_gone(pids)
+        await seen(router, set(), GONE_S)
+
+    asyncio.run(story())
+
+
 def test_failures_in_a_row_wait_longer_and_longer(router: Router, place: Path) -> None:
     patient = SpeakerTiming(restart_delays_s=(0.0, 0.5, 60.0))
 
@@ -451,7 +471,7 @@ def test_an_orderly_stop_withdraws_first_and_leaves_nothing(router: Router, plac
             await seen(router, {SERVICE_V4})
             exabgp = speaker.pid
             pids = (exabgp, *children(exabgp))
-        assert not any(map(is_alive, pids))
+        assert_gone(pids)
         await seen(router, set(), GONE_S)
 
     asyncio.run(story())
@@ -507,3 +527,36 @@ def test_another_thread_than_the_main_one(router: Router, place: Path) -> None:
     thread.start()
     thread.join()
     assert "main thread" in str(caught[0])
+
+
+def test_a_stranger_at_the_bridge_socket_is_hung_up_on(place: Path) -> None:
+    async def story() -> None:
+        introduced: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        path = place / "bridge.sock"
+        server = await asyncio.start_unix_server(
+            lambda reader, writer: _welcome(reader, writer, Account.current(), "right", introduced), path
+        )
+        async with server:
+            for token in (b"wrong\n", b"\n", b"rightly\n"):
+                reader, writer = await asyncio.open_unix_connection(path)
+                writer.write(token)
+                assert await reader.read() == b""
+                writer.close()
+            assert not introduced.done()
+            _, bridge = await asyncio.open_unix_connection(path)
+            bridge.write(b"right\n")
+            _, link = await introduced
+            bridge.close()
+            link.close()
+
+    asyncio.run(story())
+
+
+def test_a_leash_without_an_owner_lets_nothing_start(place: Path) -> None:
+    """The owner died before the kernel was asked to watch it: nobody would send the signal any more."""
+    mark = place / "mark"
+    command = [sys.executable, "-I", "-S", leash.__file__, "1", "/usr/bin/touch", str(mark)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "process 1 is gone" in done.stderr
+    assert not mark.exists()

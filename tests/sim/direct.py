@@ -1,4 +1,4 @@
-"""A stock aioquic client facing an endpoint, with nothing between them: for looking at what either sends."""
+"""A client facing an endpoint, with nothing between them: for looking at what either sends."""
 
 from collections.abc import Callable
 
@@ -8,6 +8,7 @@ from aioquic.quic.events import QuicEvent
 from sim.world import ALPN, PORT, SERVER_NAME, SERVICE_V4, make_identity
 
 from edge.quic import Endpoint, Event, Path
+from edge.quic.connection import ProbingConnection
 
 CLIENT = ("192.0.2.1", 40_000)
 
@@ -22,7 +23,7 @@ class Direct:
         *,
         alpn: str = ALPN,
         to: str = SERVICE_V4,
-        client_class: type[QuicConnection] = QuicConnection,
+        client_class: type[QuicConnection] = ProbingConnection,
         lose: Callable[[bytes], bool] = lambda _data: False,
         **changes: object,
     ) -> None:

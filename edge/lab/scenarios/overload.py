@@ -167,7 +167,7 @@ class Story:
                 await self._place(caller, f"{site} IPv{address.version}", str(address), save=first)
         for caller in self._callers.values():
             await caller.until(
-                lambda caller=caller: (  # type: ignore[misc]
+                lambda caller=caller: (
                     sum(call.migrated for call in caller.standing.values()) + len(caller.failed) == 2
                 ),
                 PATIENCE_MIGRATE_S,
@@ -189,9 +189,9 @@ class Story:
         """Far more callers than the hot edge can carry, from the site that is routed to it."""
         self._timeline.event(f"the load generator wants {LOAD_CALLS} calls at {HOT}", mark=True)
         argv = [
-            *(sys.executable, "-P", "-m", "edge.client.load"),
-            *(str(self._topology.service_v4.ip), "--port", str(SERVICE_PORT)),
-            *("--calls", str(LOAD_CALLS), "--ramp-s", "4", "--hold-s", "600"),
+            *(sys.executable, "-P", "-m", "edge.cli", "load"),
+            f"{self._topology.service_v4.ip}:{SERVICE_PORT}",
+            *("--calls", str(LOAD_CALLS), "--ramp", "4", "--hold", "600", "-o", "json"),
             *("--ca", str(self._fleet.certificate), "--server-name", SERVICE_NAME),
         ]
         return await self._lab.spawn(ITS_SITE, argv, name="load", finite=True)

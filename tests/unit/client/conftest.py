@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import datetime
 import errno
-import os
 import random
 import secrets
 import selectors
 import socket
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import pytest
 from cryptography import x509
@@ -71,7 +71,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - handed on
             done.set_exception(error)
         return done
 
@@ -149,7 +149,9 @@ class Socket(asyncio.DatagramTransport):
     def sendto(self, data: Any, addr: Any = None) -> None:
         assert self._open
         if addr[0] in self._network.unreachable:
-            self._network.callers[self._home].error_received(OSError(errno.ENETUNREACH, "Network is unreachable"))
+            self._network.callers[self._home].error_received(
+                OSError(errno.ENETUNREACH, "Network is unreachable")
+            )
         else:
             self._network.to_edge(data, self._home, addr[0])
 
@@ -167,27 +169,30 @@ class Edge:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | Loopback,
         identity: Identity,
         name: str = "a1",
         unicast: str = "203.0.113.2",
         *,
+        service: tuple[str, ...] = (ANYCAST, ANYCAST_6),
+        port: int = PORT,
         backend: BackendFactory = EchoBackend,
         alpn: tuple[str, ...] = ("edge-voice/1",),
-        offers_unicast: bool = True,
     ) -> None:
         self.name = name
         self.unicast = unicast
         self.network = network
         self.verdict = Verdict.ACCEPT
         self.dead = False
+        self._service = service
+        self._port = port
         self._backend = backend
         self._timer: asyncio.TimerHandle | None = None
         self._config = EndpointConfig(
             identity=identity,
             alpn=alpn,
-            service=frozenset({ANYCAST, ANYCAST_6}),
-            preferred_v4=(unicast, PORT) if offers_unicast else None,
+            service=frozenset(service),
+            preferred_v4=(unicast, port),
             reset_key=RESET_KEY,
         )
         self.restart()
@@ -195,7 +200,7 @@ class Edge:
         self.announce()
 
     def announce(self) -> None:
-        for address in (ANYCAST, ANYCAST_6):
+        for address in self._service:
             self.network.edges[address] = self.receive
 
     def restart(self) -> None:
@@ -232,11 +237,72 @@ class Edge:
             self.calls.receive(event, loop.time())
         self.calls.turn(loop.time())
         for data, path in self.endpoint.datagrams_to_send(loop.time()):
-            self.network.to_caller(data, (path.local, PORT), (path.host, path.port))
+            self.network.to_caller(data, (path.local, self._port), (path.host, path.port))
         timers = [at for at in (self.endpoint.get_timer(), self.calls.get_timer()) if at is not None]
         if self._timer is not None:
             self._timer.cancel()
         self._timer = loop.call_at(max(min(timers), loop.time() + 0.0001), self.step) if timers else None
+
+
+class Loopback:
+    """An edge on real sockets of this machine, in a thread with a loop of its own: 127.0.0.1 is its service
+    address, 127.0.0.2 its unicast one."""
+
+    def __init__(self, identity: Identity) -> None:
+        self.edges: dict[str, Receiver] = {}
+        self.loop = asyncio.new_event_loop()
+        self._sockets = {"127.0.0.1": _bound("127.0.0.1", 0)}
+        self.port: int = self._sockets["127.0.0.1"].getsockname()[1]
+        self._sockets["127.0.0.2"] = _bound("127.0.0.2", self.port)
+        self._thread = threading.Thread(target=self._run, args=[identity])
+        self._ready = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        for udp in self._sockets.values():
+            udp.close()
+
+    def _run(self, identity: Identity) -> None:
+        asyncio.set_event_loop(self.loop)
+        self.edge = Edge(
+            self, identity, "l1", "127.0.0.2", service=("127.0.0.1",), port=self.port, backend=EchoBackend
+        )
+        for address, udp in self._sockets.items():
+            self.loop.add_reader(udp.fileno(), self._read, udp, address)
+        self._ready.set()
+        self.loop.run_forever()
+        tasks = asyncio.all_tasks(self.loop)
+        for task in tasks:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self.loop.close()
+
+    def _read(self, udp: socket.socket, address: str) -> None:
+        data, source = udp.recvfrom(2048)
+        self.edges[address](data, source, address)
+
+    def to_caller(self, data: bytes, source: tuple[str, int], home: tuple[str, int]) -> None:
+        self._sockets[source[0]].sendto(data, home)
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind((host, port))
+    udp.setblocking(False)
+    return udp
+
+
+@pytest.fixture
+def loopback(authority: Authority) -> Iterator[Loopback]:
+    """A running edge on this machine."""
+    with Loopback(authority.identity) as running:
+        yield running
 
 
 @dataclass(frozen=True)
@@ -271,7 +337,9 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     pem = serialization.Encoding.PEM
     ca = tmp_path_factory.mktemp("authority") / "ca.pem"
     ca.write_bytes(certificate(ca_name, ca_key.public_key(), is_ca=True).public_bytes(pem))
-    leaf = certificate(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)]), key.public_key(), is_ca=False)
+    leaf = certificate(
+        x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)]), key.public_key(), is_ca=False
+    )
     key_pem = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return Authority(ca, Identity.from_pem(leaf.public_bytes(pem), key_pem))
 

@@ -63,7 +63,11 @@ def test_a_packet_of_a_dead_connection_of_ours_is_answered_with_its_reset() -> N
     assert endpoint.counters.resets_sent == 1
 
 
-@pytest.mark.parametrize("packet", [short_packet(cid_of(OTHER_ID)), long_packet(0xE0, cid_of(OTHER_ID))])
+@pytest.mark.parametrize(
+    "packet",
+    [short_packet(cid_of(OTHER_ID)), long_packet(0xE0, cid_of(OTHER_ID))],
+    ids=["1-rtt", "handshake"],
+)
 def test_a_packet_of_another_node_is_handed_out_and_never_reset(packet: bytes) -> None:
     endpoint = make_endpoint()
     assert receive(endpoint, packet) == ([], [PacketMisrouted(PATH, OTHER_ID, packet)])
@@ -105,6 +109,7 @@ def test_an_initial_whose_made_up_cid_looks_like_a_strangers_is_a_newcomer() -> 
         (long_packet(0xC0, b"made up!", version=0x1A2A3A4A, length=1199), "dropped_small_initial"),
         (long_packet(0xC0, b"made up!"), "dropped_undecryptable"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_anything_else_is_dropped_in_silence(packet: bytes, reason: str) -> None:
     endpoint = make_endpoint()
