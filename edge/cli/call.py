@@ -20,7 +20,7 @@ from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnec
 from edge.client.summary import CallSummary
 from edge.errors import EdgeError, UsageError
 from edge.runtime.dialer import Target
-from edge.voice.events import ErrorReceived, Transcript
+from edge.voice import ErrorReceived, Transcript
 
 LIVE_INTERVAL_S = 0.25
 NOT_MEASURED = "not measured"
@@ -90,7 +90,7 @@ async def _run(
 async def _converse(call: Call, turns: Sequence[list[bytes] | None], patience_s: float) -> None:
     for packets in turns:
         if packets is not None:
-            await call.say(packets)
+            await call.say(packets, patience_s=patience_s)
         await call.reply(patience_s=patience_s)
 
 

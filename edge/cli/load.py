@@ -19,11 +19,20 @@ from edge.runtime.dialer import Target
 @click.command()
 @target_options
 @click.option("--calls", type=click.IntRange(1), required=True, help="How many callers.")
-@click.option("--ramp", "ramp_s", type=float, default=0.0, help="Seconds over which they arrive.")
-@click.option("--hold", "hold_s", type=float, default=60.0, show_default=True, help="Seconds they then stay.")
-@click.option("--profile", type=click.Choice(Profile), default=Profile.BATCH, show_default=True)
+@click.option("--ramp", "ramp_s", type=click.FloatRange(0), default=0, help="Seconds over which they arrive.")
+@click.option(
+    "--hold",
+    "hold_s",
+    type=click.FloatRange(0),
+    default=60,
+    show_default=True,
+    help="Seconds they then stay.",
+)
+@click.option(
+    "--profile", type=click.Choice([*map(str, Profile)]), default=str(Profile.BATCH), show_default=True
+)
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def load(target: Target, calls: int, ramp_s: float, hold_s: float, profile: Profile, output: str) -> int:
+def load(target: Target, calls: int, ramp_s: float, hold_s: float, profile: str, output: str) -> int:
     """Place many calls at once, to see what an edge does when there are too many.
 
     Prints one line a second, with -o json one JSON document a line, and the totals last. A caller who is
@@ -32,7 +41,7 @@ def load(target: Target, calls: int, ramp_s: float, hold_s: float, profile: Prof
     stood.
     """
     totals = asyncio.run(
-        _run(target, calls, ramp_s, hold_s, profile, _say_json if output == "json" else _say_line)
+        _run(target, calls, ramp_s, hold_s, Profile(profile), _say_json if output == "json" else _say_line)
     )
     return 0 if totals.established else 1
 

@@ -10,7 +10,7 @@ import av
 
 from edge.backend import opusfile
 from edge.errors import UsageError
-from edge.voice.frame import FRAME_MS
+from edge.voice import FRAME_MS
 
 RATE = 48_000
 BITRATE = 24_000

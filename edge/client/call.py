@@ -24,16 +24,16 @@ from edge.client.summary import CallSummary, Ending, LegSummary
 from edge.errors import DeadlineError, EdgeError
 from edge.quic import ConnectionClosed, HandshakeCompleted, PathChanged
 from edge.runtime.dialer import DEFAULT_PORT, DIAL_TIMEOUT_S, Target
-from edge.voice.errors import Code
-from edge.voice.events import FramesReceived, Underran
-from edge.voice.frame import Frame
+from edge.voice import Code, Frame, FramesReceived, Underran
 
 DEAD_AFTER_S = 3.0
 """Heartbeats, which the edge acknowledges, are up to a second apart."""
 REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
 ACCOUNT_PATIENCE_S = 3.0
-REPLY_PATIENCE_S = 30.0
+"""For the counts of both ends to agree: what is on its way when a call is hung up takes a round trip or two."""
+PATIENCE_S = 30.0
+"""For a sign of what was asked for: a backend may think for long."""
 
 _FINAL: dict[int, Ending] = {
     Code.OK: "closed_by_edge",
@@ -122,11 +122,14 @@ class Call:
     ) -> None:
         await self.hang_up(patience_s=ACCOUNT_PATIENCE_S if kind is None else 0.0)
 
-    async def say(self, speech: Path | Sequence[bytes], *, faster: bool = False) -> None:
+    async def say(
+        self, speech: Path | Sequence[bytes], *, faster: bool = False, patience_s: float = PATIENCE_S
+    ) -> None:
         """Say one utterance: an audio file, or Opus packets of 20 ms. Returns when the edge has all of it.
 
-        It goes out in real time, or with ``faster`` as fast as the path takes it. Raises `CallLost`, and
-        `UsageError` for a file that cannot be read.
+        It goes out in real time, or with ``faster`` as fast as the path takes it. Raises `CallLost`,
+        `DeadlineError` if the edge does not confirm it ``patience_s`` after its end, `UsageError` for a file
+        that cannot be read, and ValueError for no packets or one that is not Opus.
         """
         packets = await asyncio.to_thread(audio.read_speech, speech) if isinstance(speech, Path) else speech
         async with self._saying:
@@ -134,9 +137,11 @@ class Call:
                 leg = await self._standing()
                 self._ask(leg)
                 try:
-                    await leg.say(packets, faster=faster)
+                    await leg.say(packets, faster=faster, patience_s=patience_s)
                 except LegLost:
                     continue
+                except TimeoutError:
+                    raise DeadlineError(f"{self._target}: not confirmed within {patience_s:g} s") from None
                 self._utterances += 1
                 return
 
@@ -146,7 +151,7 @@ class Call:
         self._ask(leg)
         leg.request_reply()
 
-    async def reply(self, *, patience_s: float = REPLY_PATIENCE_S) -> bool:
+    async def reply(self, *, patience_s: float = PATIENCE_S) -> bool:
         """Wait until what the edge has to say to the last `say` or `request_reply` has been played.
 
         Without one of these, to the beginning of the call. False if the connection was lost on the way, and
@@ -190,13 +195,13 @@ class Call:
         if leg is not None:
             self._past.append(leg.summary())
             leg.close("hung up")
-            self._end("hung_up", "hung up")
+            self._end("hung_up", "")
         else:
             self._end("lost", "hung up while there was no connection")
         return self.summary()
 
     def summary(self) -> CallSummary:
-        """As of now, or of the end."""
+        """Of a call that has been entered, as of now or of its end."""
         until = self._loop.time() if self._ending == "in_progress" else self._ended_at
         return CallSummary(
             ending=self._ending,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge.client.summary import Ending
-from edge.voice.events import CallerEvent
+from edge.voice import CallerEvent
 
 
 @dataclass(frozen=True, slots=True)

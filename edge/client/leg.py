@@ -10,10 +10,17 @@ from edge.client.summary import LegSummary
 from edge.errors import EdgeError
 from edge.quic import ClientConnection, ConnectionClosed
 from edge.runtime.dialer import Dialed, NoAnswer, Target, dial
-from edge.voice.caller import CallerSession
-from edge.voice.errors import Code
-from edge.voice.events import FramesReceived, ItemDone, SessionReady, StatsReceived, UtteranceCommitted
-from edge.voice.frame import FRAME_MS, FRAMES_PER_GROUP
+from edge.voice import (
+    FRAME_MS,
+    FRAMES_PER_GROUP,
+    CallerSession,
+    Code,
+    FramesReceived,
+    ItemDone,
+    SessionReady,
+    StatsReceived,
+    UtteranceCommitted,
+)
 
 ASK_AGAIN_S = 0.1
 """Between two looks at counts that do not agree yet: frames may still be on their way."""
@@ -78,10 +85,11 @@ class Leg:
             raise NoAnswer(f"{target}: connected, but no session within {timeout_s:g} s") from None
         return leg
 
-    async def say(self, packets: Sequence[bytes], *, faster: bool) -> None:
+    async def say(self, packets: Sequence[bytes], *, faster: bool, patience_s: float) -> None:
         """Say one utterance, in groups as they would leave a microphone, and wait until the edge has it all.
 
-        Raises `LegLost`. If cancelled, what has been said until then is an utterance of its own.
+        Raises `LegLost`, and `TimeoutError` if the edge does not confirm it ``patience_s`` after its end. If
+        cancelled, what has been said until then is an utterance of its own.
         """
         began = self._loop.time()
         try:
@@ -96,7 +104,8 @@ class Leg:
                 self._commit()
             raise
         utterance = self._commit()
-        await self._until(lambda: self._confirmed >= utterance)
+        if not await self._until(lambda: self._confirmed >= utterance, self._loop.time() + patience_s):
+            raise TimeoutError
 
     def request_reply(self) -> None:
         """Ask the backend to speak."""
@@ -174,10 +183,8 @@ class Leg:
 
     def _agree(self) -> bool:
         stats, session = self._stats, self.session
-        return stats is not None and (stats.heard, stats.said) == (
-            session.said.count(),
-            session.heard.count(),
-        )
+        ours = session.said.count(), session.heard.count()
+        return stats is not None and (stats.heard, stats.said) == ours
 
     def _hear(self, event: Told) -> None:
         match event:

@@ -17,13 +17,13 @@ from edge.client import audio, speech
 from edge.client.call import Call
 from edge.errors import EdgeError
 from edge.runtime.dialer import ServerBusy, Target
-from edge.voice.frame import FRAMES_PER_GROUP
+from edge.voice import FRAME_MS, FRAMES_PER_GROUP
 
 REDIAL_S = 1.0
 DEAD_AFTER_S = 5.0
 """Longer than a person would wait: an edge that is only slow shall not be hit by redials as well."""
-BATCH_INTERVAL_S = 1.0
-PAUSE_S = 1.0
+BATCH_PAUSE_S = 1.0 - FRAMES_PER_GROUP * FRAME_MS / 1000
+SPEECH_PAUSE_S = 1.0
 
 
 class Profile(StrEnum):
@@ -133,9 +133,9 @@ class Load:
                 async for _ in call.events():
                     pass
             case Profile.BATCH:
-                await self._talk(call, self._packets[:FRAMES_PER_GROUP], BATCH_INTERVAL_S)
+                await self._talk(call, self._packets[:FRAMES_PER_GROUP], BATCH_PAUSE_S)
             case Profile.SPEECH:
-                await self._talk(call, self._packets, PAUSE_S)
+                await self._talk(call, self._packets, SPEECH_PAUSE_S)
 
     async def _talk(self, call: Call, packets: list[bytes], pause_s: float) -> None:
         while True:

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from edge.client import audio
-from edge.voice.events import FramesReceived, Underran
-from edge.voice.frame import FRAME_MS
+from edge.voice import FRAME_MS, FramesReceived, Underran
 
 
 class Recording:

@@ -15,10 +15,7 @@ from edge.quic import (
 )
 from edge.quic import Event as ConnectionEvent
 from edge.runtime.driver import Address
-from edge.voice import actions
-from edge.voice.caller import CallerSession
-from edge.voice.errors import Code
-from edge.voice.events import CallerEvent
+from edge.voice import CallerEvent, CallerSession, Code, actions
 
 Told = HandshakeCompleted | PathChanged | ConnectionClosed | CallerEvent
 """What a stack tells: how its connection fares, and all that its session tells."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from edge.voice.ledger import LedgerCount
+from edge.voice import LedgerCount
 
 API_VERSION = "edge/v1"
 KIND = "CallSummary"

@@ -100,11 +100,17 @@ def _bgp(config: NodeConfig, bgp: Bgp) -> Iterator[ConfigError]:
                 f"{where}.local_address",
                 f"{neighbor.local_address} is a service address; a session must not depend on the route it announces",
             )
-        for route in bgp.routes():
-            try:
-                neighbor.advertisement(route)
-            except RouteError as error:
-                yield ConfigError(f"{where}.families", str(error))
+    for index, route in enumerate(bgp.routes()):
+        try:
+            carried = any(neighbor.advertisement(route) is not None for neighbor in bgp.sessions())
+        except RouteError as error:
+            yield ConfigError("$.bgp.neighbors", str(error))
+            continue
+        if not carried:
+            yield ConfigError(
+                f"$.bgp.prefixes[{index}]",
+                f"no neighbor carries IPv{route.prefix.version}, so {route.prefix} would be announced to nobody",
+            )
 
 
 def _prefixes(config: NodeConfig, bgp: Bgp) -> Iterator[ConfigError]:

@@ -123,6 +123,10 @@ class Caller:
             return False
         return True
 
+    def settled(self, name: str) -> bool:
+        """Whether a call is on its unicast address, or will never be."""
+        return name in self.failed or (name in self.standing and self.standing[name].migrated)
+
     def calls(self) -> dict[str, Any]:
         """The calls that are up, for the timeline."""
         return {

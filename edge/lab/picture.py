@@ -72,7 +72,10 @@ def _key() -> str:
         for state, colour in ADMISSION_COLOURS.items()
         if colour != "none"
     )
-    return f'<p class="key">{routes}{admissions}<span>line: pressure (0 to 1.2)</span></p>'
+    return (
+        f'<p class="key">{routes}{admissions}<span>line: pressure (0 to 1.2)</span>'
+        "<span>calls: the colour of their edge, half as high while on the anycast address</span></p>"
+    '
 
 
 def _drawing(report: LabReport) -> str:
@@ -90,7 +93,7 @@ def _drawing(report: LabReport) -> str:
     parts: list[str] = []
     top = 10.0
     for name in nodes:
-        parts += _node(name, samples, x, top)
+        parts += _node(name, samples, colours[name], x, top)
         top += NODE_HEIGHT + GAP
     for name in calls:
         parts += _call(name, samples, colours, x, top)
@@ -119,16 +122,19 @@ def _box(left: float, top: float, right: float, height: float, colour: str, titl
     )
 
 
-def _node(name: str, samples: list[dict[str, Any]], x: Any, top: float) -> list[str]:
+def _node(name: str, samples: list[dict[str, Any]], colour: str, x: Any, top: float) -> list[str]:
     seen = [sample["nodes"].get(name, {}) for sample in samples]
     height = NODE_HEIGHT - 14.0
-    parts = [f'<text x="4" y="{top + 40:.0f}">{escape(name)}</text>']
+    parts = [
+        f'<rect x="4" y="{top + 31:.0f}" width="10" height="10" fill="{colour}"/>',
+        f'<text x="20" y="{top + 40:.0f}">{escape(name)}</text>',
+    ]
     for start, stop, admission in _spans(samples, (node.get("admission") for node in seen)):
-        colour = ADMISSION_COLOURS.get(admission or "", "none")
-        parts.append(_box(x(start), top, x(stop), height, colour, str(admission)))
+        shade = ADMISSION_COLOURS.get(admission or "", "none")
+        parts.append(_box(x(start), top, x(stop), height, shade, str(admission)))
     for start, stop, route in _spans(samples, (node.get("route") for node in seen)):
-        colour = ROUTE_COLOURS.get(route or "", "#eaeef2")
-        parts.append(_box(x(start), top + height, x(stop), 10, colour, f"{name}: {route}"))
+        shade = ROUTE_COLOURS.get(route or "", "#eaeef2")
+        parts.append(_box(x(start), top + height, x(stop), 10, shade, f"{name}: {route}"))
     points = " ".join(
         f"{x(sample['t']):.1f},{top + height * (1 - min(node['pressure'], 1.2) / 1.2):.1f}"
         for sample, node in zip(samples, seen, strict=True)
@@ -145,7 +151,10 @@ def _call(name: str, samples: list[dict[str, Any]], colours: dict[str, str], x: 
             continue
         node, path = seen
         colour = colours.get(node, "#8c959f")
-        parts.append(_box(x(start), top, x(stop), CALL_HEIGHT, colour, f"{name} on {node}, {path}"))
+        # Low while the call is still on the service address.
+        lift = 0 if path == "unicast" else CALL_HEIGHT / 2
+        height = CALL_HEIGHT - lift
+        parts.append(_box(x(start), top + lift, x(stop), height, colour, f"{name} on {node}, {path}"))
     return parts
 
 

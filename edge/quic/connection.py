@@ -30,7 +30,6 @@ from aioquic.quic.packet import (
     QuicTransportParameters,
     push_quic_transport_parameters,
 )
-from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.recovery import QuicPacketSpace
 from aioquic.quic.stream import QuicStream
 from aioquic.tls import Epoch
@@ -54,8 +53,12 @@ ACK_DELAY_S = 0.020
 ACK_EVERY = 2
 """Ack-eliciting packets that may wait together (RFC 9000 section 13.2.2)."""
 
-HELD_BYTES = 256 * 1024
-"""Bytes a peer may leave beyond gaps, over all streams, before it gets no further credit."""
+MAX_STREAM_DATA = 256 * 1024
+"""Bytes a peer may have under way on one stream, to begin with; aioquic doubles it as it is used."""
+MAX_HELD_BYTES = 2 * 1024 * 1024
+"""Bytes beyond gaps that the engine may have to keep for one peer, over all streams."""
+HELD_CHECK_BYTES = 256 * 1024
+"""How much must arrive before that is added up again."""
 
 CHALLENGES_AGAIN = 3
 """How often an unanswered PATH_CHALLENGE is repeated, each time after twice as long."""
@@ -99,10 +102,10 @@ PRIVATE_NAMES = (
     PrivateName("QuicConnection", "_spaces", 367, "when the next ACK is due"),
     PrivateName("QuicConnection", "_ack_delay", 291, "delay ACKs by what we advertise, not 1 ms"),
     PrivateName("QuicConnection", "_payload_received", 2852, "override: count what is to be acknowledged"),
-    PrivateName("QuicConnection", "_streams", 371, "bytes of a stream that are not acknowledged"),
-    PrivateName("QuicConnection", "_local_max_data", 320, "withhold credit from a peer that leaves gaps"),
-    PrivateName("QuicConnection", "_write_connection_limits", 3923, "override: the same"),
-    PrivateName("QuicConnection", "_write_stream_limits", 4229, "override: the same"),
+    PrivateName(
+        "QuicConnection", "_streams", 371, "what is not acknowledged, and what waits for a gap to close"
+    ),
+    PrivateName("QuicConnection", "_local_max_data", 320, "notice a peer that leaves gaps"),
     PrivateName("QuicConnection", "_remote_max_datagram_frame_size", 357, "whether datagrams are wanted"),
     PrivateName("QuicConnection", "_max_datagram_size", 339, "what fits a packet"),
     PrivateName("QuicConnection", "_datagrams_pending", 409, "how many wait for the congestion window"),
@@ -310,9 +313,11 @@ class EdgeConnection(_Connection):
       client uses the path, the engine challenges it (RFC 9000 section 9.3).
     * A client without connection IDs of its own can migrate (it has none to spare, which is why aioquic alone
       would never answer it).
-    * A peer that leaves gaps in its streams gets no more credit until it fills them: aioquic grants it by the
-      highest offset seen, and buffers up to there.
+    * A peer that leaves gaps of `MAX_HELD_BYTES` in its streams is closed: aioquic grants credit by the highest
+      offset seen and reserves memory up to there, so a few packets could take all there is.
     """
+
+    _held_check_at = HELD_CHECK_BYTES
 
     def __init__(
         self,
@@ -363,6 +368,13 @@ class EdgeConnection(_Connection):
         """Take the peer's address as validated: it has returned a Retry token (RFC 9000 section 8.1.2)."""
         self._network_paths[0].is_validated = True
 
+    def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+        super().receive_datagram(data, addr, now)
+        if self._local_max_data.used > self._held_check_at:
+            self._held_check_at = self._local_max_data.used + HELD_CHECK_BYTES
+            if sum(map(_held, self._streams.values())) > MAX_HELD_BYTES:
+                self.close(QuicErrorCode.FLOW_CONTROL_ERROR, 0, "too much data beyond gaps")
+
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         probed = self._network_paths[1:]
         if not probed:
@@ -401,18 +413,6 @@ class EdgeConnection(_Connection):
         buffer = Buffer(capacity=128)
         push_quic_transport_parameters(buffer, QuicTransportParameters(preferred_address=self._preferred))
         return parameters + buffer.data
-
-    def _write_connection_limits(self, builder: QuicPacketBuilder, space: QuicPacketSpace) -> None:
-        limit = self._local_max_data
-        if limit.used * 2 > limit.value and sum(map(_held, self._streams.values())) > HELD_BYTES:
-            return
-        super()._write_connection_limits(builder, space)
-
-    def _write_stream_limits(
-        self, builder: QuicPacketBuilder, space: QuicPacketSpace, stream: QuicStream
-    ) -> None:
-        if _held(stream) <= HELD_BYTES:
-            super()._write_stream_limits(builder, space, stream)
 
 
 def _held(stream: QuicStream) -> int:

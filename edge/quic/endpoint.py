@@ -21,7 +21,13 @@ from aioquic.quic.packet import QuicErrorCode
 from edge.cid import CidIssuer, CidRing
 from edge.overload import Verdict
 from edge.quic.config import EndpointConfig
-from edge.quic.connection import MAX_REASON, MIN_TIMER_S, EdgeConnection, Termination
+from edge.quic.connection import (
+    MAX_REASON,
+    MAX_STREAM_DATA,
+    MIN_TIMER_S,
+    EdgeConnection,
+    Termination,
+)
 from edge.quic.counters import Counters
 from edge.quic.events import (
     ConnectionClosed,
@@ -410,5 +416,6 @@ def _engine_config(config: EndpointConfig, cid_length: int) -> QuicConfiguration
         idle_timeout=config.idle_timeout,
         initial_rtt=config.initial_rtt,
         max_datagram_frame_size=config.max_datagram_frame_size,
+        max_stream_data=MAX_STREAM_DATA,
         supported_versions=list(SUPPORTED_VERSIONS),
     )

@@ -139,13 +139,14 @@ class Call:
     def turn(self) -> None:
         """Tell the backend what the session has to tell, and do what the session asks of the connection."""
         while (event := self.session.next_event()) is not None:
-            self._tell(event)
+            try:
+                self._tell(event)
+            except Exception as error:
+                self._reply.cancel()
+                self._fail(error)
         while (action := self.session.next_action()) is not None:
             self._do(action)
-        if self.session.wants_audio:
-            self._room.set()
-        else:
-            self._room.clear()
+        self._look_for_room()
 
     def _tell(self, event: voice.EdgeEvent) -> None:
         match event:

@@ -13,9 +13,9 @@ from cryptography import x509
 from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
 from edge.quic import ClientConfig, ClientConnection, ConnectionClosed, HandshakeCompleted
 from edge.runtime.driver import Address, Driver, S
+from edge.voice import ALPN
 
 DEFAULT_PORT = 443
-VOICE_ALPN = "edge-voice/1"
 DIAL_TIMEOUT_S = 5.0
 
 _CONNECTION_REFUSED = 0x2  # RFC 9000 section 20.1
@@ -84,7 +84,7 @@ async def dial(
     *,
     stack: Callable[[ClientConnection], S],
     on_event: Callable[[Any], None],
-    alpn: str = VOICE_ALPN,
+    alpn: str = ALPN,
     timeout_s: float = DIAL_TIMEOUT_S,
 ) -> Dialed[S]:
     """Connect to ``target`` and go on driving what ``stack`` makes of the connection.
@@ -164,7 +164,8 @@ async def _shake_hands(
             lambda: driver, family=family, local_addr=(target.source, 0) if target.source else None
         )
     except OSError as error:
-        raise NoRoute(f"{target}: cannot call from {target.source}: {error.strerror or error}") from error
+        origin = f"from {target.source}" if target.source else "from this machine"
+        raise NoRoute(f"{target}: cannot call {origin}: {error.strerror or error}") from error
     dialed_at = loop.time()
     try:
         connection.connect(address, dialed_at)

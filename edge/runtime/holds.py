@@ -24,12 +24,12 @@ class HoldFile:
         self._path = path
 
     def read(self) -> Hold | None:
-        """The hold, or None. A file that cannot be understood holds the node: somebody put it there."""
+        """The hold, or None. A file that cannot be read or understood holds the node: somebody put it there."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Hold)
         except FileNotFoundError:
             return None
-        except msgspec.DecodeError as error:
+        except (OSError, msgspec.DecodeError) as error:
             return Hold(f"{self._path} is damaged ({error}); 'undrain' removes it", 0.0)
 
     def write(self, hold: Hold) -> None:
@@ -45,4 +45,8 @@ class HoldFile:
             raise EdgeError(f"{self._path}: cannot keep the hold: {error.strerror}") from error
 
     def clear(self) -> None:
-        self._path.unlink(missing_ok=True)
+        """Raises `EdgeError` if it stays: the next start would hold the node again."""
+        try:
+            self._path.unlink(missing_ok=True)
+        except OSError as error:
+            raise EdgeError(f"{self._path}: cannot remove the hold: {error.strerror}") from error

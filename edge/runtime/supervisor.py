@@ -29,63 +29,103 @@ log = logging.getLogger("edge.supervisor")
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
 RESTART_DELAY_S = 0.2
+LOOK_S = 1.0
+QUIET_S = 2.0
+"""Several reports have not come: something is wrong with the worker."""
+HUNG_S = 10.0
+"""It will not come back by itself. If nobody else serves, the self-probe has withdrawn the route long before."""
 
 
 class Worker:
-    """One worker process and what it last said of itself."""
+    """One worker process and what it last said of itself: ``report`` is None while there is no such process."""
 
     def __init__(self, settings: WorkerSettings, sockets: Mapping[str, int]) -> None:
         self.settings = settings
         self.sockets = dict(sockets)
         self.report: Report | None = None
-        self.reported_at = 0.0
         self.ready = asyncio.Event()
         self.process: asyncio.subprocess.Process | None = None
+        self._reported_at = 0.0
         self._writer: asyncio.StreamWriter | None = None
         self._answers: dict[int, asyncio.Future[list[CallRecord]]] = {}
         self._requests = itertools.count()
 
-    async def run(self) -> int:
-        """Start the process and serve its socket until it ends; its exit code."""
+    @property
+    def is_reporting(self) -> bool:
+        """Whether it has said of late how it is."""
+        return self.report is not None and time.monotonic() - self._reported_at < QUIET_S
+
+    async def run(self) -> str:
+        """Start the process and serve its socket until it ends; says how it ended."""
         ours, theirs = socket.socketpair()
-        descriptors = list(self.sockets.values())
-        self.ready.clear()
-        self.report = None
-        with theirs:
-            # The kernel ties a parent-death signal to the thread that forks: this must be the main thread.
-            self.process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "edge.runtime.worker",
-                str(theirs.fileno()),
-                str(os.getpid()),
-                pass_fds=[theirs.fileno(), *descriptors],
-                stdin=asyncio.subprocess.DEVNULL,
-            )
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=messages.LINE_LIMIT)
         try:
-            settings = msgspec.structs.replace(
-                self.settings, sockets=self.sockets, nonce_start=secrets.randbits(62)
-            )
-            self._send(Start(settings))
-            while line := await reader.readline():
-                self._handle(messages.decode_to_supervisor(line))
+            with theirs:
+                self.process = await self._spawn(theirs)
+        except OSError as error:
+            ours.close()
+            return f"cannot be started: {error.strerror}"
+        reader, self._writer = await asyncio.open_connection(sock=ours, limit=messages.LINE_LIMIT)
+        settings = msgspec.structs.replace(
+            self.settings, sockets=self.sockets, nonce_start=secrets.randbits(62)
+        )
+        self._send(Start(settings))
+        trouble = ""
+        try:
+            await self._listen(reader)
         except ConnectionError:
             pass  # the worker is gone; its exit code says more
+        except TimeoutError:
+            trouble = "hung"
         except (msgspec.DecodeError, ValueError) as error:
-            log.error('event=worker_unintelligible worker=%d error="%s"', self.settings.worker, error)
+            trouble = f"unintelligible: {error}"
         finally:
+            self.kill()
+            code = await self.process.wait()
             self._writer.close()
             self._writer = None
-            for answer in self._answers.values():
-                answer.cancel()
-            self._answers.clear()
-            with contextlib.suppress(ProcessLookupError):
-                if self.process.returncode is None:
-                    self.process.kill()
-            code = await self.process.wait()
+            self.report = None
             self.ready.clear()
-        return code
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_result([])
+            self._answers.clear()
+        return trouble or f"exit {code}"
+
+    async def _spawn(self, control: socket.socket) -> asyncio.subprocess.Process:
+        # The kernel ties a parent-death signal to the thread that forks: this must be the main thread.
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "edge.runtime.worker",
+            str(control.fileno()),
+            str(os.getpid()),
+            pass_fds=[control.fileno(), *self.sockets.values()],
+            stdin=asyncio.subprocess.DEVNULL,
+        )
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """To the end of what the worker says; TimeoutError if it falls silent before."""
+        quiet_s = 0.0
+        while quiet_s < (HUNG_S if self.ready.is_set() else START_TIMEOUT_S):
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    line = await reader.readline()
+            except TimeoutError:
+                # By looks and not by the clock: if it was this process that was stopped, one look was in vain.
+                quiet_s += LOOK_S
+                continue
+            if not line:
+                return
+            quiet_s = 0.0
+            self._handle(messages.decode_to_supervisor(line))
+        raise TimeoutError
+
+    def kill(self) -> None:
+        """End the process now, if there is one."""
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.kill()
 
     def _send(self, message: messages.Message) -> None:
         if self._writer is not None:
@@ -97,7 +137,7 @@ class Worker:
                 self.ready.set()
             case Report():
                 self.report = message
-                self.reported_at = time.monotonic()
+                self._reported_at = time.monotonic()
             case messages.Calls():
                 answer = self._answers.pop(message.request, None)
                 if answer is not None and not answer.done():
@@ -119,7 +159,7 @@ class Worker:
         self._send(ListCalls(request))
         try:
             return await asyncio.wait_for(answer, timeout_s)
-        except (TimeoutError, asyncio.CancelledError):
+        except TimeoutError:
             self._answers.pop(request, None)
             return []
 
@@ -136,13 +176,14 @@ class Supervisor:
         self.workers = [Worker(settings(index), sockets(index)) for index in range(count)]
         self.restarts = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._stopping = False
+        self._started = False
+        self._stopping = asyncio.Event()
 
     async def start(self) -> None:
         """Start every worker; returns when all of them serve.
 
         Raises:
-            EdgeError: a worker ended before it served.
+            EdgeError: a worker ended before all of them served.
             DeadlineError: a worker did not come up in time.
         """
         self._tasks = [asyncio.create_task(self._keep(worker)) for worker in self.workers]
@@ -156,35 +197,36 @@ class Supervisor:
                 await task
         if not done:
             raise DeadlineError(f"a worker was not ready within {START_TIMEOUT_S:g} s")
+        self._started = True
 
     async def _all_ready(self) -> None:
         for worker in self.workers:
             await worker.ready.wait()
 
     async def _keep(self, worker: Worker) -> None:
-        code = await worker.run()
-        if worker.report is None and not self._stopping:
-            raise EdgeError(f"worker {worker.settings.worker} ended (exit {code}) before it served a packet")
-        while not self._stopping:
+        while not self._stopping.is_set():
+            ending = await worker.run()
+            if self._stopping.is_set():
+                return
+            if not self._started:
+                raise EdgeError(f"worker {worker.settings.worker} did not come up: {ending}")
             self.restarts += 1
-            log.error("event=worker_died worker=%d exit=%d", worker.settings.worker, code)
+            log.error('event=worker_died worker=%d ending="%s"', worker.settings.worker, ending)
             await asyncio.sleep(RESTART_DELAY_S)
-            code = await worker.run()
 
     async def stop(self, reason: str) -> None:
         """Ask all workers to leave; kill those that do not."""
-        self._stopping = True
+        self._stopping.set()
         for worker in self.workers:
             worker.stop(reason)
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT_S)
-        for worker in self.workers:
-            if late and worker.process is not None and worker.process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    worker.process.kill()
         if late:
-            await asyncio.wait(late)
+            for worker in self.workers:
+                worker.kill()
+        # Whoever called `start` has been told already why a worker did not come up.
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def calls(self) -> list[CallRecord]:
         """The calls of all workers."""

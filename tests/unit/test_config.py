@@ -272,8 +272,8 @@ def test_keys_that_contradict_each_other(old: str, new: str, where: str, says: s
 def test_a_prefix_that_a_neighbor_does_not_carry() -> None:
     text = WITH_BGP.replace('"192.0.2.1"', '"192.0.2.1", "2001:db8::1"')
     error = error_of(text.replace('"192.0.2.0/24"', '"192.0.2.0/24", "2001:db8::/48"'))
-    assert error.where == "$.bgp.neighbors[0].families"
-    assert "does not carry IPv6" in error.problem
+    assert error.where == "$.bgp.prefixes[1]"
+    assert "no neighbor carries IPv6" in error.problem
 
 
 def test_long_prefixes_can_be_allowed() -> None:

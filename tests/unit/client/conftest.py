@@ -26,7 +26,7 @@ from edge.backend.echo import EchoBackend
 from edge.cid import CidIssuer, profile_edge
 from edge.overload import Verdict
 from edge.quic import Endpoint, EndpointConfig, Identity, Path
-from edge.runtime.calls import CallSettings, CallTable
+from edge.runtime.calls import Call, CallSettings, CallTable
 
 ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
@@ -75,7 +75,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             done.set_exception(error)
         return done
 
-    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:  # type: ignore[override]
+    async def getaddrinfo(self, host: Any, port: Any, **options: Any) -> Any:
         addresses = self.network.names.get(host, [host])
         families = [socket.AF_INET6 if ":" in address else socket.AF_INET for address in addresses]
         wanted = options["family"] or None
@@ -217,9 +217,13 @@ class Edge:
             lead_ms=1000,
             backend=self._backend,
             clock=loop.time,
-            changed=lambda call: (self.calls.wake(call), loop.call_soon(self.step), None)[-1],
+            changed=self._spoke,
         )
         self.calls = CallTable(settings, self.endpoint, lambda: f"sess_{secrets.token_hex(4)}")
+
+    def _spoke(self, call: Call) -> None:
+        self.calls.wake(call)
+        self.network.loop.call_soon(self.step)
 
     def receive(self, data: bytes, source: tuple[str, int], local: str) -> None:
         if not self.dead:

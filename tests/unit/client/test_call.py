@@ -119,6 +119,21 @@ def test_speech_leaves_in_real_time_unless_asked_otherwise(world: Any) -> None:
     world.run(main)
 
 
+def test_a_long_utterance_said_fast_waits_for_room_on_the_way(world: Any) -> None:
+    """Half a minute is 300 group streams, more than an edge lets a caller open at once."""
+
+    async def main() -> None:
+        world.edge()
+        async with call_to(world) as call:
+            await call.say(PACKETS * 9, faster=True)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert summary.frames_sent == 9 * len(PACKETS)
+
+    world.run(main)
+
+
 def test_utterances_in_a_row_are_answered_one_by_one(world: Any) -> None:
     async def main() -> None:
         world.edge(backend=Remembering)
@@ -181,7 +196,7 @@ def test_listeners_get_every_frame_and_events_end_with_the_call(world: Any) -> N
         assert [event for event in events if isinstance(event, Migrated)] == [
             Migrated("203.0.113.2:443", call.summary().last.migration_ms)
         ]
-        assert events[-1] == Ended("hung_up", "hung up")
+        assert events[-1] == Ended("hung_up", "")
         assert [event async for event in call.events()] == []
 
     world.run(main)
@@ -476,6 +491,29 @@ def test_a_reply_that_never_comes_is_a_deadline(world: Any) -> None:
             summary = await call.hang_up()
         assert summary.flawless
         assert summary.first_audio_ms is None
+
+    world.run(main)
+
+
+def test_an_utterance_that_is_never_confirmed_is_a_deadline(world: Any, monkeypatch: Any) -> None:
+    async def main() -> None:
+        world.edge()
+        async with call_to(world) as call:
+            with pytest.raises(DeadlineError, match="not confirmed within 2 s"):
+                await call.say(PACKETS, patience_s=2)
+
+    monkeypatch.setattr("edge.voice.session.EdgeSession._commit", lambda session, event: None)
+    world.run(main)
+
+
+@pytest.mark.parametrize("packets", [[], [b""], [b"x" * 2000]], ids=["none", "empty", "too long"])
+def test_what_cannot_be_said_does_not_harm_the_call(world: Any, packets: list[bytes]) -> None:
+    async def main() -> None:
+        world.edge()
+        async with call_to(world) as call:
+            with pytest.raises(ValueError, match=r"said|bytes"):
+                await call.say(packets)
+            assert (await say_and_hear(call)).flawless
 
     world.run(main)
 

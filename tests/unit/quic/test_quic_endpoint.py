@@ -13,6 +13,7 @@ from sim.direct import CLIENT, Direct
 from sim.nodes import UNICAST_V4, make_endpoint
 from sim.world import ALPN, PORT, SERVICE_V4, make_identity
 
+from edge.overload import Verdict
 from edge.quic import (
     ConnectionClosed,
     DatagramReceived,
@@ -21,6 +22,7 @@ from edge.quic import (
     Identity,
     Outcome,
     Path,
+    RetryTokens,
     SendingStopped,
     StreamDataReceived,
     StreamReset,
@@ -69,7 +71,7 @@ def test_a_connection_from_first_packet_to_last() -> None:
 
 def test_closing_is_reported_at_once_and_reaches_the_client() -> None:
     direct = Direct(make_endpoint()).connect()
-    direct.endpoint.close(1, 3, "session closed " * 50)
+    direct.endpoint.close(1, 3, "session closed " * 200)
     event = direct.endpoint.next_event()
     assert isinstance(event, ConnectionClosed)
     assert (event.code, event.by_peer, event.by_application) == (3, False, True)
@@ -313,8 +315,30 @@ def test_outcomes_are_words_that_go_into_json() -> None:
     assert [str(outcome) for outcome in Outcome] == ["migrated", "on_anycast", "direct"]
 
 
-def test_a_certificate_of_several_is_sent_whole() -> None:
+def long_chain() -> Identity:
+    """An identity whose handshake does not fit into three times what a client sends first."""
     leaf, authority = make_identity()[0], make_identity("authority")[0]
-    identity = Identity(leaf.certificate, (authority.certificate,), leaf.key)
-    direct = Direct(make_endpoint(identity=identity)).connect()
-    assert direct.client.tls._peer_certificate_chain == [authority.certificate]
+    return Identity(leaf.certificate, (authority.certificate,) * 20, leaf.key)
+
+
+def test_a_certificate_chain_is_sent_whole() -> None:
+    direct = Direct(make_endpoint(identity=long_chain())).connect()
+    assert len(direct.client.tls._peer_certificate_chain) == 20
+
+
+@pytest.mark.parametrize("retry", [None, RetryTokens(b"k" * 16)], ids=["no token", "token"])
+def test_an_address_is_sent_more_than_it_sent_once_it_is_known_to_be_true(retry: RetryTokens | None) -> None:
+    endpoint = make_endpoint(identity=long_chain(), admission=lambda _now: Verdict.RETRY, retry=retry)
+    client = Direct(endpoint).client
+    client.connect((SERVICE_V4, PORT), 0.0)
+    sent = received = 0
+    for _ in range(1 if retry is None else 2):
+        sent = received = 0
+        for data, _ in client.datagrams_to_send(0.0):
+            endpoint.receive_datagram(data, Path(*CLIENT, local=SERVICE_V4), 0.0)
+            sent += len(data)
+        for data, path in endpoint.datagrams_to_send(0.0):
+            client.receive_datagram(data, (path.local, PORT), 0.0)
+            received += len(data)
+    assert sent == 1200
+    assert (received > 3 * sent) == (retry is not None)

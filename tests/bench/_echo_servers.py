@@ -1,0 +1,94 @@
+"""The servers that say back what they hear, each in a process of its own.
+
+    python _echo_servers.py NAME CERTIFICATE KEY
+
+Prints "PORT PID", PID being the process that serves, and ends when its stdin does.
+"""
+
+import asyncio
+import os
+import secrets
+import ssl
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+from websockets.asyncio.server import ServerConnection, serve
+
+from edge.runtime.messages import WorkerSettings
+from edge.runtime.sockets import host_port, open_udp
+from edge.runtime.supervisor import Supervisor
+
+HOST = "127.0.0.1"
+
+
+@asynccontextmanager
+async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, int]]:
+    """One worker of a node, under its supervisor, with the echo backend."""
+    (sock,) = open_udp(HOST, 0)
+    port = sock.getsockname()[1]
+    settings = WorkerSettings(
+        node="bench",
+        worker=0,
+        sockets={},
+        service=[],
+        preferred_v4=None,
+        preferred_v6=None,
+        unicast_url=f"https://{host_port(HOST, port)}",
+        certificate=certificate.read_bytes(),
+        private_key=key.read_bytes(),
+        server_id=bytes(8),
+        cid_profile="edge",
+        cid_rotation=0,
+        cid_key=secrets.token_bytes(16),
+        cid_secret=None,
+        nonce_start=0,
+        reset_key=secrets.token_bytes(32),
+        retry_key=secrets.token_bytes(32),
+        idle_timeout_s=30.0,
+        max_connections=1000,
+        max_handshakes=1000,
+        backend="echo",
+        lead_ms=1000,
+    )
+    with sock:
+        supervisor = Supervisor(1, lambda _: settings, lambda _: {HOST: sock.fileno()})
+        await supervisor.start()
+        process = supervisor.workers[0].process
+        assert process is not None
+        try:
+            yield port, process.pid
+        finally:
+            await supervisor.stop("measured")
+
+
+@asynccontextmanager
+async def websockets_server(certificate: Path, key: Path) -> AsyncIterator[tuple[int, int]]:
+    """The `websockets` package over TLS, as its documentation shows an echo, without compression."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    async with serve(_echo, HOST, 0, ssl=context, compression=None) as server:
+        (sock,) = server.sockets
+        yield sock.getsockname()[1], os.getpid()
+
+
+async def _echo(connection: ServerConnection) -> None:
+    async for message in connection:
+        await connection.send(message)
+
+
+SERVERS: dict[str, Callable[[Path, Path], AbstractAsyncContextManager[tuple[int, int]]]] = {
+    "edge": edge_worker,
+    "websockets": websockets_server,
+}
+
+
+async def main(name: str, certificate: str, key: str) -> None:
+    async with SERVERS[name](Path(certificate), Path(key)) as (port, pid):
+        print(port, pid, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
