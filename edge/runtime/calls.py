@@ -41,6 +41,7 @@ from edge.quic.timers import Timers
 from edge.runtime.messages import CallRecord
 from edge.voice import actions
 from edge.voice import events as voice
+from edge.voice.errors import Code
 from edge.voice.session import EdgeSession
 
 log = logging.getLogger("edge.calls")
@@ -79,6 +80,7 @@ class Call:
         self._connection = connection
         self._streams: list[int] = []  # our number of a stream -> its QUIC stream ID
         self._item: int | None = None  # the one that the backend has begun and not ended
+        self._backend_lost = False  # then it is neither told anything nor asked
         self._room = asyncio.Event()
         self._reply = asyncio.create_task(self._speak())
 
@@ -92,12 +94,17 @@ class Call:
                 self._settings.changed(self)
                 await self._room.wait()
         except Exception as error:
-            # A backend is somebody else's code behind a network: its failure ends the turn, not the call.
-            log.exception("event=backend_failed call=%s", self.call_id)
-            self.session.error("backend_failed", f"the backend failed: {type(error).__name__}")
-            if self._item is not None:
-                self.session.end_item(self._item, self._settings.clock())
+            self._lose_backend(error)
             self._settings.changed(self)
+
+    def _lose_backend(self, error: Exception) -> None:
+        """A backend is somebody else's code behind a network: its failure ends the turn, not the call."""
+        log.error("event=backend_failed call=%s", self.call_id, exc_info=error)
+        self._backend_lost = True
+        self.session.error("backend_failed", f"the backend failed: {type(error).__name__}")
+        if self._item is not None:
+            self.session.end_item(self._item, self._settings.clock())
+            self._item = None
 
     def _take(self, reply: BackendReply) -> None:
         now = self._settings.clock()
@@ -139,25 +146,24 @@ class Call:
     def turn(self) -> None:
         """Tell the backend what the session has to tell, and do what the session asks of the connection."""
         while (event := self.session.next_event()) is not None:
-            try:
-                self._tell(event)
-            except Exception as error:
-                self._reply.cancel()
-                self._fail(error)
+            self._tell(event)
         while (action := self.session.next_action()) is not None:
             self._do(action)
-        self._look_for_room()
+        if self.session.wants_audio:
+            self._room.set()
+        else:
+            self._room.clear()
 
     def _tell(self, event: voice.EdgeEvent) -> None:
         match event:
             case voice.FramesHeard(frames=frames):
-                self.backend.hear(frames)
+                self._ask_backend(lambda backend: backend.hear(frames))
             case voice.UtteranceCommitted(utterance=utterance):
-                self.backend.notify(Committed(utterance))
+                self._ask_backend(lambda backend: backend.notify(Committed(utterance)))
             case voice.ResponseRequested():
-                self.backend.notify(ResponseRequested())
+                self._ask_backend(lambda backend: backend.notify(ResponseRequested()))
             case voice.ResponseCancelled(item=item, played_ms=played_ms):
-                self.backend.notify(Cancelled(item, played_ms))
+                self._ask_backend(lambda backend: backend.notify(Cancelled(item, played_ms)))
             case voice.PlayoutReported(report=report):
                 self.underruns = max(self.underruns, report.underruns)
             case voice.StatsRequested():
@@ -166,6 +172,15 @@ class Call:
                 pass
             case _:
                 assert_never(event)
+
+    def _ask_backend(self, verb: Callable[[Backend], None]) -> None:
+        if self._backend_lost:
+            return
+        try:
+            verb(self.backend)
+        except Exception as error:
+            self._reply.cancel()
+            self._lose_backend(error)
 
     def _do(self, action: actions.Action) -> None:
         endpoint, connection = self._endpoint, self._connection
@@ -204,7 +219,10 @@ class Call:
     async def end(self) -> None:
         self._reply.cancel()
         await asyncio.gather(self._reply, return_exceptions=True)
-        await self.backend.close()
+        try:
+            await self.backend.close()
+        except Exception:
+            log.exception("event=backend_not_closed call=%s", self.call_id)
 
 
 class CallTable:
@@ -231,7 +249,7 @@ class CallTable:
             return
         connection = event.connection
         if isinstance(event, HandshakeCompleted) and event.alpn == ALPN:
-            self._calls[connection] = Call(self._settings, self._endpoint, connection, self._call_ids())
+            self._begin(connection)
         call = self._calls.get(connection)
         if call is None:
             return
@@ -264,6 +282,15 @@ class CallTable:
     def get_timer(self) -> float | None:
         """When to call `turn`, if nothing happens before."""
         return self._timers.next()
+
+    def _begin(self, connection: int) -> None:
+        call_id = self._call_ids()
+        try:
+            self._calls[connection] = Call(self._settings, self._endpoint, connection, call_id)
+        except Exception as error:
+            log.exception("event=backend_not_made call=%s", call_id)
+            reason = f"no backend for this call: {type(error).__name__}"
+            self._endpoint.close(connection, Code.SESSION_CLOSED, reason)
 
     def _end(self, connection: int, event: ConnectionClosed) -> None:
         call = self._calls.pop(connection)

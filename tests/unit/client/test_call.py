@@ -436,7 +436,11 @@ class Garbling(EchoBackend):
         )
 
 
-@pytest.mark.parametrize("backend, up, down", [(Dropping, 0, 4), (Deaf, 1, 0), (Garbling, 0, 0)], ids=str)
+@pytest.mark.parametrize(
+    "backend, up, down",
+    [(Dropping, 0, 4), (Deaf, 1, 0), (Garbling, 0, 0)],
+    ids=["dropping", "deaf", "garbling"],
+)
 def test_what_is_lost_or_altered_is_found(world: Any, backend: Any, up: int, down: int) -> None:
     async def main() -> None:
         world.edge(backend=backend)
