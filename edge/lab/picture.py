@@ -75,6 +75,7 @@ def _key() -> str:
     return (
         f'<p class="key">{routes}{admissions}<span>line: pressure (0 to 1.2)</span>'
         "<span>calls: the colour of their edge, half as high while on the anycast address</span></p>"
+    )
 
 
 def _drawing(report: LabReport) -> str:

@@ -93,7 +93,7 @@ class Call:
                 self._room.clear()
                 self._settings.changed(self)
                 await self._room.wait()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - logged where it is dealt with
             self._lose_backend(error)
             self._settings.changed(self)
 
@@ -178,7 +178,7 @@ class Call:
             return
         try:
             verb(self.backend)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._reply.cancel()
             self._lose_backend(error)
 
