@@ -29,8 +29,8 @@ from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerLost
 from bgp.table import Diverged
 from edge.backend.base import load_backend
 from edge.config import Credentials, Keys, NodeConfig, load_credentials, load_keys
-from edge.errors import ConfigError, EdgeError, UsageError
-from edge.overload import Admission, Condition, Pressure, PressureGauge
+from edge.errors import ConfigError, EdgeError, UnreachableError, UsageError
+from edge.overload import Admission, Condition, LoadSample, PressureGauge
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
 from edge.runtime.admin import AdminSocket, DrainOrder, Health, admin_routes, metrics_routes, open_tcp
@@ -60,7 +60,7 @@ class Node:
         self._gauge = PressureGauge(config.overload.capacity, config.overload.tau_s)
         self._admission = Admission(config.overload, now)
         self._policy = Policy(config.policy, mode=config.policy.mode)
-        self._pressure: Pressure | None = None
+        self._pressure = self._gauge.update(LoadSample(), now)
         self._hold_file = HoldFile(config.state.directory / "hold.json")
         self._hold = self._hold_file.read()
         self._routes = config.bgp.routes() if config.bgp else ()
@@ -70,9 +70,16 @@ class Node:
         self._decided_at: float | None = None
         self._speaker: ExaBgpSpeaker | None = None
         self._supervisor: Supervisor
-        self._probe: SelfProbe
+        self._probe = SelfProbe(
+            config.service.addresses,
+            config.service.port,
+            interval_s=config.probe.interval_s,
+            timeout_s=config.probe.timeout_s,
+            on_round=self._probed,
+        )
         self._credentials: Credentials
         self._leaving = False
+        self.defect = ""  # of this program, for which it has stopped by itself
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Bring everything up in order; what is up is taken down by ``stack``, in reverse.
@@ -98,17 +105,10 @@ class Node:
         await self._supervisor.start()
         await self._open_admin(stack)
         await self._start_speaker(stack)
-        self._probe = SelfProbe(
-            config.service.addresses,
-            config.service.port,
-            interval_s=config.probe.interval_s,
-            timeout_s=config.probe.timeout_s,
-            on_round=self._probed,
-        )
         for work in (self._probe.run(), self._control()):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
-            task.add_done_callback(_shout)
+            task.add_done_callback(self._control_ended)
 
     async def stop(self) -> None:
         """Withdraw and give the routers time; the rest is the exit stack's."""
@@ -119,6 +119,13 @@ class Node:
             if not await self._speaker.wait_withdrawn(WITHDRAW_TIMEOUT_S):
                 log.warning("event=withdrawal_unconfirmed")
             await asyncio.sleep(self.config.shutdown.grace_s)
+
+    def _control_ended(self, task: asyncio.Task[None]) -> None:
+        """The control loop and the probe never end by themselves; a node without them must not go on announcing."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.critical("event=control_died", exc_info=error)
+            self.defect = f"{type(error).__name__}: {error}"
+            signal.raise_signal(signal.SIGTERM)
 
     async def _put_addresses(self, stack: AsyncExitStack) -> None:
         config = self.config
@@ -162,7 +169,7 @@ class Node:
         try:
             await self._speaker.start()
         except SpeakerError as error:
-            raise EdgeError(str(error)) from error
+            raise UnreachableError(f"$.bgp: {error}") from error
         stack.push_async_callback(self._speaker.stop)
 
     # --- several times a second -------------------------------------------------------------------------
@@ -174,7 +181,7 @@ class Node:
             self._take_reports()
             self._update_admission(now)
             self._update_route(now)
-            self._publish(now)
+            self._publish()
             await asyncio.sleep(CONTROL_INTERVAL_S)
 
     def _reporting(self) -> list[Worker]:
@@ -213,7 +220,8 @@ class Node:
             worker.set_gate(self._admission.gate)
 
     def _update_route(self, now: float) -> None:
-        assert self._pressure is not None
+        if self._leaving:
+            return
         decision = self._policy.decide(
             PolicyInput(
                 now=now,
@@ -257,8 +265,7 @@ class Node:
     def _certificate_expired(self) -> bool:
         return datetime.now(UTC) >= self._credentials.expires_at
 
-    def _publish(self, now: float) -> None:
-        assert self._pressure is not None
+    def _publish(self) -> None:
         metrics = self._metrics
         for signal_name, value in self._pressure.by_signal.items():
             metrics.set(metric.PRESSURE, value, signal_name.value)
@@ -279,6 +286,7 @@ class Node:
         self._metrics.increment(metric.SELF_PROBES, "ok" if passed else "failed")
         if passed:
             self._metrics.observe(metric.SELF_PROBE_DURATION, took_s)
+        self._update_route(asyncio.get_running_loop().time())
 
     def _speaker_event(self, event: SpeakerEvent) -> None:
         match event:
@@ -292,7 +300,9 @@ class Node:
     # --- what an operator asks --------------------------------------------------------------------------
 
     def live(self) -> Health:
-        silent = [str(worker.settings.worker) for worker in self._supervisor.workers if worker.report is None]
+        silent = [
+            str(worker.settings.worker) for worker in self._supervisor.workers if not worker.is_reporting
+        ]
         return Health(not silent, tuple(f"worker {worker} does not report" for worker in silent))
 
     def ready(self) -> Health:
@@ -310,7 +320,6 @@ class Node:
     def status(self) -> dict[str, Any]:
         """Times ``at`` are of this host's monotonic clock, in seconds."""
         now = asyncio.get_running_loop().time()
-        pressure = self._pressure
         reports = [worker.report for worker in self._reporting() if worker.report is not None]
         return {
             "apiVersion": "edge/v1",
@@ -323,8 +332,8 @@ class Node:
             "announced": self._announced,
             "announced_changed_at": self._decided_at,
             "hold": self._hold,
-            "pressure": None if pressure is None else pressure.value,
-            "pressure_signal": None if pressure is None else pressure.worst.value,
+            "pressure": self._pressure.value,
+            "pressure_signal": self._pressure.worst.value,
             "admission": self._admission.state.value,
             "refuse_probability": self._admission.refuse_probability,
             "refusal_ratio": self._admission.refusal_ratio(now),
@@ -374,14 +383,17 @@ class Node:
         return self._metrics.render()
 
     async def drain(self, order: DrainOrder) -> dict[str, Any]:
-        self._hold = Hold(order.reason, time.time())
-        self._hold_file.write(self._hold)
-        self._update_route(asyncio.get_running_loop().time())
-        return self.status()
+        hold = Hold(order.reason, time.time())
+        self._hold_file.write(hold)
+        return self._held(hold)
 
     async def undrain(self) -> dict[str, Any]:
-        self._hold = None
         self._hold_file.clear()
+        return self._held(None)
+
+    def _held(self, hold: Hold | None) -> dict[str, Any]:
+        self._hold = hold
+        self._update_route(asyncio.get_running_loop().time())
         return self.status()
 
 
@@ -416,15 +428,11 @@ def _worker_settings(config: NodeConfig, worker: int, credentials: Credentials, 
     )
 
 
-def _shout(task: asyncio.Task[None]) -> None:
-    """The control loop and the probe never end by themselves; a node without them must not go on announcing."""
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.critical("event=control_died", exc_info=error)
-        signal.raise_signal(signal.SIGTERM)
-
-
 async def run(config: NodeConfig) -> None:
-    """Run a node until SIGTERM or SIGINT, then leave in order. Raises `EdgeError` if it cannot start."""
+    """Run a node until SIGTERM or SIGINT, then leave in order.
+
+    Raises `EdgeError` if it cannot start, or had to stop by itself.
+    """
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -437,3 +445,5 @@ async def run(config: NodeConfig) -> None:
         log.info("event=node_leaving node=%s", config.node.name)
         await node.stop()
     log.info("event=node_down node=%s", config.node.name)
+    if node.defect:
+        raise EdgeError(f"the node stopped by itself, this is a mistake in the program: {node.defect}")

@@ -339,3 +339,38 @@ class World:
     def _receive(self, node: SimNode, data: bytes, path: Path) -> None:
         node.endpoint.receive_datagram(data, path, self.now)
         self.pump(node)
+
+
+class Talk:
+    """A client application: ``count`` messages on one bidirectional stream, one each ``interval`` seconds.
+
+    `said` is what it has written; with an echoing node the client must receive exactly that.
+    """
+
+    def __init__(self, world: World, *, count: int = 20, interval: float = 0.05, size: int = 160) -> None:
+        self.said = bytearray()
+        self.stream_id = -1
+        self._world = world
+        self._count = count
+        self._interval = interval
+        self._size = size
+
+    def __call__(self, client: SimClient, event: Event) -> None:
+        if isinstance(event, HandshakeCompleted):
+            self.stream_id = client.connection.open_stream(unidirectional=False)
+            self._say(client)
+
+    def heard(self, client: SimClient) -> bool:
+        """Whether everything was said and came back, in order."""
+        return len(self.said) == self._count * self._size and client.received.get(self.stream_id) == self.said
+
+    def _say(self, client: SimClient) -> None:
+        number = len(self.said) // self._size
+        message = b"%08d" % number
+        self.said += (message * (1 + self._size // 8))[: self._size]
+        client.connection.send_stream(
+            self.stream_id, bytes(self.said[-self._size :]), fin=number + 1 == self._count
+        )
+        self._world.pump(client)
+        if number + 1 < self._count:
+            self._world.at(self._world.now + self._interval, lambda: self._say(client))

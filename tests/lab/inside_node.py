@@ -1,0 +1,301 @@
+"""What happens to a real node when it dies, hangs or is told to leave; run inside a lab by `test_node_failures`.
+
+One router, one edge behind it, one client. Everything measured is seen by the router's kernel or by the
+client, and told as JSON: times in seconds, since the event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from inside_lab import quiet
+
+from edge.lab import namespaces
+from edge.lab.callers import Caller
+from edge.lab.fib import FibWatcher, RouteChange
+from edge.lab.lab import Lab
+from edge.lab.nodes import SERVICE_NAME, SERVICE_PORT, Fleet, start_fleet, start_node
+from edge.lab.process import Process
+from edge.lab.topology import Topology
+from edge.runtime.admin_client import admin_request
+
+EDGE, ROUTER, CLIENT = "e1", "t1", "c1"
+PATIENCE_S = 12.0  # far above any limit, so that a late answer is measured and not only missed
+POLL_S = 0.01
+
+# With a timeout as long as the interval, a worker that hangs right behind a good probe is found out 4 s later,
+# which is the limit itself.
+QUICKER_PROBE = "\n[probe]\ntimeout_s = 0.75\n"
+
+
+def one_edge() -> Topology:
+    """The part of the usual network that these tests look at."""
+    whole, nodes = quiet(), {EDGE, ROUTER, CLIENT}
+    return msgspec.structs.replace(
+        whole,
+        nodes=tuple(node for node in whole.nodes if node.name in nodes),
+        links=tuple(link for link in whole.links if {end.node for end in link.ends} <= nodes),
+    )
+
+
+class Stage:
+    """The edge's node as the router, the client and an operator see it."""
+
+    def __init__(self, lab: Lab, fleet: Fleet, watcher: FibWatcher) -> None:
+        self.lab = lab
+        self.watcher = watcher
+        self._fleet = fleet
+
+    @property
+    def node(self) -> Process:
+        """The supervisor that was started last."""
+        return [process for process in self.lab.processes if process.node == EDGE][-1]
+
+    async def start(self) -> float:
+        """Start the node again as it was; how long until it is routed to."""
+        began = time.monotonic()
+        await start_node(self.lab, EDGE, self.lab.log_dir / f"{EDGE}.toml")
+        return await self.back(began)
+
+    async def gone(self, since: float) -> float:
+        """How long until the router sent packets of neither family to the edge."""
+        return await self._routed(since, lambda change: EDGE not in change.neighbours)
+
+    async def back(self, since: float) -> float:
+        """How long until it sent packets of both families there."""
+        return await self._routed(since, lambda change: EDGE in change.neighbours)
+
+    async def _routed(self, since: float, holds: Callable[[RouteChange], bool]) -> float:
+        changes = [
+            await self.watcher.wait(prefix, holds, since=since, timeout=PATIENCE_S)
+            for prefix in self.lab.anycast_prefixes
+        ]
+        return max(change.at for change in changes) - since
+
+    async def kept(self, since: float) -> bool:
+        """Whether the router has not moved anything since."""
+        return all(change.at < since for change in self.watcher.changes)
+
+    async def status(self) -> dict[str, Any]:
+        status = await self._fleet.status(EDGE)
+        assert status is not None
+        return status
+
+    async def ask(self, method: str, target: str, body: object = None) -> Any:
+        return (await admin_request(self._fleet.sockets[EDGE], method, target, body)).checked()
+
+    async def worker(self) -> int:
+        """Its process number; 0 while there is none."""
+        return int((await self.status())["workers"][0]["pid"] or 0)
+
+    async def speaker(self) -> int:
+        return int((await self.status())["bgp"]["pid"] or 0)
+
+    async def right_after_a_probe(self) -> None:
+        """The moment from which a failure takes longest to be noticed."""
+        passed = (await self.status())["probe"]["passed"]
+        await until(lambda: self._has_passed_more_than(passed))
+
+    async def _has_passed_more_than(self, passed: int) -> bool:
+        return int((await self.status())["probe"]["passed"]) > passed
+
+    async def call(self, caller: Caller, name: str) -> str:
+        """Place a call from the client's site; the node that answers."""
+        host = str(self.lab.topology.service_v4.ip)
+        await caller.place(name, host, SERVICE_PORT, SERVICE_NAME, self._fleet.certificate, None)
+        await caller.until(lambda: name in {*caller.standing, *caller.failed}, PATIENCE_S)
+        return caller.standing[name].node if name in caller.standing else caller.failed[name]
+
+    def processes(self) -> list[str]:
+        """Everything that runs on the edge."""
+        home, found = namespaces.netns_inodes()[EDGE], []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "ns" / "net").stat().st_ino == home:
+                    found.append((process / "cmdline").read_text().replace("\0", " "))
+            except OSError:  # ended meanwhile
+                continue
+        return found
+
+    async def cleared(self, since: float) -> float:
+        """How long until nothing runs on the edge."""
+
+        async def empty() -> bool:
+            return not self.processes()
+
+        await until(empty)
+        return time.monotonic() - since
+
+    def service_sockets(self) -> int:
+        """UDP sockets on the edge that callers can reach."""
+        with namespaces.inside(EDGE):
+            tables = [Path(f"/proc/thread-self/net/{name}").read_text() for name in ("udp", "udp6")]
+        local_ends = [line.split()[1] for table in tables for line in table.splitlines()[1:]]
+        return sum(end.endswith(f":{SERVICE_PORT:04X}") for end in local_ends)
+
+    async def addresses(self) -> list[str]:
+        """Those on ``lo`` but the loopback's own."""
+        done = await self.lab.exec(EDGE, ["ip", "-o", "address", "show", "dev", "lo"])
+        found = [line.split()[3] for line in done.stdout.decode().splitlines()]
+        return [address for address in found if address not in ("127.0.0.1/8", "::1/128")]
+
+    def files(self) -> list[str]:
+        """What the node has in its directory."""
+        directory = self.lab.run_dir / EDGE
+        return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if not path.is_dir())
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not await holds():
+            await asyncio.sleep(POLL_S)
+
+
+@asynccontextmanager
+async def staged(argument: Any) -> AsyncIterator[Stage]:
+    """A lab with a node that is routed to."""
+    async with Lab(one_edge(), Path(argument["log_dir"])) as lab, lab.watch(ROUTER) as watcher:
+        began = time.monotonic()
+        stage = Stage(lab, await start_fleet(lab), watcher)
+        await stage.back(began)
+        yield stage
+        lab.check()
+
+
+def strike(pid: int, number: signal.Signals) -> float:
+    """Send a signal; when."""
+    at = time.monotonic()
+    os.kill(pid, number)
+    return at
+
+
+def strike_node(stage: Stage, number: signal.Signals) -> float:
+    at = time.monotonic()
+    stage.node.kill(number)
+    return at
+
+
+def daemon(argument: Any, tell: Callable[[Any], None]) -> Any:
+    """The supervisor is killed, its successor hangs."""
+    return asyncio.run(_daemon(argument))
+
+
+async def _daemon(argument: Any) -> Any:
+    async with staged(argument) as stage:
+        running = len(stage.processes())
+        killed = strike_node(stage, signal.SIGKILL)
+        found: dict[str, Any] = {
+            "running": running,
+            "killed_gone": await stage.gone(killed),
+            "killed_cleared": await stage.cleared(killed),
+            "killed_left": [await stage.addresses(), stage.files()],
+            "restarted_back": await stage.start(),
+        }
+        stopped = strike_node(stage, signal.SIGSTOP)
+        found["hung_gone"] = await stage.gone(stopped)
+        resumed = strike_node(stage, signal.SIGCONT)
+        found["resumed_back"] = await stage.back(resumed)
+        found["state"] = (await stage.status())["state"]
+        return found
+
+
+def parts(argument: Any, tell: Callable[[Any], None]) -> Any:
+    """The speaker is killed, then a worker, then a worker hangs."""
+    return asyncio.run(_parts(argument))
+
+
+async def _parts(argument: Any) -> Any:
+    async with staged(argument) as stage:
+        await stage.node.stop()
+        with (stage.lab.log_dir / f"{EDGE}.toml").open("a") as config:
+            config.write(QUICKER_PROBE)
+        await stage.start()
+        caller = Caller(stage.lab, CLIENT)
+        await caller.start()
+        found: dict[str, Any] = {"answered_before": await stage.call(caller, "before")}
+
+        speaker = await stage.speaker()
+        killed = strike(speaker, signal.SIGKILL)
+        found["speaker_gone"] = await stage.gone(killed)
+        found["speaker_back"] = await stage.back(killed)
+        found["speaker_replaced"] = await stage.speaker() != speaker
+
+        worker = await stage.worker()
+        killed = strike(worker, signal.SIGKILL)
+        await caller.until(lambda: caller.standing["before"].reconnects == 1, PATIENCE_S)
+        found["worker_call_resumed"] = time.monotonic() - killed
+        found["worker_replaced"] = await stage.worker() != worker
+        found["worker_new_call"] = await stage.call(caller, "behind")
+        found["worker_route_kept"] = await stage.kept(killed)
+        await caller.hang_up(PATIENCE_S)
+        found["calls"] = {name: summary.ending for name, summary in caller.finished.items()} | caller.failed
+
+        await stage.right_after_a_probe()
+        stopped = strike(await stage.worker(), signal.SIGSTOP)
+        found["worker_hung_gone"] = await stage.gone(stopped)
+        status = await stage.status()
+        found["worker_hung_says"] = [status["state"], status["probe"]["problem"], status["bgp"]["neighbors"]]
+        resumed = strike(await stage.worker(), signal.SIGCONT)
+        found["worker_resumed_back"] = await stage.back(resumed)
+        return found
+
+
+def operator(argument: Any, tell: Callable[[Any], None]) -> Any:
+    """An operator takes the node out, puts it back, restarts it while it is out, and stops it for good."""
+    return asyncio.run(_operator(argument))
+
+
+async def _operator(argument: Any) -> Any:
+    async with staged(argument) as stage:
+        caller = Caller(stage.lab, CLIENT)
+        await caller.start()
+        found: dict[str, Any] = {"answered": await stage.call(caller, "through it all")}
+        found["drained_gone"], found["undrained_back"] = [], []
+        for _ in range(3):
+            asked = time.monotonic()
+            answer = await stage.ask("POST", "/drain", {"reason": "a new disk"})
+            found["drained_gone"].append(await stage.gone(asked))
+            asked = time.monotonic()
+            await stage.ask("POST", "/undrain")
+            found["undrained_back"].append(await stage.back(asked))
+        found["drain_answers"] = [answer["state"], answer["announced"], answer["hold"]["reason"]]
+        await caller.hang_up(PATIENCE_S)
+        found["call"] = msgspec.to_builtins(caller.finished)["through it all"]
+
+        await stage.ask("POST", "/drain", {"reason": "a new disk"})
+        await stage.gone(asked)
+        stopped = strike_node(stage, signal.SIGTERM)
+        found["held_exit"] = await stage.node.wait()
+        found["held_took"] = time.monotonic() - stopped
+        await start_node(stage.lab, EDGE, stage.lab.log_dir / f"{EDGE}.toml")
+        await until(lambda: _probed(stage, 5))
+        status = await stage.status()
+        found["held_status"] = [status["state"], status["announced"], status["hold"]["reason"]]
+        found["held_kept"] = await stage.kept(stopped)
+        asked = time.monotonic()
+        await stage.ask("POST", "/undrain")
+        found["released_back"] = await stage.back(asked)
+
+        found["serving"] = [await stage.addresses(), stage.service_sockets()]
+        stopped = strike_node(stage, signal.SIGTERM)
+        found["stopped_gone"] = await stage.gone(stopped)
+        found["sockets_when_gone"] = stage.service_sockets()
+        found["stopped_exit"] = await stage.node.wait()
+        found["stopped_took"] = time.monotonic() - stopped
+        found["left"] = [await stage.addresses(), stage.service_sockets(), stage.processes(), stage.files()]
+        return found
+
+
+async def _probed(stage: Stage, times: int) -> bool:
+    try:
+        return int((await stage.status())["probe"]["passed"]) >= times
+    except AssertionError:  # not up yet
+        return False
