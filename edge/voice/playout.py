@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from edge.voice.events import Underran
 from edge.voice.frame import FRAME_MS, FRAMES_PER_GROUP
 
-DEFAULT_START_MS = 60
+DEFAULT_START_MS = 120
+"""More than one group: speech that comes as it is spoken, 100 ms at a time, needs that much to hide any delay."""
 _ROUNDING_MS = 0.001
 
 
@@ -61,8 +62,15 @@ class Playout:
 
     @property
     def buffered_ms(self) -> int:
-        """Received and not yet played, of all items, as of the last `advance`."""
-        return int(sum(item.left_ms for item in self._queue) + _ROUNDING_MS)
+        """What will be played next without a pause, as of the last `advance`; 0 in silence."""
+        ahead_ms = 0.0
+        for item in self._queue if self.playing else ():
+            if item.number != self.item and not self._can_start(item):
+                break
+            ahead_ms += item.left_ms
+            if not item.ended:
+                break
+        return int(ahead_ms + _ROUNDING_MS)
 
     def push(self, item: int, frames: int, now: float) -> None:
         """``frames`` more of ``item`` have been received."""
@@ -108,7 +116,7 @@ class Playout:
     def _start(self, at: float) -> None:
         while not self.playing and self._queue:
             head = self._queue[0]
-            if head.left_ms > 0 and (head.ended or head.left_ms >= self._start_ms):
+            if self._can_start(head):
                 self._sound(head, at)
             elif head.ended:
                 self._queue.popleft()
@@ -116,13 +124,17 @@ class Playout:
             else:
                 break
 
+    def _can_start(self, item: _Item) -> bool:
+        return item.left_ms > 0 and (item.ended or item.left_ms >= self._start_ms)
+
     def _sound(self, head: _Item, at: float) -> None:
         if self._dry_since is not None:
-            gap = Underran(head.number, self.played_ms, round((at - self._dry_since) * 1000))
+            silence_ms = round((at - self._dry_since) * 1000)
             self._dry_since = None
-            self.underruns += 1
-            self.underrun_ms += gap.silence_ms
-            self.gaps.append(gap)
+            if silence_ms:  # nobody hears less than a millisecond
+                self.underruns += 1
+                self.underrun_ms += silence_ms
+                self.gaps.append(Underran(head.number, self.played_ms, silence_ms))
         self._sounded = head
         self._clock = at
         self.playing = True

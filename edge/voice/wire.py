@@ -71,7 +71,7 @@ class PlayoutReport:
     """What has been heard so far; the latest by ``client_ts_ms`` (caller's clock since its call began) counts.
 
     ``item`` is the one playing, after its end the one that played last, and 0 before the first.
-    ``buffered_ms`` is received and not yet played, of all items. ``highest_group`` counts the received frames
+    ``buffered_ms`` is what will be played next without a pause, of all items: 0 while playout waits for more. ``highest_group`` counts the received frames
     of ``item`` in groups of five and is the number of the last begun.
     """
 

@@ -59,10 +59,15 @@ class Stage:
         """The supervisor that was started last."""
         return [process for process in self.lab.processes if process.node == EDGE][-1]
 
+    @property
+    def config(self) -> Path:
+        """Its configuration file."""
+        return self.lab.log_dir / f"{EDGE}.toml"
+
     async def start(self) -> float:
-        """Start the node again as it was; how long until it is routed to."""
+        """Start the node again; how long until it is routed to."""
         began = time.monotonic()
-        await start_node(self.lab, EDGE, self.lab.log_dir / f"{EDGE}.toml")
+        await start_node(self.lab, EDGE, self.config)
         return await self.back(began)
 
     async def gone(self, since: float) -> float:
@@ -80,7 +85,7 @@ class Stage:
         ]
         return max(change.at for change in changes) - since
 
-    async def kept(self, since: float) -> bool:
+    def kept(self, since: float) -> bool:
         """Whether the router has not moved anything since."""
         return all(change.at < since for change in self.watcher.changes)
 
@@ -184,7 +189,7 @@ def strike_node(stage: Stage, number: signal.Signals) -> float:
 
 
 def daemon(argument: Any, tell: Callable[[Any], None]) -> Any:
-    """The supervisor is killed, its successor hangs."""
+    """The supervisor is killed; a worker of its successor hangs, then that one itself."""
     return asyncio.run(_daemon(argument))
 
 
@@ -196,31 +201,41 @@ async def _daemon(argument: Any) -> Any:
             "running": running,
             "killed_gone": await stage.gone(killed),
             "killed_cleared": await stage.cleared(killed),
-            "killed_left": [await stage.addresses(), stage.files()],
-            "restarted_back": await stage.start(),
+            "killed_left": await stage.addresses(),
         }
+        with stage.config.open("a") as config:
+            config.write(QUICKER_PROBE)
+        found["restarted_back"] = await stage.start()
+
+        await stage.right_after_a_probe()
+        stopped = strike(await stage.worker(), signal.SIGSTOP)
+        found["worker_gone"] = await stage.gone(stopped)
+        status = await stage.status()
+        found["worker_status"] = [status["state"], status["probe"]["problem"], status["bgp"]["neighbors"]]
+        resumed = strike(await stage.worker(), signal.SIGCONT)
+        found["worker_back"] = await stage.back(resumed)
+
         stopped = strike_node(stage, signal.SIGSTOP)
         found["hung_gone"] = await stage.gone(stopped)
         resumed = strike_node(stage, signal.SIGCONT)
-        found["resumed_back"] = await stage.back(resumed)
-        found["state"] = (await stage.status())["state"]
+        found["hung_back"] = await stage.back(resumed)
+
+        stage.node.kill(signal.SIGTERM)
+        found["exit"] = await stage.node.wait()
+        found["left"] = [*await stage.addresses(), *stage.processes()]
         return found
 
 
 def parts(argument: Any, tell: Callable[[Any], None]) -> Any:
-    """The speaker is killed, then a worker, then a worker hangs."""
+    """The speaker is killed, then the worker with a call on it."""
     return asyncio.run(_parts(argument))
 
 
 async def _parts(argument: Any) -> Any:
     async with staged(argument) as stage:
-        await stage.node.stop()
-        with (stage.lab.log_dir / f"{EDGE}.toml").open("a") as config:
-            config.write(QUICKER_PROBE)
-        await stage.start()
         caller = Caller(stage.lab, CLIENT)
         await caller.start()
-        found: dict[str, Any] = {"answered_before": await stage.call(caller, "before")}
+        found: dict[str, Any] = {"answered": [await stage.call(caller, "before")]}
 
         speaker = await stage.speaker()
         killed = strike(speaker, signal.SIGKILL)
@@ -231,20 +246,12 @@ async def _parts(argument: Any) -> Any:
         worker = await stage.worker()
         killed = strike(worker, signal.SIGKILL)
         await caller.until(lambda: caller.standing["before"].reconnects == 1, PATIENCE_S)
-        found["worker_call_resumed"] = time.monotonic() - killed
+        found["call_resumed"] = time.monotonic() - killed
         found["worker_replaced"] = await stage.worker() != worker
-        found["worker_new_call"] = await stage.call(caller, "behind")
-        found["worker_route_kept"] = await stage.kept(killed)
+        found["answered"].append(await stage.call(caller, "behind"))
+        found["route_kept"] = stage.kept(killed)
         await caller.hang_up(PATIENCE_S)
-        found["calls"] = {name: summary.ending for name, summary in caller.finished.items()} | caller.failed
-
-        await stage.right_after_a_probe()
-        stopped = strike(await stage.worker(), signal.SIGSTOP)
-        found["worker_hung_gone"] = await stage.gone(stopped)
-        status = await stage.status()
-        found["worker_hung_says"] = [status["state"], status["probe"]["problem"], status["bgp"]["neighbors"]]
-        resumed = strike(await stage.worker(), signal.SIGCONT)
-        found["worker_resumed_back"] = await stage.back(resumed)
+        found["endings"] = {name: summary.ending for name, summary in caller.finished.items()} | caller.failed
         return found
 
 
@@ -268,18 +275,18 @@ async def _operator(argument: Any) -> Any:
             found["undrained_back"].append(await stage.back(asked))
         found["drain_answers"] = [answer["state"], answer["announced"], answer["hold"]["reason"]]
         await caller.hang_up(PATIENCE_S)
-        found["call"] = msgspec.to_builtins(caller.finished)["through it all"]
+        found["call"] = msgspec.to_builtins(caller.finished["through it all"])
 
         await stage.ask("POST", "/drain", {"reason": "a new disk"})
         await stage.gone(asked)
         stopped = strike_node(stage, signal.SIGTERM)
         found["held_exit"] = await stage.node.wait()
         found["held_took"] = time.monotonic() - stopped
-        await start_node(stage.lab, EDGE, stage.lab.log_dir / f"{EDGE}.toml")
+        await start_node(stage.lab, EDGE, stage.config)
         await until(lambda: _probed(stage, 5))
         status = await stage.status()
         found["held_status"] = [status["state"], status["announced"], status["hold"]["reason"]]
-        found["held_kept"] = await stage.kept(stopped)
+        found["held_kept"] = stage.kept(stopped)
         asked = time.monotonic()
         await stage.ask("POST", "/undrain")
         found["released_back"] = await stage.back(asked)

@@ -46,6 +46,9 @@ class Watch:
 
 
 def test_200_callers_on_5_nodes_all_move_and_lose_nothing(world_seed: int) -> None:
+    """At 5 % one caller in 11 000 loses all four probes or their answers, and then rightly stays: seed 2 has
+    one. Nobody ever may lose a byte.
+    """
     world = World(
         Network(
             world_seed, delay=RTT / 2, jitter=0.01, loss=0.05, duplicate=0.01, reorder=0.05, lateness=0.03
