@@ -31,11 +31,17 @@ def lab() -> None:
 )
 @click.option("--seed", default=0, show_default=True, help="Of the links' dice.")
 def up(name: str, topology_file: Path | None, seed: int) -> None:
-    """Start a lab that stays in the background."""
+    """Start a lab that stays in the background, with a node on every edge.
+
+    Callers in it find the edges at the service address (198.51.100.1, 2001:db8:a::1) as voice.example, and their
+    certificate in /run/lab/cert.pem: edgectl lab exec c1 edgectl call 198.51.100.1 --server-name voice.example
+    --ca /run/lab/cert.pem
+    """
     from edge.lab import standing
     from edge.lab.topology import default_topology, load
 
-    standing.up(name, load(topology_file) if topology_file else default_topology(), seed=seed)
+    topology = load(topology_file) if topology_file else default_topology()
+    standing.up(name, topology, seed=seed, services=["edge.lab.nodes:serve"])
     click.echo(f"lab {name}: up; look with: edgectl lab status --name {name}", err=True)
 
 

@@ -23,5 +23,4 @@ def run(config: Path) -> None:
 
     # A daemon's events are its output: one line each, whatever the verbosity of the command line.
     logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
-    logging.getLogger("quic").setLevel(logging.WARNING)  # the engine speaks of every self-probe twice
     asyncio.run(run_node(load_config(config)))

@@ -58,3 +58,6 @@ def edgectl(verbose: int) -> None:
     """Anycast edges for voice: run one, call one, and watch a lab of them survive."""
     level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
     logging.basicConfig(level=level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")
+    if verbose < 2:
+        # The engine tells of every connection what the command tells better.
+        logging.getLogger("quic").setLevel(logging.ERROR)

@@ -32,6 +32,7 @@ WIRE = "wire"  # the namespace between the nodes, where the emulator lives
 _LOOPBACK = 1
 _IFA_F_NODAD = 0x02
 _ADDR_GEN_NONE = 1
+_NUD_PERMANENT = 0x80
 _COMMON = {
     # Debian filters by reverse path in the namespace we came from, and IPv4 settings are inherited.
     "net/ipv4/conf/all/rp_filter": 0,
@@ -93,7 +94,7 @@ async def build(topology: Topology) -> tuple[Cable, ...]:
                     peer={
                         "ifname": peer.node,
                         "net_ns_fd": str(namespaces.NETNS_DIR / own.node),
-                        "address": f"02:00:00:00:{index:02x}:0{1 + halves.index(half)}",
+                        "address": _hardware_address(index, own is link.a),
                         # Each packet on a cable is one packet: its losses and counts would mean little else.
                         "gso_max_segs": 1,
                     },
@@ -110,8 +111,11 @@ async def _address(topology: Topology, name: str, role: Role) -> None:
         await route.link("set", index=_LOOPBACK, state="up")
         for link, own, peer in topology.adjacencies(name):
             index = await _index(route, peer.node)
+            of_peer = _hardware_address(topology.links.index(link), peer is link.a)
             await route.link("set", index=index, state="up")
-            for address in (own.v4, own.v6, IPv6Interface("fe80::1/64" if own is link.a else "fe80::2/64")):
+            link_locals = IPv6Interface("fe80::1/64"), IPv6Interface("fe80::2/64")
+            own_local, peer_local = link_locals if own is link.a else link_locals[::-1]
+            for address in (own.v4, own.v6, own_local):
                 await route.addr(
                     "add",
                     index=index,
@@ -119,10 +123,19 @@ async def _address(topology: Topology, name: str, role: Role) -> None:
                     prefixlen=address.network.prefixlen,
                     flags=_IFA_F_NODAD if address.version == 6 else 0,
                 )
+            # Both ends know each other: to ask first would cost every link's first packet a round trip.
+            for address in (peer.v4, peer.v6, peer_local):
+                await route.neigh(
+                    "add", dst=str(address.ip), lladdr=of_peer, ifindex=index, state=_NUD_PERMANENT
+                )
         if role is not Role.ROUTER:
             router = topology.uplink(name).peer
             for gateway in (router.v4.ip, router.v6.ip):
                 await route.route("add", dst="default", gateway=str(gateway))
+
+
+def _hardware_address(link: int, is_a: bool) -> str:
+    return f"02:00:00:00:{link:02x}:0{1 if is_a else 2}"
 
 
 async def _index(route: AsyncIPRoute, interface: str) -> int:

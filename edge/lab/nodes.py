@@ -67,6 +67,11 @@ async def start_fleet(lab: Lab, *, fault: Fault = NONE) -> Fleet:
     return Fleet(certificate, {name: directory / "admin.sock" for name, directory in directories.items()})
 
 
+async def serve(lab: Lab) -> None:
+    """The fleet as a service of a standing lab."""
+    await start_fleet(lab)
+
+
 async def start_node(lab: Lab, name: str, config: Path) -> Process:
     """Start one node; it takes a moment until it announces."""
     return await lab.spawn(

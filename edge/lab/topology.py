@@ -165,6 +165,7 @@ def default_topology(
         )
 
     client, edge = impaired(client_delay_ms), impaired(edge_delay_ms)
+    secured = Bgp(md5="between-neighbours", gtsm=True)
     return Topology(
         nodes=(
             Node("t1", Role.ROUTER, 64501),
@@ -181,9 +182,9 @@ def default_topology(
             ),
             Link(*stub("t1", "c1", "192.0.2", "2001:db8:11", 11), client),
             Link(*stub("t2", "c2", "192.0.2", "2001:db8:12", 21), client),
-            Link(*stub("t1", "e1", "203.0.113", "2001:db8:21", 11), edge, Bgp()),
-            Link(*stub("t2", "e2", "203.0.113", "2001:db8:22", 21), edge, Bgp()),
-            Link(*stub("t2", "e3", "203.0.113", "2001:db8:23", 31), edge, Bgp()),
+            Link(*stub("t1", "e1", "203.0.113", "2001:db8:21", 11), edge, secured),
+            Link(*stub("t2", "e2", "203.0.113", "2001:db8:22", 21), edge, secured),
+            Link(*stub("t2", "e3", "203.0.113", "2001:db8:23", 31), edge, secured),
         ),
     )
 

@@ -60,6 +60,9 @@ MAX_HELD_BYTES = 2 * 1024 * 1024
 HELD_CHECK_BYTES = 256 * 1024
 """How much must arrive before that is added up again."""
 
+QUIET_S = 0.1
+"""How long credit, new connection IDs and the like may wait for the next packet."""
+
 CHALLENGES_AGAIN = 3
 """How often an unanswered PATH_CHALLENGE is repeated, each time after twice as long."""
 MIN_CHALLENGE_INTERVAL_S = 0.05
@@ -109,6 +112,8 @@ PRIVATE_NAMES = (
     PrivateName("QuicConnection", "_remote_max_datagram_frame_size", 357, "whether datagrams are wanted"),
     PrivateName("QuicConnection", "_max_datagram_size", 339, "what fits a packet"),
     PrivateName("QuicConnection", "_datagrams_pending", 409, "how many wait for the congestion window"),
+    PrivateName("QuicConnection", "_ping_pending", 411, "whether a PING was asked for"),
+    PrivateName("QuicConnection", "_retire_connection_ids", 413, "whether CIDs are to be given back"),
     PrivateName("QuicPacketRecovery", "_rtt_smoothed", 158, "round-trip time"),
     PrivateName("QuicPacketRecovery", "_rtt_initialized", 155, "whether it has been measured"),
     PrivateName("QuicStreamSender", "_buffer_start", 195, "first byte that is not acknowledged"),
@@ -118,6 +123,10 @@ PRIVATE_NAMES = (
     PrivateName("QuicNetworkPath", "is_validated", 204, "whether the peer is known to be there"),
     PrivateName("QuicNetworkPath", "peer_cid", 207, "CID reserved for probing"),
     PrivateName("QuicNetworkPath", "local_challenge_sent", 205, "suppress or repeat a PATH_CHALLENGE"),
+    PrivateName("QuicNetworkPath", "remote_challenges", 208, "whether the peer waits for a PATH_RESPONSE"),
+    PrivateName("QuicStreamSender", "buffer_is_empty", 186, "whether a stream has something to send"),
+    PrivateName("QuicStreamSender", "reset_pending", 189, "the same for a reset"),
+    PrivateName("QuicStreamReceiver", "stop_pending", 33, "the same for the other direction"),
 )
 
 
@@ -133,6 +142,7 @@ def verify_engine() -> None:
         "QuicConnection": connection,
         "QuicPacketRecovery": connection._loss,
         "QuicStreamSender": QuicStream().sender,
+        "QuicStreamReceiver": QuicStream().receiver,
         "QuicNetworkPath": QuicNetworkPath(("192.0.2.1", 443)),
     }
     missing = [f"{owner}.{name}" for owner, name, *_ in PRIVATE_NAMES if not hasattr(owners[owner], name)]
@@ -151,11 +161,13 @@ class Termination:
 
 
 class _Connection(QuicConnection):
-    """What both ends share: views of the engine's state, and two changes to it.
+    """What both ends share: views of the engine's state, and three changes to it.
 
     * aioquic sends a packet of its own for every acknowledgment, 1 ms after what it acknowledges. Here an
       acknowledgment rides on the next data if there is any within `ACK_DELAY_S`, and goes at once for the
       second packet or when a packet is missing or late (RFC 9000 section 13.2).
+    * aioquic goes through all it might send whenever it is asked, which costs as much as a packet. Here it is
+      not asked after a packet that calls for no answer; what it could have said goes within `QUIET_S`.
     * aioquic asks a path once: when the answer is lost, a client never migrates and a server takes its client
       for gone from where it is. Here a PATH_CHALLENGE is repeated, beginning after a probe timeout
       (section 8.2.1).
@@ -164,6 +176,8 @@ class _Connection(QuicConnection):
     _space: QuicPacketSpace | None = None  # of 1-RTT packets, once the handshake is confirmed
     _unacknowledged_packets = 0
     _data_written = False
+    _urgent = True
+    _flush_by: float | None = None
 
     _challenged: QuicNetworkPath | None = None
     _challenges_left = 0
@@ -248,6 +262,10 @@ class _Connection(QuicConnection):
             self._data_written = False
             if space.ack_at is not None:
                 space.ack_at = now
+        elif self._can_wait(space, now):
+            return []
+        self._urgent = False
+        self._flush_by = None
         datagrams = super().datagrams_to_send(now)
         if space.ack_at is None:
             self._unacknowledged_packets = 0
@@ -258,14 +276,42 @@ class _Connection(QuicConnection):
 
     def get_timer(self) -> float | None:
         timer = super().get_timer()
-        if self._challenge_at is None or timer is None:
-            return timer
-        return min(timer, self._challenge_at)
+        if timer is not None:
+            if self._flush_by is not None and self._flush_by < timer:
+                timer = self._flush_by
+            if self._challenge_at is not None and self._challenge_at < timer:
+                timer = self._challenge_at
+        return timer
 
     def handle_timer(self, now: float) -> None:
         super().handle_timer(now)
+        self._urgent = True
         if self._challenge_at is not None and now >= self._challenge_at:
             self._challenge_again(now)
+
+    def _can_wait(self, space: QuicPacketSpace, now: float) -> bool:
+        """Whether nothing that is due, was asked for or has been lost has to leave before `_flush_by`."""
+        if self._flush_by is None:
+            self._flush_by = now + QUIET_S
+        if (
+            self._urgent
+            or now >= self._flush_by
+            or (space.ack_at is not None and space.ack_at <= now)
+            or self._close_event is not None
+            or self._datagrams_pending
+            or self._ping_pending
+            or self._retire_connection_ids
+            or not self._network_paths[0].is_validated
+        ):
+            return False
+        for path in self._network_paths:
+            if path.remote_challenges:
+                return False
+        for stream in self._streams.values():
+            sender = stream.sender
+            if not sender.buffer_is_empty or sender.reset_pending or stream.receiver.stop_pending:
+                return False
+        return True
 
     def _path_to_validate(self) -> QuicNetworkPath | None:
         """The path on which this end waits for a PATH_RESPONSE."""

@@ -28,6 +28,7 @@ from edge.lab.topology import Topology
 from edge.runtime.admin_client import admin_request
 
 EDGE, ROUTER, CLIENT = "e1", "t1", "c1"
+REASON = "a new disk"
 PATIENCE_S = 12.0  # far above any limit, so that a late answer is measured and not only missed
 POLL_S = 0.01
 
@@ -94,8 +95,18 @@ class Stage:
         assert status is not None
         return status
 
-    async def ask(self, method: str, target: str, body: object = None) -> Any:
-        return (await admin_request(self._fleet.sockets[EDGE], method, target, body)).checked()
+    async def drain(self) -> float:
+        """Take the node out as an operator does; how long until it is gone."""
+        return await self.gone(await self._order("/drain", {"reason": REASON}))
+
+    async def undrain(self) -> float:
+        """Put it back; how long until it is."""
+        return await self.back(await self._order("/undrain"))
+
+    async def _order(self, target: str, body: object = None) -> float:
+        at = time.monotonic()
+        (await admin_request(self._fleet.sockets[EDGE], "POST", target, body)).checked()
+        return at
 
     async def worker(self) -> int:
         """Its process number; 0 while there is none."""
@@ -160,7 +171,7 @@ class Stage:
 
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE_S):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - nobody would tell
             await asyncio.sleep(POLL_S)
 
 
@@ -267,18 +278,12 @@ async def _operator(argument: Any) -> Any:
         found: dict[str, Any] = {"answered": await stage.call(caller, "through it all")}
         found["drained_gone"], found["undrained_back"] = [], []
         for _ in range(3):
-            asked = time.monotonic()
-            answer = await stage.ask("POST", "/drain", {"reason": "a new disk"})
-            found["drained_gone"].append(await stage.gone(asked))
-            asked = time.monotonic()
-            await stage.ask("POST", "/undrain")
-            found["undrained_back"].append(await stage.back(asked))
-        found["drain_answers"] = [answer["state"], answer["announced"], answer["hold"]["reason"]]
+            found["drained_gone"].append(await stage.drain())
+            found["undrained_back"].append(await stage.undrain())
         await caller.hang_up(PATIENCE_S)
         found["call"] = msgspec.to_builtins(caller.finished["through it all"])
 
-        await stage.ask("POST", "/drain", {"reason": "a new disk"})
-        await stage.gone(asked)
+        await stage.drain()
         stopped = strike_node(stage, signal.SIGTERM)
         found["held_exit"] = await stage.node.wait()
         found["held_took"] = time.monotonic() - stopped
@@ -287,9 +292,7 @@ async def _operator(argument: Any) -> Any:
         status = await stage.status()
         found["held_status"] = [status["state"], status["announced"], status["hold"]["reason"]]
         found["held_kept"] = stage.kept(stopped)
-        asked = time.monotonic()
-        await stage.ask("POST", "/undrain")
-        found["released_back"] = await stage.back(asked)
+        found["released_back"] = await stage.undrain()
 
         found["serving"] = [await stage.addresses(), stage.service_sockets()]
         stopped = strike_node(stage, signal.SIGTERM)

@@ -199,15 +199,17 @@ def traces() -> set[str]:
     """What a lab could leave on this machine: files in temporary places, processes by their namespaces.
 
     A process is named with its number and when it started, because others take the numbers of namespaces
-    and processes that have gone.
+    and processes that have gone. One in our own namespaces belongs to no lab, but to whatever else runs here.
     """
     found = {str(path) for path in Path("/tmp").glob("anycast-edge-*/*")}
+    ours = {os.readlink(link) for link in Path("/proc/self/ns").iterdir()}
     for process in Path("/proc").glob("[0-9]*"):
         try:
             started = (process / "stat").read_text().rpartition(")")[2].split()[19]
-            found |= {f"{process} of {started} in {os.readlink(link)}" for link in (process / "ns").iterdir()}
+            namespaces = {os.readlink(link) for link in (process / "ns").iterdir()} - ours
         except OSError:  # ended meanwhile, or another user's
             continue
+        found |= {f"{process} of {started} in {namespace}" for namespace in namespaces}
     return found
 
 

@@ -38,7 +38,7 @@ SITES = ("c1", "c2")
 LOAD_CALLS = CALL_CAPACITY + 8
 """More than the hot edge can take, so that there are newcomers to refuse for as long as the load lasts."""
 
-CLIENT_DELAY_MS = 30.0
+CLIENT_DELAY_MS = 20.0
 ROUND_TRIPS = 5
 LIMIT_WITHDRAW_MS = 250.0
 """Withdrawals take single milliseconds here, plus the link's delay. Two busy cores that run a dozen processes

@@ -46,7 +46,11 @@ def test_the_installed_engine_is_the_one_this_was_written_for() -> None:
 
 @pytest.mark.parametrize("private", PRIVATE_NAMES, ids=lambda private: f"{private.owner}.{private.name}")
 def test_the_table_quotes_the_line_of_each_private_name(private: connection.PrivateName) -> None:
-    modules = {"QuicPacketRecovery": recovery, "QuicStreamSender": stream}
+    modules = {
+        "QuicPacketRecovery": recovery,
+        "QuicStreamSender": stream,
+        "QuicStreamReceiver": stream,
+    }
     lines = inspect.getsource(modules.get(private.owner, engine_module)).splitlines()
     line = lines[private.line - 1]
     assert f"self.{private.name}" in line or f"def {private.name}(" in line
