@@ -3,8 +3,9 @@
 Run by the supervisor as ``python -m edge.runtime.worker FD PID``: the descriptor of the socket they talk over
 (see `edge.runtime.messages`) and the supervisor's process ID.
 
-One step of the loop is: read what has arrived, let the endpoint and the calls take it in, send what they want
-sent, and arm the one timer. All that happens in one turn of the event loop is sent together.
+What has arrived is taken in at once, by the endpoint and by the calls. A step follows in the next turn of the
+event loop: send what they want sent and arm the one timer. By then a backend that answers without waiting has
+answered, and its answer and the acknowledgment of what it answers leave in one packet.
 """
 
 from __future__ import annotations
@@ -98,6 +99,7 @@ class Worker:
         now = self._loop.time()
         for data, host, port in udp.drain(BATCH):
             self.endpoint.receive_datagram(data, Path(host, port, udp.host), now)
+        self._take_in(now)
         self._wake()
 
     def _wake(self) -> None:
@@ -115,15 +117,19 @@ class Worker:
         at = self.endpoint.get_timer()
         if at is not None and at <= now:
             self.endpoint.handle_timer(now)
+        self._take_in(now)
+        for data, path in self.endpoint.datagrams_to_send(now):
+            self._send(self._sockets[path.local], data, path)
+        self._arm()
+
+    def _take_in(self, now: float) -> None:
+        """Let the calls have what the endpoint has to tell, and the endpoint what they ask of it."""
         while (event := self.endpoint.next_event()) is not None:
             if isinstance(event, RequestReceived):
                 self._respond(event)
             else:
                 self.calls.receive(event, now)
         self.calls.turn(now)
-        for data, path in self.endpoint.datagrams_to_send(now):
-            self._send(self._sockets[path.local], data, path)
-        self._arm()
 
     def _send(self, udp: UdpSocket, data: bytes, path: Path) -> None:
         udp.send(data, path.host, path.port)

@@ -89,7 +89,7 @@ async def start_namer(lab: Lab, node: str, *addresses: object) -> None:
 
 async def spoken(lab: Lab, process: Process) -> None:
     """Wait until a program has said something."""
-    while not process.log.read_text():  # noqa: ASYNC110 - a file tells nobody
+    while not process.log.read_text():
         lab.check()
         await asyncio.sleep(0.01)
 

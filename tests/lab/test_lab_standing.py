@@ -201,7 +201,7 @@ def traces() -> set[str]:
     A process is named with its number and when it started, because others take the numbers of namespaces
     and processes that have gone. One in our own namespaces belongs to no lab, but to whatever else runs here.
     """
-    found = {str(path) for path in Path("/tmp").glob("anycast-edge-*/*")}
+    found = {str(path) for path in Path("/tmp").glob("anycast-edge-[0-9]*/*")}
     ours = {os.readlink(link) for link in Path("/proc/self/ns").iterdir()}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -219,7 +219,7 @@ def test_down_leaves_nothing_and_may_be_said_twice(caller: Any) -> None:
     assert caller.edgectl("lab", "up", "--name", name).returncode == 0
     made = traces() - before
     assert len({trace for trace in made if name in trace}) == 1
-    assert len(made) > 20
+    assert len(made) >= 10
     assert caller.edgectl("lab", "down", "--name", name).returncode == 0
     assert traces() & made == set()
     again = caller.edgectl("lab", "down", "--name", name)
@@ -262,10 +262,10 @@ def test_killing_the_command_leaves_nothing(caller: Any) -> None:
         assert child.stdout.readline() == b"up\n"
         made = traces() - before
         child.kill()
-    assert len(made) > 20
+    assert len(made) >= 10
     deadline = time.monotonic() + 5
-    while made & traces():
-        assert time.monotonic() < deadline
+    while left := made & traces():
+        assert time.monotonic() < deadline, left
         time.sleep(0.02)
 
 

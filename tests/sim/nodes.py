@@ -17,7 +17,7 @@ def make_endpoint(
 ) -> Endpoint:
     """``options`` are fields of `EndpointConfig` and keyword arguments of `Endpoint`."""
     fields = {name: options.pop(name) for name in EndpointConfig.__slots__ if name in options}
-    defaults = {
+    defaults: dict[str, Any] = {
         "identity": make_identity()[0],
         "alpn": (ALPN, "h3"),
         "service": frozenset({SERVICE_V4}),

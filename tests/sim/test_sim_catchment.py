@@ -1,5 +1,7 @@
 """The route to the service address moves from one node to another, at every possible moment."""
 
+from typing import Any
+
 import pytest
 from sim.world import Network, SimNode, Talk, World
 
@@ -8,7 +10,7 @@ from edge.quic import HandshakeCompleted, Outcome, PacketMisrouted
 
 RTT = 0.04
 CLEAN = Network(seed=0, delay=RTT / 2)
-NOT_OFFERED = {"preferred_v4": None, "preferred_v6": None}
+NOT_OFFERED: dict[str, Any] = {"preferred_v4": None, "preferred_v6": None}
 
 
 def lossy(seed: int) -> Network:

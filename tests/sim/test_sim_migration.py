@@ -1,6 +1,7 @@
 """Calls that begin on the service address and move to their node's own, on a network that loses things."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from sim.world import (
@@ -144,7 +145,7 @@ def test_who_comes_to_the_unicast_address_stays_there() -> None:
 @pytest.mark.parametrize("new_host", [None, "192.0.2.200"], ids=["new port", "new address"])
 def test_a_call_survives_its_callers_nat(world_seed: int, service_only: bool, new_host: str | None) -> None:
     world = World(Network(world_seed, delay=RTT / 2, loss=0.02))
-    options = {"preferred_v4": None, "preferred_v6": None} if service_only else {}
+    options: dict[str, Any] = {"preferred_v4": None, "preferred_v6": None} if service_only else {}
     node = world.add_node("fra", **options)
     talk = Talk(world, count=60)
     caller = world.add_client(node, on_event=talk)

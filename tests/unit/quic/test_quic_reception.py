@@ -12,7 +12,7 @@ from sim.world import CID_CONFIG, SERVICE_V4
 
 from edge.cid import CidIssuer, CidRing, UnroutableIssuer, profile_edge
 from edge.overload import Verdict
-from edge.quic import Endpoint, PacketMisrouted, Path, RetryTokens
+from edge.quic import Endpoint, Event, PacketMisrouted, Path, RetryTokens
 from edge.quic.header import VERSION_1, VERSION_2
 from edge.quic.reset import reset_token
 
@@ -36,7 +36,7 @@ def long_packet(first: int, dcid: bytes, *, version: int = VERSION_1, length: in
     return head + (0x4000 | body).to_bytes(2, "big") + b"\x55" * body
 
 
-def receive(endpoint: Endpoint, data: bytes) -> tuple[list[bytes], list[object]]:
+def receive(endpoint: Endpoint, data: bytes) -> tuple[list[bytes], list[Event]]:
     endpoint.receive_datagram(data, PATH, 0.0)
     events = []
     while (event := endpoint.next_event()) is not None:
