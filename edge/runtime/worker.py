@@ -4,8 +4,8 @@ Run by the supervisor as ``python -m edge.runtime.worker FD PID``: the descripto
 (see `edge.runtime.messages`) and the supervisor's process ID.
 
 What has arrived is taken in at once, by the endpoint and by the calls. A step follows in the next turn of the
-event loop: send what they want sent and arm the one timer. By then a backend that answers without waiting has
-answered, and its answer and the acknowledgment of what it answers leave in one packet.
+event loop: send what they want sent and arm the one timer. By then a backend that need not wait has answered,
+so that a connection is asked once, and not twice, what it has to send.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ from edge.voice.frame import FRAME_MS
 
 FRAME_BYTES = 80  # 32 kb/s
 DEAD_AFTER_S = 5.0
-PATIENCE_S = 3.0
-"""For what is still on its way when the last frame has been said."""
+LOOKS = 150
 LOOK_AGAIN_S = 0.02
+"""How often, and after how long each time, to look whether what was said last has come back."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,10 +240,11 @@ async def speak(caller: Caller, batch: int, first: float, ends: float) -> None:
 
 async def all_intact(callers: Sequence[Caller]) -> bool:
     """Whether all have got back what they said, which may take a moment."""
-    give_up_at = time.monotonic() + PATIENCE_S
-    while not (intact := all(caller.intact for caller in callers)) and time.monotonic() < give_up_at:
+    for _ in range(LOOKS):
+        if all(caller.intact for caller in callers):
+            return True
         await asyncio.sleep(LOOK_AGAIN_S)
-    return intact
+    return False
 
 
 if __name__ == "__main__":

@@ -27,8 +27,21 @@ HOST = "127.0.0.1"
 async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, int]]:
     """One worker of a node, under its supervisor, with the echo backend."""
     (sock,) = open_udp(HOST, 0)
-    port = sock.getsockname()[1]
-    settings = WorkerSettings(
+    with sock:
+        port = sock.getsockname()[1]
+        settings = _worker_settings(port, certificate, key)
+        supervisor = Supervisor(1, lambda _: settings, lambda _: {HOST: sock.fileno()})
+        await supervisor.start()
+        process = supervisor.workers[0].process
+        assert process is not None
+        try:
+            yield port, process.pid
+        finally:
+            await supervisor.stop("measured")
+
+
+def _worker_settings(port: int, certificate: Path, key: Path) -> WorkerSettings:
+    return WorkerSettings(
         node="bench",
         worker=0,
         sockets={},
@@ -52,15 +65,6 @@ async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, 
         backend="echo",
         lead_ms=1000,
     )
-    with sock:
-        supervisor = Supervisor(1, lambda _: settings, lambda _: {HOST: sock.fileno()})
-        await supervisor.start()
-        process = supervisor.workers[0].process
-        assert process is not None
-        try:
-            yield port, process.pid
-        finally:
-            await supervisor.stop("measured")
 
 
 @asynccontextmanager

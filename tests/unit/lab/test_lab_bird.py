@@ -28,10 +28,10 @@ ROUTES = """\
 """
 
 PROTOCOLS = """\
-device1    Device     ---        up     03:13:09.001  
-t2_v4      BGP        ---        up     03:13:10.123  Established   
+device1    Device     ---        up     03:13:09.001
+t2_v4      BGP        ---        up     03:13:10.123  Established
 e1_v4      BGP        ---        start  2026-11-20    Active        Socket: Connection refused
-e1_v6      BGP        ---        down   03:13:09.001  
+e1_v6      BGP        ---        down   03:13:09.001
 """
 
 
@@ -131,7 +131,7 @@ def test_a_reply_of_several_lines(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "error"),
+    "reply, error",
     [(b"9001 syntax error\n", EdgeError), (b"", UnreachableError), (b"1002-t2", UnreachableError)],
 )
 def test_a_bird_that_refuses_or_dies(tmp_path: Path, reply: bytes, error: type[EdgeError]) -> None:

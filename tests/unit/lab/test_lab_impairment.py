@@ -86,5 +86,5 @@ def test_a_cut_link_loses_everything_and_heals() -> None:
     "values", [{"delay_ms": -1}, {"jitter_ms": 1}, {"delay_ms": 1e6}, {"loss": 1.1}, {"loss": -0.1}]
 )
 def test_impossible_links_are_refused(values: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="does not hold|probability"):
+    with pytest.raises(ValueError, match=r"does not hold|probability"):
         Impairment(**values)

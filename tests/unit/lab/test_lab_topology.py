@@ -63,7 +63,7 @@ def test_toml_file(tmp_path: Path) -> None:
 def test_broken_toml_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "broken.toml"
     path.write_text("[[nodes]")
-    with pytest.raises(ConfigError, match="broken.toml"):
+    with pytest.raises(ConfigError, match=r"broken\.toml"):
         load(path)
     with pytest.raises(UsageError, match="No such file"):
         load(tmp_path / "absent.toml")
@@ -128,7 +128,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("change", "where", "problem"), WRONG.values(), ids=WRONG.keys())
+@pytest.mark.parametrize("change, where, problem", WRONG.values(), ids=WRONG.keys())
 def test_wrong_values_say_where(change: Callable[[Any], None], where: str, problem: str) -> None:
     document = encode(default_topology())
     change(document)
@@ -147,7 +147,7 @@ def test_overlapping_links_name_both() -> None:
 
 
 def test_names_that_do_not_exist_list_those_that_do() -> None:
-    with pytest.raises(UsageError, match="e9.*t1, t2, e1"):
+    with pytest.raises(UsageError, match=r"e9.*t1, t2, e1"):
         default_topology().addresses("e9")
-    with pytest.raises(UsageError, match="t1-e9.*t1-t2"):
+    with pytest.raises(UsageError, match=r"t1-e9.*t1-t2"):
         default_topology().link("t1-e9")

@@ -101,7 +101,8 @@ def test_a_client_on_the_service_address_is_offered_both_unicast_addresses() -> 
 
 @pytest.mark.parametrize("missing", ["preferred_v4", "preferred_v6"])
 def test_one_address_family_can_be_offered_alone(missing: str) -> None:
-    offer = parameters(Direct(make_endpoint(**{missing: None})).connect()).preferred_address
+    options: dict[str, Any] = {missing: None}
+    offer = parameters(Direct(make_endpoint(**options)).connect()).preferred_address
     assert offer is not None
     assert [offer.ipv4_address is None, offer.ipv6_address is None] == [
         missing == "preferred_v4",

@@ -211,9 +211,6 @@ def test_an_error_in_the_engine_ends_one_connection_only(monkeypatch: pytest.Mon
     victim.client.send_ping(2)
     victim.exchange()
     assert endpoint.counters.resets_sent == 1
-    assert [
-        closed.reason for closed in victim.client_events if isinstance(closed, ConnectionTerminated)
-    ] == []
     assert victim.client._close_event is not None
     assert victim.client._close_event.reason_phrase == "stateless reset"
 
@@ -259,25 +256,25 @@ def test_a_late_packet_to_a_retired_cid_is_not_answered_with_a_reset() -> None:
 
 def test_only_connections_with_something_to_say_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     endpoint = make_endpoint()
-    for port in range(1, 21):
-        direct = Direct(endpoint)
-        direct.address = (CLIENT[0], port)
+    directs = [Direct(endpoint) for _ in range(20)]
+    for port, direct in enumerate(directs):
+        direct.address = (CLIENT[0], 1 + port)
         direct.connect()
     endpoint.datagrams_to_send(1.0)
     asked: list[EdgeConnection] = []
     for name in ("datagrams_to_send", "get_timer", "receive_datagram"):
         original = getattr(EdgeConnection, name)
 
-        def count(engine: EdgeConnection, *arguments: Any, original: Any = original) -> Any:
+        def note(engine: EdgeConnection, *arguments: Any, original: Any = original) -> Any:
             asked.append(engine)
             return original(engine, *arguments)
 
-        monkeypatch.setattr(EdgeConnection, name, count)
+        monkeypatch.setattr(EdgeConnection, name, note)
     assert endpoint.datagrams_to_send(1.0) == []
     assert asked == []
-    direct.client.send_ping(1)
-    for data, _ in direct.client.datagrams_to_send(1.0):
-        direct.deliver(data)
+    directs[7].client.send_ping(1)
+    for data, _ in directs[7].client.datagrams_to_send(1.0):
+        directs[7].deliver(data)
     endpoint.datagrams_to_send(1.0)
     assert len(set(asked)) == 1
 
