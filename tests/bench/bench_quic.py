@@ -163,7 +163,7 @@ class Bench:
         return client
 
     def exchange(self) -> None:
-        """Carry datagrams to and fro until nobody has any."""
+        """Carry datagrams both ways until nobody has any."""
         while arrived := self._from_clients():
             self._to_clients(self._timed(self._receive, arrived))
 
