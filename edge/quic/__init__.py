@@ -6,7 +6,6 @@ an anycast edge asks of the engine, and `reception` for what happens to packets 
 
 from edge.quic.client import ClientConnection
 from edge.quic.config import ClientConfig, EndpointConfig, Identity
-from edge.quic.connection import verify_engine
 from edge.quic.counters import Counters
 from edge.quic.endpoint import Endpoint
 from edge.quic.events import (
@@ -23,6 +22,7 @@ from edge.quic.events import (
     StreamReset,
 )
 from edge.quic.path import Path
+from edge.quic.private_names import verify_engine
 from edge.quic.table import ConnectionInfo
 from edge.quic.tokens import RetryTokens
 

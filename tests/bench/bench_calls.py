@@ -4,10 +4,10 @@ Method. A server is started in a process of its own, as a node starts a worker (
 backend, 127.0.0.1), and callers in another. After a warm-up, the CPU time of the server process (user and
 system, not the supervisor's) is read at both ends of a window of some seconds, together with the frames said
 and heard. A figure is calls * window / CPU time: how many such calls would fill one core if the cost of a call
-stayed the same. It is an extrapolation from a worker that is mostly idle, not a saturation test, and a full
-core might come out somewhat better, for more is done in one turn of the event loop. Both servers are measured
-in turn, `REPETITIONS` times, each time in new processes; a figure is the median, and the note gives the lowest
-and highest as well as the CPU the callers took: near 1 core it would be they who set the pace.
+stayed the same. It is extrapolated from a server that is mostly idle and is no saturation test: with more
+calls, more is done in one turn of the event loop, and both servers come out better. They are measured in turn,
+`REPETITIONS` times, each time in new processes. A figure is the median; the note gives the lowest and the
+highest, and the CPU that the callers took: near 1 core it would be they who set the pace.
 
 The work: a caller says 80 bytes for each 20 ms, either five frames every 100 ms, as a microphone that batches
 does, or each frame by itself; callers are spread evenly over the interval. The server gives all of it back at
@@ -92,27 +92,26 @@ def rows_of(profile: Profile, certificate: Path, key: Path) -> list[dict[str, An
 def row(server: str, profile: Profile, outcomes: list[Outcome]) -> dict[str, Any]:
     figures = [profile.calls * outcome.seconds / outcome.server_cpu_s for outcome in outcomes]
     callers = max(outcome.client_cpu_s / outcome.seconds for outcome in outcomes)
-    note = f"{min(figures):,.0f} to {max(figures):,.0f}; callers {callers:.2f} core"
-    if not all(in_time(outcome.said, profile, outcome) for outcome in outcomes):
-        note += ", which did not keep pace"
+    problem = next((found for outcome in outcomes if (found := shortfall(profile, outcome))), None)
     return {
         "group": profile.group,
         "name": ROW_NAMES[server],
         "value": statistics.median(figures),
         "unit": "calls/core",
-        "delivered": all(
-            outcome.intact
-            and all(in_time(count, profile, outcome) for count in (outcome.said, outcome.heard))
-            for outcome in outcomes
-        ),
+        "delivered": problem is None,
         "relative_to": None if server == PEER else ROW_NAMES[PEER],
-        "note": note,
+        "note": problem or f"{min(figures):,.0f} to {max(figures):,.0f}; callers {callers:.2f} core",
     }
 
 
-def in_time(frames: int, profile: Profile, outcome: Outcome) -> bool:
-    """Whether so many ``frames`` in the window are what real time asks for."""
-    return frames >= ENOUGH * profile.calls * outcome.seconds * 1000 / FRAME_MS
+def shortfall(profile: Profile, outcome: Outcome) -> str | None:
+    """What was not done, if anything."""
+    enough = ENOUGH * profile.calls * outcome.seconds * 1000 / FRAME_MS
+    if outcome.said < enough:
+        return f"the callers did not keep pace: {outcome.said / enough * ENOUGH:.0%} said"
+    if outcome.heard < enough:
+        return f"the server did not keep pace: {outcome.heard / enough * ENOUGH:.0%} heard"
+    return None if outcome.intact else "frames were lost or altered"
 
 
 def measure(server: str, profile: Profile, certificate: Path, key: Path) -> Outcome:

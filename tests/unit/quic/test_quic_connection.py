@@ -30,11 +30,10 @@ from edge.quic.connection import (
     MAX_DATAGRAMS_WAITING,
     MAX_HELD_BYTES,
     MAX_STREAM_DATA,
-    PRIVATE_NAMES,
     EdgeConnection,
     ProbingConnection,
-    verify_engine,
 )
+from edge.quic.private_names import PRIVATE_NAMES, PrivateName, verify_engine
 from edge.quic.reset import reset_token
 
 # The engine is ours
@@ -45,7 +44,7 @@ def test_the_installed_engine_is_the_one_this_was_written_for() -> None:
 
 
 @pytest.mark.parametrize("private", PRIVATE_NAMES, ids=lambda private: f"{private.owner}.{private.name}")
-def test_the_table_quotes_the_line_of_each_private_name(private: connection.PrivateName) -> None:
+def test_the_table_quotes_the_line_of_each_private_name(private: PrivateName) -> None:
     modules = {
         "QuicPacketRecovery": recovery,
         "QuicStreamSender": stream,

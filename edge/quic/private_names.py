@@ -1,0 +1,97 @@
+"""What `edge.quic.connection` uses of aioquic beyond its documentation, held against what is installed.
+
+Each name stands with the line of aioquic 1.7.2 where it was read and with its purpose. Moving to another
+version means reading those lines again.
+"""
+
+from typing import NamedTuple
+
+import aioquic
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection, QuicNetworkPath
+from aioquic.quic.recovery import QuicPacketRecovery
+from aioquic.quic.stream import QuicStream
+
+from edge.errors import EdgeError
+
+ENGINE_VERSION = "1.7.2"
+
+
+class PrivateName(NamedTuple):
+    """A name of aioquic that no documentation promises."""
+
+    owner: str
+    name: str
+    line: int
+    purpose: str
+
+
+PRIVATE_NAMES = (
+    PrivateName("QuicConnection", "_host_cids", 306, "hand out our CIDs and reset tokens"),
+    PrivateName("QuicConnection", "_host_cid_seq", 315, "number them; the preferred address takes 1"),
+    PrivateName("QuicConnection", "_local_initial_source_connection_id", 319, "CID our handshake names"),
+    PrivateName("QuicConnection", "_remote_active_connection_id_limit", 352, "how many the peer holds"),
+    PrivateName("QuicConnection", "_replenish_connection_ids", 3114, "override: replace retired CIDs"),
+    PrivateName("QuicConnection", "_serialize_transport_parameters", 3436, "override: preferred_address"),
+    PrivateName("QuicConnection", "_network_paths", 340, "paths in use, the active one first"),
+    PrivateName("QuicConnection", "_peer_cid", 343, "CIDs a peer can spare; token of a stateless reset"),
+    PrivateName("QuicConnection", "_original_destination_connection_id", 380, "make it long enough"),
+    PrivateName("QuicConnection", "_probe_preferred_address", 2941, "override: notice the probe"),
+    PrivateName("QuicConnection", "_handshake_complete", 304, "nothing to probe or reset before it"),
+    PrivateName("QuicConnection", "_confirm_handshake", 1483, "override: begin to delay ACKs"),
+    PrivateName("QuicConnection", "_events", 303, "take all events at once"),
+    PrivateName("QuicConnection", "_state", 370, "who closed; whether an Initial was genuine"),
+    PrivateName("QuicConnection", "_close_event", 294, "know of a close before draining ends"),
+    PrivateName("QuicConnection", "_close_begin", 1458, "drain after a stateless reset"),
+    PrivateName("QuicConnection", "_loss", 397, "round-trip time and probe timeout"),
+    PrivateName("QuicConnection", "_spaces", 367, "when the next ACK is due"),
+    PrivateName("QuicConnection", "_ack_delay", 291, "delay ACKs by what we advertise, not 1 ms"),
+    PrivateName("QuicConnection", "_payload_received", 2852, "override: count what is to be acknowledged"),
+    PrivateName(
+        "QuicConnection", "_streams", 371, "what is not acknowledged, and what waits for a gap to close"
+    ),
+    PrivateName("QuicConnection", "_local_max_data", 320, "notice a peer that leaves gaps"),
+    PrivateName("QuicConnection", "_remote_max_datagram_frame_size", 357, "whether datagrams are wanted"),
+    PrivateName("QuicConnection", "_max_datagram_size", 339, "what fits a packet"),
+    PrivateName("QuicConnection", "_datagrams_pending", 409, "how many wait for the congestion window"),
+    PrivateName("QuicConnection", "_ping_pending", 411, "whether a PING was asked for"),
+    PrivateName("QuicConnection", "_retire_connection_ids", 413, "whether CIDs are to be given back"),
+    PrivateName("QuicPacketRecovery", "_rtt_smoothed", 158, "round-trip time"),
+    PrivateName("QuicPacketRecovery", "_rtt_initialized", 155, "whether it has been measured"),
+    PrivateName("QuicStreamSender", "_buffer_start", 195, "first byte that is not acknowledged"),
+    PrivateName("QuicStreamSender", "_buffer_stop", 196, "end of what was written"),
+    # Without an underscore, but attributes of objects that only the engine is meant to see.
+    PrivateName("QuicNetworkPath", "addr", 201, "the `Path` it stands for"),
+    PrivateName("QuicNetworkPath", "is_validated", 204, "whether the peer is known to be there"),
+    PrivateName("QuicNetworkPath", "peer_cid", 207, "CID reserved for probing"),
+    PrivateName("QuicNetworkPath", "local_challenge_sent", 205, "suppress or repeat a PATH_CHALLENGE"),
+    PrivateName("QuicNetworkPath", "remote_challenges", 208, "whether the peer waits for a PATH_RESPONSE"),
+    PrivateName("QuicStreamSender", "buffer_is_empty", 186, "whether a stream has something to send"),
+    PrivateName("QuicStreamSender", "reset_pending", 189, "the same for a reset"),
+    PrivateName("QuicStreamReceiver", "stop_pending", 33, "the same for the other direction"),
+)
+
+
+def verify_engine() -> None:
+    """Hold the installed aioquic against what this file was written for; raises `EdgeError`."""
+    if aioquic.__version__ != ENGINE_VERSION:
+        raise EdgeError(
+            f"aioquic {aioquic.__version__}: this build needs exactly {ENGINE_VERSION};"
+            f" install it with 'pip install aioquic=={ENGINE_VERSION}'"
+        )
+    owners: dict[str, object] = {
+        "QuicConnection": QuicConnection(configuration=QuicConfiguration(is_client=True)),
+        "QuicPacketRecovery": QuicPacketRecovery(
+            congestion_control_algorithm="reno",
+            initial_rtt=0.1,
+            max_datagram_size=1200,
+            peer_completed_address_validation=False,
+            send_probe=lambda: None,
+        ),
+        "QuicStreamSender": QuicStream().sender,
+        "QuicStreamReceiver": QuicStream().receiver,
+        "QuicNetworkPath": QuicNetworkPath(("192.0.2.1", 443)),
+    }
+    missing = [f"{owner}.{name}" for owner, name, *_ in PRIVATE_NAMES if not hasattr(owners[owner], name)]
+    if missing:
+        raise EdgeError(f"aioquic {aioquic.__version__}: lacks {', '.join(missing)}; reinstall it unmodified")
