@@ -39,7 +39,9 @@ class LiveView:
 
     def show(self, entry: dict[str, Any]) -> None:
         if entry["kind"] == "event":
-            self._console.print(Text.assemble((f"{entry['t']:7.2f} s  ", "dim"), entry["event"]))
+            self._console.print(
+                Text.assemble((f"{entry['t']:7.2f} s  ", "dim"), entry["event"]), soft_wrap=True
+            )
         elif self._console.is_terminal:
             self._live.update(_picture(entry), refresh=True)
 

@@ -205,7 +205,6 @@ class Story:
         if decided_at is None:
             self._timeline.event(f"{HOT} has not withdrawn within {PATIENCE_WITHDRAW_S:g} s", mark=True)
             return
-        self._timeline.event(f"{HOT} decided to withdraw", at=decided_at)
         delays_ms = []
         for prefix in self._lab.anycast_prefixes:
             at = await self._routed(prefix, False, decided_at)

@@ -58,7 +58,10 @@ async def observe(
             now = (status["state"], status["admission"])
             before = seen.get(name, ("", ""))
             if now[0] != before[0]:
-                timeline.event(f"{name} is {now[0]}: {status['reason']}", mark=now[0] != "starting")
+                decided_at = status["decisions"][-1]["at"] if status["decisions"] else None
+                timeline.event(
+                    f"{name} is {now[0]}: {status['reason']}", at=decided_at, mark=bool(decided_at)
+                )
             if now[1] != before[1] and before[1]:
                 pressure = f"pressure {status['pressure']:.2f}, {status['pressure_signal']}"
                 timeline.event(f"{name} is {now[1]} newcomers ({pressure})")
