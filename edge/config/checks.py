@@ -24,6 +24,7 @@ def check(config: NodeConfig) -> None:
 
 def _errors(config: NodeConfig) -> Iterator[ConfigError]:
     yield from _addresses(config)
+    yield from _workers(config)
     yield from _connection_ids(config)
     yield from _source_routes(config)
     yield from _operators_side(config)
@@ -44,6 +45,16 @@ def _addresses(config: NodeConfig) -> Iterator[ConfigError]:
         yield ConfigError("$.unicast.addresses", "at most one IPv4 and one IPv6 address; remove the others")
 
 
+def _workers(config: NodeConfig) -> Iterator[ConfigError]:
+    if config.workers.count != 1:
+        # The kernel spreads packets by address and port. A caller who changes either would reach another worker.
+        yield ConfigError(
+            "$.workers.count",
+            f"{config.workers.count}: packets are not steered by connection ID yet, so callers that move would be "
+            "lost; use 1 worker",
+        )
+
+
 def _connection_ids(config: NodeConfig) -> Iterator[ConfigError]:
     if config.cid.profile == "edge":
         return
@@ -53,11 +64,6 @@ def _connection_ids(config: NodeConfig) -> Iterator[ConfigError]:
         )
     if config.cid.key_file is not None:
         yield ConfigError("$.cid.key_file", "the profile aws-nlb encrypts nothing; remove the key")
-    if config.workers.count != 1:
-        yield ConfigError(
-            "$.workers.count",
-            f"{config.workers.count}: the profile aws-nlb has no room for more than 1 worker",
-        )
 
 
 def _source_routes(config: NodeConfig) -> Iterator[ConfigError]:

@@ -53,6 +53,8 @@ MAX_HELD_BYTES = 2 * 1024 * 1024
 """Bytes beyond gaps that the engine may have to keep for one peer, over all streams."""
 HELD_CHECK_BYTES = 256 * 1024
 """How much must arrive before that is added up again."""
+MAX_HELD_HANDSHAKE_BYTES = 64 * 1024
+"""The same for somebody who has not completed a handshake (RFC 9000 section 7.5 asks for 4096)."""
 
 QUIET_S = 0.1
 """How long credit, new connection IDs and the like may wait for the next packet."""
@@ -79,29 +81,159 @@ class Termination:
     by_application: bool
 
 
-class _Connection(QuicConnection):
-    """What both ends share: views of the engine's state, and three changes to it.
+class _Thrifty(QuicConnection):
+    """Fewer packets, and fewer passes over the engine's state, for the same exchange.
 
     * aioquic sends a packet of its own for every acknowledgment, 1 ms after what it acknowledges. Here an
       acknowledgment rides on the next data if there is any within `ACK_DELAY_S`, and goes at once for the
       second packet or when a packet is missing or late (RFC 9000 section 13.2).
     * aioquic goes through all it might send whenever it is asked, which costs as much as a packet. Here it is
       not asked after a packet that calls for no answer; what it could have said goes within `QUIET_S`.
-    * aioquic asks a path once: when the answer is lost, a client never migrates and a server takes its client
-      for gone from where it is. Here a PATH_CHALLENGE is repeated, beginning after a probe timeout
-      (section 8.2.1).
     """
 
     _space: QuicPacketSpace | None = None  # of 1-RTT packets, once the handshake is confirmed
     _unacknowledged_packets = 0
     _data_written = False
-    _urgent = True
+    _timer_fired = True
     _flush_by: float | None = None
+
+    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
+        self._data_written = True
+        super().send_stream_data(stream_id, data, end_stream)
+
+    def send_datagram_frame(self, data: bytes) -> None:
+        self._data_written = True
+        super().send_datagram_frame(data)
+
+    def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+        space = self._space
+        if space is None:
+            super().receive_datagram(data, addr, now)
+            return
+        waiting = self._unacknowledged_packets
+        expected = space.largest_received_packet + 1
+        super().receive_datagram(data, addr, now)
+        if (
+            self._unacknowledged_packets != waiting
+            and space.ack_at is not None
+            and (self._unacknowledged_packets >= ACK_EVERY or space.largest_received_packet != expected)
+        ):
+            space.ack_at = now
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        space = self._space
+        if space is None:
+            return super().datagrams_to_send(now)
+        if self._data_written:
+            self._data_written = False
+            if space.ack_at is not None:
+                space.ack_at = now
+        elif self._can_wait(space, now):
+            return []
+        self._timer_fired = False
+        self._flush_by = None
+        datagrams = super().datagrams_to_send(now)
+        if space.ack_at is None:
+            self._unacknowledged_packets = 0
+        return datagrams
+
+    def get_timer(self) -> float | None:
+        return _earlier(super().get_timer(), self._flush_by)
+
+    def handle_timer(self, now: float) -> None:
+        super().handle_timer(now)
+        self._timer_fired = True
+
+    def _can_wait(self, space: QuicPacketSpace, now: float) -> bool:
+        """Whether nothing that is due, was asked for or has been lost has to leave before `_flush_by`."""
+        if self._flush_by is None:
+            self._flush_by = now + QUIET_S
+        if (
+            self._timer_fired
+            or now >= self._flush_by
+            or (space.ack_at is not None and space.ack_at <= now)
+            or self._close_event is not None
+            or self._datagrams_pending
+            or self._ping_pending
+            or self._retire_connection_ids
+            or not self._network_paths[0].is_validated
+        ):
+            return False
+        for path in self._network_paths:
+            if path.remote_challenges:
+                return False
+        for stream in self._streams.values():
+            sender = stream.sender
+            if not sender.buffer_is_empty or sender.reset_pending or stream.receiver.stop_pending:
+                return False
+        return True
+
+    def _confirm_handshake(self) -> None:
+        super()._confirm_handshake()
+        self._ack_delay = ACK_DELAY_S
+        self._space = self._spaces[Epoch.ONE_RTT]
+
+    def _payload_received(
+        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False
+    ) -> tuple[bool, bool]:
+        received = super()._payload_received(context, plain, crypto_frame_required)
+        if received[0] and context.epoch is Epoch.ONE_RTT:
+            self._unacknowledged_packets += 1
+        return received
+
+
+class _Insistent(_Thrifty):
+    """Asks a path again when the answer is lost.
+
+    aioquic asks once: the client then never migrates, and a server takes its client for gone from where it is.
+    Here a PATH_CHALLENGE is repeated `CHALLENGES_AGAIN` times, beginning after a probe timeout and each time
+    after twice as long (RFC 9000 section 8.2.1).
+    """
 
     _challenged: QuicNetworkPath | None = None
     _challenges_left = 0
     _challenge_interval = 0.0
     _challenge_at: float | None = None
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        datagrams = super().datagrams_to_send(now)
+        path = self._path_to_validate()
+        if path is not self._challenged:
+            self._begin_challenging(path, now)
+        return datagrams
+
+    def get_timer(self) -> float | None:
+        return _earlier(super().get_timer(), self._challenge_at)
+
+    def handle_timer(self, now: float) -> None:
+        super().handle_timer(now)
+        if self._challenge_at is not None and now >= self._challenge_at:
+            self._challenge_again(now)
+
+    def _path_to_validate(self) -> QuicNetworkPath | None:
+        """The path on which this end waits for a PATH_RESPONSE."""
+        raise NotImplementedError
+
+    def _begin_challenging(self, path: QuicNetworkPath | None, now: float) -> None:
+        """The engine has just sent the first challenge on ``path``; None: there is nothing to validate."""
+        self._challenged = path
+        self._challenges_left = CHALLENGES_AGAIN
+        self._challenge_interval = max(self._loss.get_probe_timeout(), MIN_CHALLENGE_INTERVAL_S)
+        self._challenge_at = None if path is None else now + self._challenge_interval
+
+    def _challenge_again(self, now: float) -> None:
+        path = self._path_to_validate()
+        if path is None or path is not self._challenged or not self._challenges_left:
+            self._challenge_at = None
+            return
+        self._challenges_left -= 1
+        self._challenge_interval *= 2
+        self._challenge_at = now + self._challenge_interval
+        path.local_challenge_sent = False
+
+
+class _Connection(_Insistent):
+    """What the owner of either end wants to know or do, and the engine does not offer."""
 
     @property
     def termination(self) -> Termination | None:
@@ -150,122 +282,6 @@ class _Connection(QuicConnection):
         self.send_datagram_frame(data)
         return True
 
-    def send_stream_data(self, stream_id: int, data: bytes, end_stream: bool = False) -> None:
-        self._data_written = True
-        super().send_stream_data(stream_id, data, end_stream)
-
-    def send_datagram_frame(self, data: bytes) -> None:
-        self._data_written = True
-        super().send_datagram_frame(data)
-
-    def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
-        space = self._space
-        if space is None:
-            super().receive_datagram(data, addr, now)
-            return
-        waiting = self._unacknowledged_packets
-        expected = space.largest_received_packet + 1
-        super().receive_datagram(data, addr, now)
-        if (
-            self._unacknowledged_packets != waiting
-            and space.ack_at is not None
-            and (self._unacknowledged_packets >= ACK_EVERY or space.largest_received_packet != expected)
-        ):
-            space.ack_at = now
-
-    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
-        space = self._space
-        if space is None:
-            return super().datagrams_to_send(now)
-        if self._data_written:
-            self._data_written = False
-            if space.ack_at is not None:
-                space.ack_at = now
-        elif self._can_wait(space, now):
-            return []
-        self._urgent = False
-        self._flush_by = None
-        datagrams = super().datagrams_to_send(now)
-        if space.ack_at is None:
-            self._unacknowledged_packets = 0
-        path = self._path_to_validate()
-        if path is not self._challenged:
-            self._begin_challenging(path, now)
-        return datagrams
-
-    def get_timer(self) -> float | None:
-        timer = super().get_timer()
-        if timer is not None:
-            if self._flush_by is not None and self._flush_by < timer:
-                timer = self._flush_by
-            if self._challenge_at is not None and self._challenge_at < timer:
-                timer = self._challenge_at
-        return timer
-
-    def handle_timer(self, now: float) -> None:
-        super().handle_timer(now)
-        self._urgent = True
-        if self._challenge_at is not None and now >= self._challenge_at:
-            self._challenge_again(now)
-
-    def _can_wait(self, space: QuicPacketSpace, now: float) -> bool:
-        """Whether nothing that is due, was asked for or has been lost has to leave before `_flush_by`."""
-        if self._flush_by is None:
-            self._flush_by = now + QUIET_S
-        if (
-            self._urgent
-            or now >= self._flush_by
-            or (space.ack_at is not None and space.ack_at <= now)
-            or self._close_event is not None
-            or self._datagrams_pending
-            or self._ping_pending
-            or self._retire_connection_ids
-            or not self._network_paths[0].is_validated
-        ):
-            return False
-        for path in self._network_paths:
-            if path.remote_challenges:
-                return False
-        for stream in self._streams.values():
-            sender = stream.sender
-            if not sender.buffer_is_empty or sender.reset_pending or stream.receiver.stop_pending:
-                return False
-        return True
-
-    def _path_to_validate(self) -> QuicNetworkPath | None:
-        """The path on which this end waits for a PATH_RESPONSE."""
-        raise NotImplementedError
-
-    def _begin_challenging(self, path: QuicNetworkPath | None, now: float) -> None:
-        """The engine has just sent the first challenge on ``path``; None: there is nothing to validate."""
-        self._challenged = path
-        self._challenges_left = CHALLENGES_AGAIN
-        self._challenge_interval = max(self._loss.get_probe_timeout(), MIN_CHALLENGE_INTERVAL_S)
-        self._challenge_at = None if path is None else now + self._challenge_interval
-
-    def _challenge_again(self, now: float) -> None:
-        path = self._path_to_validate()
-        if path is None or path is not self._challenged or not self._challenges_left:
-            self._challenge_at = None
-            return
-        self._challenges_left -= 1
-        self._challenge_interval *= 2
-        self._challenge_at = now + self._challenge_interval
-        path.local_challenge_sent = False
-
-    def _confirm_handshake(self) -> None:
-        super()._confirm_handshake()
-        self._ack_delay = ACK_DELAY_S
-        self._space = self._spaces[Epoch.ONE_RTT]
-
-    def _payload_received(
-        self, context: QuicReceiveContext, plain: bytes, crypto_frame_required: bool = False
-    ) -> tuple[bool, bool]:
-        received = super()._payload_received(context, plain, crypto_frame_required)
-        if received[0] and context.epoch is Epoch.ONE_RTT:
-            self._unacknowledged_packets += 1
-        return received
-
 
 class EdgeConnection(_Connection):
     """A server's connection.
@@ -279,7 +295,8 @@ class EdgeConnection(_Connection):
     * A client without connection IDs of its own can migrate (it has none to spare, which is why aioquic alone
       would never answer it).
     * A peer that leaves gaps of `MAX_HELD_BYTES` in its streams is closed: aioquic grants credit by the highest
-      offset seen and reserves memory up to there, so a few packets could take all there is.
+      offset seen and reserves memory up to there, so a few packets could take all there is. Before the
+      handshake is complete, and anybody may be meant by the address, it is `MAX_HELD_HANDSHAKE_BYTES`.
     """
 
     _held_check_at = HELD_CHECK_BYTES
@@ -339,6 +356,10 @@ class EdgeConnection(_Connection):
             self._held_check_at = self._local_max_data.used + HELD_CHECK_BYTES
             if sum(map(_held, self._streams.values())) > MAX_HELD_BYTES:
                 self.close(QuicErrorCode.FLOW_CONTROL_ERROR, 0, "too much data beyond gaps")
+        if not self._handshake_complete and any(
+            _held(stream) > MAX_HELD_HANDSHAKE_BYTES for stream in self._crypto_streams.values()
+        ):
+            self.close(QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, 0, "too much data beyond gaps")
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         probed = self._network_paths[1:]
@@ -359,7 +380,8 @@ class EdgeConnection(_Connection):
 
     def _path_to_validate(self) -> QuicNetworkPath | None:
         path = self._network_paths[0]
-        return None if path.is_validated else path
+        # The handshake validates the first one by itself.
+        return None if path.is_validated or not self._handshake_complete else path
 
     def _new_cid(self, sequence_number: int, *, was_sent: bool) -> QuicConnectionId:
         cid = self._issue()
@@ -378,6 +400,11 @@ class EdgeConnection(_Connection):
         buffer = Buffer(capacity=128)
         push_quic_transport_parameters(buffer, QuicTransportParameters(preferred_address=self._preferred))
         return parameters + buffer.data
+
+
+def _earlier(timer: float | None, other: float | None) -> float | None:
+    """The engine has no timer at all once it has terminated."""
+    return timer if timer is None or other is None or timer < other else other
 
 
 def _held(stream: QuicStream) -> int:

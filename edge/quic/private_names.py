@@ -50,6 +50,7 @@ PRIVATE_NAMES = (
     PrivateName(
         "QuicConnection", "_streams", 371, "what is not acknowledged, and what waits for a gap to close"
     ),
+    PrivateName("QuicConnection", "_crypto_streams", 302, "the same during the handshake"),
     PrivateName("QuicConnection", "_local_max_data", 320, "notice a peer that leaves gaps"),
     PrivateName("QuicConnection", "_remote_max_datagram_frame_size", 357, "whether datagrams are wanted"),
     PrivateName("QuicConnection", "_max_datagram_size", 339, "what fits a packet"),

@@ -193,10 +193,17 @@ class Worker:
         )
 
     async def stop(self, reason: str) -> None:
-        """Tell every peer that this is the end."""
+        """Tell every peer that this is the end, and read the sockets no more."""
         self.endpoint.close_all(GOING_AWAY, reason)
         self._step()
         await asyncio.sleep(STOP_LINGER_S)
+        for udp in self._sockets.values():
+            self._loop.remove_reader(udp.fileno())
+            self._loop.remove_writer(udp.fileno())
+            udp.close()
+        self._lag.close()
+        if self._timer is not None:
+            self._timer.cancel()
         await self.calls.close()
 
 

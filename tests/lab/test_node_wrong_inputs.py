@@ -188,30 +188,80 @@ def desk(caller: Any) -> Iterator[Desk]:
 
 
 HERE_NOT = (f'addresses = ["{SERVICE}"]', f'addresses = ["{ELSEWHERE}"]')
+MANAGED = ("manage_addresses = false", "")
+
+# What is changed -> the exit code, where it is and what to do about it.
+WRONG: dict[str, tuple[list[tuple[str, str]], int, str, str]] = {
+    "unknown key": (
+        [("port =", "prot =")],
+        USAGE,
+        "$.service.prot",
+        "unknown key; did you mean 'port'?",
+    ),
+    "overlapping addresses": (
+        [(UNICAST, SERVICE)],
+        USAGE,
+        "$.unicast.addresses[0]",
+        "127.0.0.1 is also $.service.addresses[0]; one address has one purpose",
+    ),
+    "no certificate": (
+        [("cert.pem", "no.pem")],
+        USAGE,
+        "$.tls.certificate",
+        "no.pem: No such file or directory; put the file there or correct the path",
+    ),
+    "expired certificate": (
+        [("cert.pem", "expired.pem")],
+        USAGE,
+        "$.tls.certificate",
+        "expired.pem: expired on 2024-05-17 12:00 UTC; renew it",
+    ),
+    "key of another certificate": (
+        [("key.pem", "other-key.pem")],
+        USAGE,
+        "$.tls.private_key",
+        "other-key.pem: does not belong to the first certificate",
+    ),
+    "unreadable key": (
+        [("key.pem", "secret.pem")],
+        UNREACHABLE,
+        "$.tls.private_key",
+        "secret.pem: no permission; let this user have it, or run as its owner",
+    ),
+    "unknown backend": (
+        [("echo", "ehco")],
+        USAGE,
+        "$.voice.backend",
+        "backend 'ehco': not installed; choose one of echo, ",
+    ),
+    "somebody else's directory": (
+        [('"state"', '"taken/state"')],
+        UNREACHABLE,
+        "$.state.directory",
+        "taken/state: no permission; let this user have it, or run as its owner",
+    ),
+    "address of another host": (
+        [HERE_NOT],
+        UNREACHABLE,
+        "192.0.2.1:PORT/udp",
+        "not on this host; put it on an interface ('ip address add 192.0.2.1 dev lo')",
+    ),
+    "no CAP_NET_ADMIN": (
+        [HERE_NOT, MANAGED],
+        UNREACHABLE,
+        "cannot put 192.0.2.1 on lo",
+        "grant CAP_NET_ADMIN, or set it up outside the node and put 'manage_addresses = false' in [service]",
+    ),
+    "no directory for the admin socket": (
+        [("admin.sock", "no/admin.sock")],
+        UNREACHABLE,
+        "HOME/no/admin.sock",
+        "make its directory and give it to this user, or set 'socket' in [admin]",
+    ),
+}
 
 
-@pytest.mark.parametrize(
-    "changes, code, where, remedy",
-    [
-        ([("port =", "prot =")], USAGE, "$.service.prot", "unknown key; did you mean 'port'?"),
-        ([(UNICAST, SERVICE)], USAGE, "$.unicast.addresses[0]", "127.0.0.1 is also $.service.addresses[0]; "),
-        ([("cert.pem", "no.pem")], USAGE, "$.tls.certificate", "no.pem: No such file or directory; put the"),
-        ([("cert.pem", "expired.pem")], USAGE, "$.tls.certificate", "expired on 2024-05-17 12:00 UTC; renew"),
-        ([("key.pem", "other-key.pem")], USAGE, "$.tls.private_key", "other-key.pem: does not belong to the"),
-        ([("key.pem", "secret.pem")], UNREACHABLE, "$.tls.private_key", "secret.pem: no permission; let this"),
-        ([("echo", "ehco")], USAGE, "$.voice.backend", "backend 'ehco': not installed; choose one of echo, "),
-        ([('"state"', '"taken/x"')], UNREACHABLE, "$.state.directory", "taken/x: no permission; let this user"),
-        ([HERE_NOT], UNREACHABLE, "192.0.2.1:PORT/udp", "on an interface ('ip address add 192.0.2.1 dev lo')"),
-        (
-            [HERE_NOT, ("manage_addresses = false", "")],
-            UNREACHABLE,
-            "cannot put 192.0.2.1 on lo",
-            "no permission; grant CAP_NET_ADMIN, or set it up outside the node",
-        ),
-        ([("admin.sock", "no/admin.sock")], UNREACHABLE, "HOME/no/admin.sock", "make its directory and give it"),
-    ],
-    ids=lambda value: value[-1][1] if isinstance(value, list) else "",
-)  # fmt: skip
+@pytest.mark.parametrize("changes, code, where, remedy", WRONG.values(), ids=WRONG)
 def test_a_configuration_that_cannot_be_run(
     desk: Desk, changes: list[tuple[str, str]], code: int, where: str, remedy: str
 ) -> None:
@@ -278,7 +328,7 @@ def test_no_exabgp(desk: Desk) -> None:
     python = desk.home / "bin" / "python"
     python.parent.mkdir()
     python.symlink_to(Path(sys.executable).resolve())
-    config = desk.write(HERE_NOT, (UNICAST, "203.0.113.11"), ("manage_addresses = false", ""), more=BGP)
+    config = desk.write(HERE_NOT, (UNICAST, "203.0.113.11"), MANAGED, more=BGP)
     packages = f"{sysconfig.get_path('purelib')}:{ROOT}"
     done = desk.caller.run(
         *("env", "PATH=/usr/bin:/bin:/usr/sbin:/sbin", f"PYTHONPATH={packages}"),

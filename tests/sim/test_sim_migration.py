@@ -17,7 +17,7 @@ from sim.world import (
     listen,
 )
 
-from edge.quic import ConnectionClosed, HandshakeCompleted, Outcome, PathChanged
+from edge.quic import ConnectionClosed, Event, HandshakeCompleted, Outcome, PathChanged
 from edge.quic.connection import CHALLENGES_AGAIN
 
 RTT = 0.04
@@ -194,6 +194,23 @@ def test_nobody_else_can_reset_a_call() -> None:
         caller.connection.receive_datagram(b"\x41" + bytes(40), (host, PORT), world.now)
     world.run(until=4.0)
     assert talk.heard(caller)
+
+
+def test_a_long_answer_arrives_whole_while_the_call_moves(world_seed: int) -> None:
+    """The client only acknowledges, which must be enough to keep the node sending."""
+    answer = bytes(range(256)) * 1000
+
+    def tell(node: SimNode, event: Event) -> None:
+        if isinstance(event, HandshakeCompleted):
+            stream_id = node.endpoint.open_stream(event.connection)
+            node.endpoint.send_stream(event.connection, stream_id, answer, fin=True)
+
+    world = World(Network(world_seed, delay=RTT / 2, jitter=0.005, loss=0.03, reorder=0.02))
+    node = world.add_node("fra", on_event=tell)
+    callers = [world.add_client(node) for _ in range(5)]
+    world.run(until=20.0)
+    assert [caller.received.get(3) == answer for caller in callers] == [True] * 5
+    assert outcomes(world) == {Outcome.MIGRATED: 5}
 
 
 def test_the_same_seed_gives_the_same_run(world_seed: int) -> None:

@@ -240,7 +240,7 @@ def test_an_unknown_key_is_found_in_every_table(table: str) -> None:
         ),
         ("[tls]", '[cid]\nprofile = "aws-nlb"\nrotation = 1\n[tls]', "$.cid.rotation", "rotation 0"),
         ("[tls]", '[cid]\nprofile = "aws-nlb"\nkey_file = "k"\n[tls]', "$.cid.key_file", "encrypts nothing"),
-        ("[tls]", '[cid]\nprofile = "aws-nlb"\n[workers]\ncount = 2\n[tls]', "$.workers.count", "1 worker"),
+        ("[tls]", "[workers]\ncount = 2\n[tls]", "$.workers.count", "1 worker"),
         ("[tls]", '[metrics]\nlisten = "192.0.2.1:1"\n[tls]', "$.metrics.listen", "is a service address"),
         ("[tls]", f'[admin]\nsocket = "{"s" * 120}"\n[tls]', "$.admin.socket", "choose a shorter one"),
         ('["192.0.2.0/24"]', '["203.0.113.0/24"]', "$.bgp.prefixes[0]", "has no service address"),

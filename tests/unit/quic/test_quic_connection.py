@@ -316,6 +316,22 @@ def test_a_call_takes_one_packet_each_way_for_a_frame_each_way() -> None:
     assert len(direct.answers) <= 55
 
 
+def test_after_an_exchange_both_ends_go_to_sleep() -> None:
+    direct = established()
+    direct.client.send_stream_data(direct.client.get_next_available_stream_id(), b"x", end_stream=True)
+    direct.exchange()
+    direct.pass_time(1.0)
+    woken = 0
+    while (timer := direct.endpoint.get_timer()) is not None and timer < direct.now + 20.0:
+        woken += 1
+        direct.endpoint.handle_timer(timer)
+        assert direct.endpoint.datagrams_to_send(timer) == []
+    assert woken <= 3
+    client_timer = direct.client.get_timer()
+    assert client_timer is not None
+    assert client_timer > direct.now + 20.0
+
+
 # Credit
 
 

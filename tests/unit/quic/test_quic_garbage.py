@@ -8,6 +8,7 @@ nonsense with the keys of the connection.
 from functools import cache
 
 import pytest
+from aioquic.buffer import encode_uint_var
 from aioquic.quic.crypto import CryptoPair
 from aioquic.quic.packet import QuicFrameType
 from aioquic.tls import Epoch
@@ -106,15 +107,39 @@ FRAMES = st.builds(
 NONSENSE = st.lists(st.one_of(FRAMES, FRAMES, st.binary(max_size=20)), min_size=1, max_size=12).map(b"".join)
 
 
-@given(NONSENSE, st.binary(min_size=8, max_size=20), st.sampled_from([VERSION_1, VERSION_2]))
-def test_nonsense_encrypted_as_any_stranger_can(payload: bytes, dcid: bytes, version: int) -> None:
+def encrypted_initial(payload: bytes, dcid: bytes, version: int = VERSION_1) -> bytes:
+    """A client's first packet with frames of our choice."""
     keys = CryptoPair()
     keys.setup_initial(cid=dcid, is_client=True, version=version)
     payload = payload.ljust(1200 - 60, b"\x00")
     first = 0xC1 if version == VERSION_1 else 0xD1
     header = bytes((first,)) + version.to_bytes(4, "big") + bytes((len(dcid),)) + dcid + b"\x04scid\x00"
     header += (0x4000 | len(payload) + 2 + 16).to_bytes(2, "big") + b"\x00\x00"
-    neighbourhood().receive(keys.encrypt_packet(header, payload, 0).ljust(1200, b"\x00"))
+    return keys.encrypt_packet(header, payload, 0).ljust(1200, b"\x00")
+
+
+@given(NONSENSE, st.binary(min_size=8, max_size=20), st.sampled_from([VERSION_1, VERSION_2]))
+def test_nonsense_encrypted_as_any_stranger_can(payload: bytes, dcid: bytes, version: int) -> None:
+    neighbourhood().receive(encrypted_initial(payload, dcid, version))
+
+
+def test_a_stranger_cannot_make_us_reserve_memory() -> None:
+    endpoint = make_endpoint()
+    far_away = encode_uint_var(400_000)
+    endpoint.receive_datagram(
+        encrypted_initial(b"\x06" + far_away + b"\x01x", b"made up!"),
+        Path(*STRANGER, local=SERVICE_V4),
+        0.0,
+    )
+    (record,) = endpoint._table
+    assert record.closed
+    now = 0.0
+    while (timer := endpoint.get_timer()) is not None or endpoint.datagrams_to_send(now):
+        now = timer or now
+        endpoint.handle_timer(now)
+        endpoint.datagrams_to_send(now)
+    assert now < 2.0
+    assert len(endpoint._table) == 0
 
 
 @settings(max_examples=60)
