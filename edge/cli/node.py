@@ -14,7 +14,10 @@ def node() -> None:
 
 @node.command()
 @click.option(
-    "--config", required=True, type=click.Path(path_type=Path), help="The node's configuration, TOML."
+    "--config",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),  # whoever reads it says more about why not
+    help="The node's configuration, TOML.",
 )
 def run(config: Path) -> None:
     """Serve, announce, and withdraw when it is time; SIGTERM leaves in order."""

@@ -13,16 +13,18 @@ import msgspec
 from edge.config.checks import check
 from edge.config.schema import NodeConfig
 from edge.config.values import decoder_hook
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UnreachableError
 
 _FIELD = re.compile(r"`(?P<name>[^`]*)`")
 _KEY_FIRST = re.compile(r"(?P<key>(?P<name>\w+)(?:\[\d+\])?)(?P<colon>: )?")
 
 
 def load_config(path: Path) -> NodeConfig:
-    """Read and check a configuration file. Raises `ConfigError`."""
+    """Read and check a configuration file. Raises `ConfigError`, and `UnreachableError` without permission."""
     try:
         text = path.read_text()
+    except PermissionError as error:
+        raise UnreachableError(f"{path}: no permission; let this user read it, or run as its owner") from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(str(path), f"cannot be read: {reason}") from error

@@ -126,10 +126,14 @@ class Policy(PolicyParams, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Probe(Table, frozen=True):
-    """The node's own handshake through its service addresses."""
+    """The node's own handshake through its service addresses.
+
+    The defaults take a worker that hangs right after a good probe off the routes within 4 s: the rest of that
+    interval, two whole ones, and the third time-out.
+    """
 
     interval_s: Seconds = 1.0
-    timeout_s: Seconds = 1.0
+    timeout_s: Seconds = 0.75
 
 
 class Shutdown(Table, frozen=True):

@@ -28,6 +28,8 @@ log = logging.getLogger("edge.supervisor")
 
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
+LEAVE_S = 1.0
+"""From a worker's last word to its end."""
 RESTART_DELAY_S = 0.2
 LOOK_S = 1.0
 QUIET_S = 2.0
@@ -72,8 +74,8 @@ class Worker:
         trouble = ""
         try:
             await self._listen(reader)
-        except ConnectionError:
-            pass  # the worker is gone; its exit code says more
+            async with asyncio.timeout(LEAVE_S):
+                await self.process.wait()
         except TimeoutError:
             trouble = "hung"
         except (msgspec.DecodeError, ValueError) as error:
@@ -111,6 +113,8 @@ class Worker:
             try:
                 async with asyncio.timeout(LOOK_S):
                     line = await reader.readline()
+            except ConnectionError:
+                return
             except TimeoutError:
                 # By looks and not by the clock: if it was this process that was stopped, one look was in vain.
                 quiet_s += LOOK_S

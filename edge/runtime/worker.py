@@ -11,6 +11,7 @@ so that a connection is asked once, and not twice, what it has to send.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
@@ -238,29 +239,36 @@ def _endpoint(
 
 async def converse(control: socket.socket) -> None:
     """Serve until the supervisor says stop, or is gone."""
-    loop = asyncio.get_running_loop()
     reader, writer = await asyncio.open_connection(sock=control, limit=messages.LINE_LIMIT)
-    start = messages.decode_to_worker(await reader.readline())
-    if not isinstance(start, Start):
-        raise EdgeError(f"the supervisor began with {type(start).__name__}, not Start")
-    worker = Worker(start.settings, loop)
-    worker.serve()
-    messages.write(writer, Ready())
-    reports = asyncio.create_task(_report(worker, writer))
-    reason = "the node stopped"
-    while line := await reader.readline():
-        match messages.decode_to_worker(line):
-            case SetGate(gate=gate):
-                worker.gate = gate
-            case ListCalls(request=request):
-                messages.write(writer, Calls(request, worker.calls.records()))
-            case Stop(reason=reason):
-                break
-            case Start():
-                raise EdgeError("the supervisor said Start twice")
-    reports.cancel()
-    await worker.stop(reason)
-    writer.close()
+    with contextlib.closing(writer):
+        start = messages.decode_to_worker(await reader.readline())
+        if not isinstance(start, Start):
+            raise EdgeError(f"the supervisor began with {type(start).__name__}, not Start")
+        worker = Worker(start.settings, asyncio.get_running_loop())
+        worker.serve()
+        messages.write(writer, Ready())
+        reports = asyncio.create_task(_report(worker, writer))
+        reason = "the node stopped"
+        while line := await _next_line(reader):
+            match messages.decode_to_worker(line):
+                case SetGate(gate=gate):
+                    worker.gate = gate
+                case ListCalls(request=request):
+                    messages.write(writer, Calls(request, worker.calls.records()))
+                case Stop(reason=reason):
+                    break
+                case Start():
+                    raise EdgeError("the supervisor said Start twice")
+        reports.cancel()
+        await worker.stop(reason)
+
+
+async def _next_line(reader: asyncio.StreamReader) -> bytes:
+    """Empty when the supervisor is gone; one that died without reading all of our reports resets the socket."""
+    try:
+        return await reader.readline()
+    except ConnectionError:
+        return b""
 
 
 async def _report(worker: Worker, writer: asyncio.StreamWriter) -> None:

@@ -300,6 +300,7 @@ async def _operator(argument: Any) -> Any:
         found["sockets_when_gone"] = stage.service_sockets()
         found["stopped_exit"] = await stage.node.wait()
         found["stopped_took"] = time.monotonic() - stopped
+        found["changes"] = sum(change.at >= stopped for change in stage.watcher.changes)
         found["left"] = [await stage.addresses(), stage.service_sockets(), stage.processes(), stage.files()]
         return found
 

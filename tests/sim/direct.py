@@ -1,7 +1,5 @@
 """A client facing an endpoint, with nothing between them: for looking at what either sends."""
 
-from collections.abc import Callable
-
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import QuicEvent
@@ -15,7 +13,7 @@ CLIENT = ("192.0.2.1", 40_000)
 
 class Direct:
     """``sent`` and ``answers`` are all datagrams so far of the client and the endpoint, with the local address
-    of the node. ``lose`` says which datagrams of the endpoint do not arrive."""
+    of the node. ``changes`` are fields of the client's `QuicConfiguration`."""
 
     def __init__(
         self,
@@ -24,7 +22,6 @@ class Direct:
         alpn: str = ALPN,
         to: str = SERVICE_V4,
         client_class: type[QuicConnection] = ProbingConnection,
-        lose: Callable[[bytes], bool] = lambda _data: False,
         **changes: object,
     ) -> None:
         configuration = QuicConfiguration(
@@ -41,7 +38,6 @@ class Direct:
         self.sent: list[tuple[bytes, str]] = []
         self.answers: list[tuple[bytes, str]] = []
         self._to = to
-        self._lose = lose
 
     def connect(self) -> "Direct":
         """Complete the handshake, or as much of it as the endpoint allows."""
@@ -86,7 +82,7 @@ class Direct:
         self._drain()
         for data, path in datagrams:
             self.answers.append((data, path.local))
-            if (path.host, path.port) == self.address and not self._lose(data):
+            if (path.host, path.port) == self.address:
                 self.client.receive_datagram(data, (path.local, PORT), self.now)
         while (event := self.client.next_event()) is not None:
             self.client_events.append(event)

@@ -1,20 +1,9 @@
-"""A node, wired: workers that serve, and the routing control that brings callers here or sends them elsewhere.
-
-This is the one place where QUIC meets BGP. The order of things is what keeps callers from falling between:
-
-    up      address on lo -> sockets -> workers -> admin -> speaker -> self-probe x 3 -> announce
-    down    withdraw -> seen withdrawn -> grace -> workers stop -> speaker stops -> address off lo
-
-and in between, several times a second: load -> pressure -> admission (told to the workers) -> policy (told to
-the speaker). The speaker's lease is renewed from the same event loop: a node that cannot decide cannot go on
-announcing.
-"""
+"""One node: everything up in order, the control loop, and everything down in order."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import signal
 import socket
 import time
@@ -24,25 +13,24 @@ from typing import Any
 
 import edge
 from bgp.exabgp import SpeakerError
-from bgp.policy import Decision, Policy, PolicyInput, State
+from bgp.policy import State
 from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerLost
 from bgp.table import Diverged
 from edge.backend.base import load_backend
-from edge.config import Credentials, Keys, NodeConfig, load_credentials, load_keys
+from edge.config import Credentials, NodeConfig, load_credentials, load_keys
 from edge.errors import ConfigError, EdgeError, UnreachableError, UsageError
-from edge.overload import Admission, Condition, LoadSample, PressureGauge
+from edge.node.control import Control
+from edge.node.settings import worker_settings
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
 from edge.runtime.admin import AdminSocket, DrainOrder, Health, admin_routes, metrics_routes, open_tcp
 from edge.runtime.holds import Hold, HoldFile
 from edge.runtime.http1 import HttpServer
-from edge.runtime.messages import WorkerSettings
 from edge.runtime.metrics import NodeMetrics, WorkerTotals
 from edge.runtime.netlink import Netlink, SourceRoute
 from edge.runtime.probe import SelfProbe
-from edge.runtime.sampler import node_load
-from edge.runtime.sockets import host_port, is_ipv6, open_udp
-from edge.runtime.supervisor import Supervisor, Worker
+from edge.runtime.sockets import open_udp
+from edge.runtime.supervisor import Supervisor
 
 log = logging.getLogger("edge.node")
 
@@ -55,19 +43,12 @@ class Node:
 
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
-        now = asyncio.get_running_loop().time()
         self._metrics = NodeMetrics(edge.__version__)
-        self._gauge = PressureGauge(config.overload.capacity, config.overload.tau_s)
-        self._admission = Admission(config.overload, now)
-        self._policy = Policy(config.policy, mode=config.policy.mode)
-        self._pressure = self._gauge.update(LoadSample(), now)
+        self._control = Control(config, asyncio.get_running_loop().time())
         self._hold_file = HoldFile(config.state.directory / "hold.json")
         self._hold = self._hold_file.read()
         self._routes = config.bgp.routes() if config.bgp else ()
-        self._announced = False
-        self._counted = (0, 0)  # refusals and newcomers that the admission knows of
         self._restarts = 0  # of workers, that the metrics know of
-        self._decided_at: float | None = None
         self._speaker: ExaBgpSpeaker | None = None
         self._supervisor: Supervisor
         self._probe = SelfProbe(
@@ -98,14 +79,14 @@ class Node:
         sockets = self._open_sockets(stack)
         self._supervisor = Supervisor(
             config.workers.count,
-            lambda worker: _worker_settings(config, worker, self._credentials, keys),
+            lambda worker: worker_settings(config, worker, self._credentials, keys),
             lambda worker: {address: opened[worker].fileno() for address, opened in sockets.items()},
         )
         stack.push_async_callback(self._supervisor.stop, "the node stopped")
         await self._supervisor.start()
         await self._open_admin(stack)
         await self._start_speaker(stack)
-        for work in (self._probe.run(), self._control()):
+        for work in (self._probe.run(), self._keep_control()):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
             task.add_done_callback(self._control_ended)
@@ -113,9 +94,9 @@ class Node:
     async def stop(self) -> None:
         """Withdraw and give the routers time; the rest is the exit stack's."""
         self._leaving = True
-        if self._speaker is not None and self._announced:
+        if self._speaker is not None and self._control.announced:
+            self._control.announced = False
             self._speaker.withdraw_all()
-            self._announced = False
             if not await self._speaker.wait_withdrawn(WITHDRAW_TIMEOUT_S):
                 log.warning("event=withdrawal_unconfirmed")
             await asyncio.sleep(self.config.shutdown.grace_s)
@@ -174,18 +155,17 @@ class Node:
 
     # --- several times a second -------------------------------------------------------------------------
 
-    async def _control(self) -> None:
+    async def _keep_control(self) -> None:
         clock = asyncio.get_running_loop().time
         while not self._leaving:
             now = clock()
             self._take_reports()
-            self._update_admission(now)
+            self._control.take_load([worker.report for worker in self._supervisor.workers], now)
+            for worker in self._supervisor.workers:
+                worker.set_gate(self._control.gate)
             self._update_route(now)
             self._publish()
             await asyncio.sleep(CONTROL_INTERVAL_S)
-
-    def _reporting(self) -> list[Worker]:
-        return [worker for worker in self._supervisor.workers if worker.report is not None]
 
     def _take_reports(self) -> None:
         self._metrics.increment(metric.WORKER_RESTARTS, by=self._supervisor.restarts - self._restarts)
@@ -206,81 +186,34 @@ class Node:
                 ),
             )
 
-    def _update_admission(self, now: float) -> None:
-        reports = [worker.report for worker in self._reporting() if worker.report is not None]
-        self._pressure = self._gauge.update(node_load(report.load for report in reports), now)
-        self._admission.update(self._pressure, now)
-        refused = sum(report.counters["refused"] for report in reports)
-        newcomers = sum(report.counters["initials"] for report in reports)
-        # A worker that was replaced counts from 0 again; what it had counted is known already.
-        before_refused, before_newcomers = self._counted
-        self._admission.count(max(0, refused - before_refused), max(0, newcomers - before_newcomers), now)
-        self._counted = (refused, newcomers)
-        for worker in self._supervisor.workers:
-            worker.set_gate(self._admission.gate)
-
     def _update_route(self, now: float) -> None:
+        """Decide whether to announce; tell the speaker if that has changed."""
         if self._leaving:
             return
-        decision = self._policy.decide(
-            PolicyInput(
-                now=now,
-                probes_passed=self._probe.passed,
-                probes_failed=self._probes_to_fence() if self._certificate_expired() else self._probe.failed,
-                pressure=self._pressure.value,
-                refusal_ratio=self._admission.refusal_ratio(now),
-                shedding=self._admission.condition is not Condition.SERVING,
-                drained=self._hold is not None,
-            ),
-            jitter=random.uniform(-1.0, 1.0),
+        expired = datetime.now(UTC) >= self._credentials.expires_at
+        changed = self._control.decide(
+            probes_passed=self._probe.passed,
+            probes_failed=self.config.policy.probes_to_fence if expired else self._probe.failed,
+            drained=self._hold is not None,
+            now=now,
         )
-        if decision is not None:
-            self._decided(decision)
-        if self._policy.announce != self._announced:
-            self._announced = self._policy.announce
-            self._decided_at = now
-            if self._speaker is not None:
-                for route in self._routes:
-                    if self._announced:
-                        self._speaker.announce(route)
-                    else:
-                        self._speaker.withdraw(route.prefix)
-
-    def _decided(self, decision: Decision) -> None:
-        log.info(
-            'event=decided from=%s to=%s carried_out=%s reason="%s"',
-            decision.before.value,
-            decision.after.value,
-            decision.carried_out,
-            decision.reason,
-        )
-        self._metrics.increment(metric.POLICY_DECISIONS, decision.after.value)
-        if decision.before is State.WITHDRAWN and decision.after is State.ANNOUNCED:
-            # Routing brings everybody back at once; admission lets them in little by little.
-            self._admission.warm_up()
-
-    def _probes_to_fence(self) -> int:
-        return self.config.policy.probes_to_fence
-
-    def _certificate_expired(self) -> bool:
-        return datetime.now(UTC) >= self._credentials.expires_at
+        if changed and self._speaker is not None:
+            for route in self._routes:
+                if self._control.announced:
+                    self._speaker.announce(route)
+                else:
+                    self._speaker.withdraw(route.prefix)
 
     def _publish(self) -> None:
         metrics = self._metrics
-        for signal_name, value in self._pressure.by_signal.items():
-            metrics.set(metric.PRESSURE, value, signal_name.value)
-        metrics.set_state(metric.ADMISSION_STATE, self._admission.state.value)
-        metrics.set(metric.REFUSE_PROBABILITY, self._admission.refuse_probability)
-        metrics.set_state(metric.POLICY_STATE, self._policy.state.value)
+        self._control.publish(metrics)
+        state = "announced" if self._control.announced else "withdrawn"
         for route in self._routes:
-            metrics.set_state(metric.ROUTE_STATE, self._route_state(), str(route.prefix))
+            metrics.set_state(metric.ROUTE_STATE, state, str(route.prefix))
         if self._speaker is not None and self.config.bgp is not None:
             up = self._speaker.sessions_up
             for neighbor in self.config.bgp.sessions():
                 metrics.set(metric.BGP_NEIGHBOR_UP, neighbor.address in up, str(neighbor.address))
-
-    def _route_state(self) -> str:
-        return "announced" if self._announced else "withdrawn"
 
     def _probed(self, passed: bool, took_s: float) -> None:
         self._metrics.increment(metric.SELF_PROBES, "ok" if passed else "failed")
@@ -306,37 +239,29 @@ class Node:
         return Health(not silent, tuple(f"worker {worker} does not report" for worker in silent))
 
     def ready(self) -> Health:
-        state = self._policy.state
+        state = self._control.state
         if state is State.ANNOUNCED and not self._leaving:
             return Health(True)
         why = "the node is stopping" if self._leaving else f"{state.value}: {self._reason()}"
         return Health(False, (why,))
 
     def _reason(self) -> str:
-        if self._policy.decisions:
-            return self._policy.decisions[-1].reason
-        return self._probe.problem or "the data plane has not proved itself yet"
+        unproven = self._probe.problem or "the data plane has not proved itself yet"
+        return self._control.reason or unproven
 
     def status(self) -> dict[str, Any]:
         """Times ``at`` are of this host's monotonic clock, in seconds."""
         now = asyncio.get_running_loop().time()
-        reports = [worker.report for worker in self._reporting() if worker.report is not None]
+        reports = [worker.report for worker in self._supervisor.workers if worker.report is not None]
         return {
             "apiVersion": "edge/v1",
             "kind": "NodeStatus",
             "node": str(self.config.node.name),
             "site": str(self.config.node.site),
             "version": edge.__version__,
-            "state": self._policy.state.value,
             "reason": self._reason(),
-            "announced": self._announced,
-            "announced_changed_at": self._decided_at,
             "hold": self._hold,
-            "pressure": self._pressure.value,
-            "pressure_signal": self._pressure.worst.value,
-            "admission": self._admission.state.value,
-            "refuse_probability": self._admission.refuse_probability,
-            "refusal_ratio": self._admission.refusal_ratio(now),
+            **self._control.status(now),
             "calls": sum(int(report.load.calls) for report in reports),
             "connections": {
                 outcome: sum(report.connections[outcome] for report in reports) for outcome in metric.OUTCOMES
@@ -350,16 +275,6 @@ class Node:
             "workers": [
                 {"worker": worker.settings.worker, "pid": worker.process and worker.process.pid}
                 for worker in self._supervisor.workers
-            ],
-            "decisions": [
-                {
-                    "at": decision.at,
-                    "from": decision.before.value,
-                    "to": decision.after.value,
-                    "carried_out": decision.carried_out,
-                    "reason": decision.reason,
-                }
-                for decision in self._policy.decisions
             ],
         }
 
@@ -395,37 +310,6 @@ class Node:
         self._hold = hold
         self._update_route(asyncio.get_running_loop().time())
         return self.status()
-
-
-def _worker_settings(config: NodeConfig, worker: int, credentials: Credentials, keys: Keys) -> WorkerSettings:
-    port = config.service.port
-    unicast = {is_ipv6(address): (str(address), port) for address in config.unicast.addresses}
-    offered = unicast if config.quic.preferred_address else {}
-    name = config.unicast.name or str(config.unicast.addresses[0])
-    return WorkerSettings(
-        node=str(config.node.name),
-        worker=worker,
-        sockets={},
-        service=[str(address) for address in config.service.addresses],
-        preferred_v4=offered.get(False),
-        preferred_v6=offered.get(True),
-        unicast_url=f"https://{host_port(name, port)}",
-        certificate=credentials.certificate,
-        private_key=credentials.private_key,
-        server_id=bytes(config.node.server_id),
-        cid_profile=config.cid.profile,
-        cid_rotation=config.cid.rotation,
-        cid_key=keys.cid,
-        cid_secret=keys.cid if config.cid.profile == "aws-nlb" else None,
-        nonce_start=0,
-        reset_key=keys.reset,
-        retry_key=keys.retry,
-        idle_timeout_s=config.quic.idle_timeout_s,
-        max_connections=config.quic.max_connections,
-        max_handshakes=config.quic.max_handshakes,
-        backend=config.voice.backend,
-        lead_ms=config.voice.lead_ms,
-    )
 
 
 async def run(config: NodeConfig) -> None:

@@ -1,0 +1,38 @@
+"""What a worker is told, out of what the operator wrote."""
+
+from __future__ import annotations
+
+from edge.config import Credentials, Keys, NodeConfig
+from edge.runtime.messages import WorkerSettings
+from edge.runtime.sockets import host_port, is_ipv6
+
+
+def worker_settings(config: NodeConfig, worker: int, credentials: Credentials, keys: Keys) -> WorkerSettings:
+    port = config.service.port
+    unicast = {is_ipv6(address): (str(address), port) for address in config.unicast.addresses}
+    offered = unicast if config.quic.preferred_address else {}
+    name = config.unicast.name or str(config.unicast.addresses[0])
+    return WorkerSettings(
+        node=str(config.node.name),
+        worker=worker,
+        sockets={},
+        service=[str(address) for address in config.service.addresses],
+        preferred_v4=offered.get(False),
+        preferred_v6=offered.get(True),
+        unicast_url=f"https://{host_port(name, port)}",
+        certificate=credentials.certificate,
+        private_key=credentials.private_key,
+        server_id=bytes(config.node.server_id),
+        cid_profile=config.cid.profile,
+        cid_rotation=config.cid.rotation,
+        cid_key=keys.cid,
+        cid_secret=keys.cid if config.cid.profile == "aws-nlb" else None,
+        nonce_start=0,
+        reset_key=keys.reset,
+        retry_key=keys.retry,
+        idle_timeout_s=config.quic.idle_timeout_s,
+        max_connections=config.quic.max_connections,
+        max_handshakes=config.quic.max_handshakes,
+        backend=config.voice.backend,
+        lead_ms=config.voice.lead_ms,
+    )

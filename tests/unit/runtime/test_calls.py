@@ -1,0 +1,388 @@
+"""Calls with backends that fail in every way a backend can: each with its own, none with the worker.
+
+Caller and worker face each other with nothing between them, in virtual time; both ends are the real ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import count, pairwise
+from typing import Any
+
+import pytest
+
+from edge.backend.base import (
+    BackendContext,
+    BackendInput,
+    BackendReply,
+    Committed,
+    ItemBegun,
+    ItemEnded,
+    ItemFrames,
+)
+from edge.backend.echo import EchoBackend
+from edge.cid import CidIssuer, profile_edge
+from edge.client.stack import Told, VoiceStack
+from edge.quic import (
+    ClientConfig,
+    ClientConnection,
+    ConnectionClosed,
+    Endpoint,
+    EndpointConfig,
+    Identity,
+    Path,
+)
+from edge.runtime import calls as module
+from edge.runtime.calls import ALPN, Call, CallSettings, CallTable
+from edge.runtime.messages import WorkerSettings
+from edge.voice.caller import CallerSession
+from edge.voice.downlink import CHUNK_MS, RING_MS
+from edge.voice.errors import Code
+from edge.voice.events import ErrorReceived, ItemDone, StatsReceived
+from edge.voice.frame import FRAME_MS, Frame
+from edge.voice.ledger import FrameLedger
+
+ADDRESS = ("192.0.2.1", 443)
+SPEECH = [bytes([number]) * 40 for number in range(10)]
+STEP_S = 0.005
+
+
+class Caller:
+    """One caller: its stack, and what it was told."""
+
+    def __init__(self, host: str, now: float) -> None:
+        self.path = Path(host, 40_000, local=ADDRESS[0])
+        self.connection = ClientConnection(
+            ClientConfig(server_name="voice.example", alpn=(ALPN,), verify=False)
+        )
+        self.session = CallerSession(now)
+        self.stack = VoiceStack(self.connection, self.session, dead_after_s=60.0)
+        self.told: list[Told] = []
+        self.connection.connect(ADDRESS, now)
+
+    def say(self, frames: Sequence[bytes] = SPEECH) -> None:
+        """One utterance, all of it."""
+        self.session.send_frames(frames)
+        self.session.commit()
+
+    def heard(self, kind: type) -> list[Any]:
+        return [event for event in self.told if isinstance(event, kind)]
+
+
+class Site:
+    """A worker's calls and its endpoint, and the callers that reach it."""
+
+    def __init__(self, settings: WorkerSettings, backend: Callable[[BackendContext], Any]) -> None:
+        self.now = 0.0
+        self.callers: list[Caller] = []
+        numbers = count(1)
+        self.endpoint = Endpoint(
+            EndpointConfig(
+                identity=Identity.from_pem(settings.certificate, settings.private_key),
+                alpn=(ALPN, "h3"),
+                reset_key=settings.reset_key,
+            ),
+            CidIssuer(profile_edge(0, settings.cid_key), settings.server_id, nonce_start=0),
+        )
+        self.table = CallTable(
+            CallSettings(
+                node="unit",
+                worker=3,
+                unicast_url="https://unit",
+                lead_ms=1000,
+                backend=backend,
+                clock=lambda: self.now,
+                changed=self._changed,
+            ),
+            self.endpoint,
+            lambda: f"sess_{next(numbers)}",
+        )
+
+    def _changed(self, call: Call) -> None:
+        self.table.wake(call)
+
+    async def caller(self) -> Caller:
+        """A new one, whose call stands."""
+        caller = Caller(f"192.0.2.{len(self.callers) + 100}", self.now)
+        self.callers.append(caller)
+        await self.pass_time(0.1)
+        return caller
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let everybody do what they have to do; datagrams take no time."""
+        end = self.now + seconds
+        while self.now < end:
+            for caller in self.callers:
+                self._carry_from(caller)
+            self._turn()
+            # Backends run as tasks of this loop: let them come to rest.
+            for _ in range(5):
+                await asyncio.sleep(0)
+            self._turn()
+            self.now += STEP_S
+
+    def _carry_from(self, caller: Caller) -> None:
+        stack = caller.stack
+        at = stack.get_timer()
+        if at is not None and at <= self.now:
+            stack.handle_timer(self.now)
+        while (told := stack.next_event()) is not None:
+            caller.told.append(told)
+        for data, _ in stack.datagrams_to_send(self.now):
+            self.endpoint.receive_datagram(data, caller.path, self.now)
+
+    def _turn(self) -> None:
+        at = self.endpoint.get_timer()
+        if at is not None and at <= self.now:
+            self.endpoint.handle_timer(self.now)
+        while (event := self.endpoint.next_event()) is not None:
+            self.table.receive(event, self.now)
+        self.table.turn(self.now)
+        for data, path in self.endpoint.datagrams_to_send(self.now):
+            for caller in self.callers:
+                if caller.path == path:
+                    caller.stack.receive_datagram(data, ADDRESS, self.now)
+
+
+class Backend(EchoBackend):
+    """One that works; the others differ in one thing."""
+
+    closed = False
+
+    async def close(self) -> None:
+        self.closed = True
+        await super().close()
+
+
+class Mute(Backend):
+    """Hears, and never answers."""
+
+    async def replies(self) -> AsyncIterator[BackendReply]:
+        await asyncio.Event().wait()
+        yield ItemBegun(1)
+
+
+class Deaf(Backend):
+    """Breaks at the first thing that it hears."""
+
+    def hear(self, frames: Sequence[Frame]) -> None:
+        raise ConnectionError("the model is gone")
+
+
+class BreaksAtCommit(Backend):
+    """Is in the middle of an answer by then."""
+
+    def notify(self, event: BackendInput) -> None:
+        if isinstance(event, Committed):
+            raise KeyError("turn")
+        super().notify(event)
+
+
+class BreaksWhileSpeaking(Backend):
+    async def replies(self) -> AsyncIterator[BackendReply]:
+        yield ItemBegun(1)
+        yield ItemFrames(1, [Frame(1, seq, seq * FRAME_MS, b"speech") for seq in range(3)])
+        raise TimeoutError("the model is slow")
+
+
+class SaysWhatNobodyCan(Backend):
+    """Its frames are of no size that Opus has."""
+
+    async def replies(self) -> AsyncIterator[BackendReply]:
+        yield ItemBegun(1)
+        yield ItemFrames(1, [Frame(1, 0, 0, b"")])
+        yield ItemEnded(1)
+
+
+class CannotClose(Backend):
+    async def close(self) -> None:
+        raise OSError("already closed")
+
+
+class Endless(Backend):
+    """Has an hour ready, and never lets go of the event loop to give it."""
+
+    async def replies(self) -> AsyncIterator[BackendReply]:
+        yield ItemBegun(1)
+        chunk = CHUNK_MS // FRAME_MS
+        for start in range(0, 3_600_000 // FRAME_MS, chunk):
+            frames = [Frame(1, seq, seq * FRAME_MS, b"speech") for seq in range(start, start + chunk)]
+            self.said.record(frames)
+            yield ItemFrames(1, frames)
+
+
+def choosing(*kinds: type[Backend]) -> tuple[Callable[[BackendContext], Backend], list[Backend]]:
+    """A factory that makes them in turn, and what it has made."""
+    made: list[Backend] = []
+    following = iter(kinds)
+
+    def make(context: BackendContext) -> Backend:
+        made.append(next(following)(context))
+        return made[-1]
+
+    return make, made
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        (Deaf, "ConnectionError"),
+        (BreaksAtCommit, "KeyError"),
+        (BreaksWhileSpeaking, "TimeoutError"),
+        (SaysWhatNobodyCan, "ValueError"),
+    ],
+)
+def test_a_backend_that_breaks_ends_its_turn_and_not_the_call(
+    settings: Any, kind: type[Backend], name: str
+) -> None:
+    async def main() -> None:
+        make, made = choosing(kind, Backend)
+        site = Site(settings, make)
+        unlucky, other = await site.caller(), await site.caller()
+        for _ in range(2):
+            for caller in (unlucky, other):
+                caller.session.send_frames(SPEECH)
+            await site.pass_time(0.2)
+            for caller in (unlucky, other):
+                caller.session.commit()
+            await site.pass_time(1.0)
+        # Told once, whatever else is said to it, and no item is left open for the caller to wait for.
+        (error,) = unlucky.heard(ErrorReceived)
+        assert (error.code, error.message) == ("backend_failed", f"the backend failed: {name}")
+        assert len(unlucky.heard(ItemDone)) == (0 if kind is Deaf else 1)
+        # The call is as good as before for all that needs no backend.
+        unlucky.session.request_stats()
+        await site.pass_time(0.1)
+        assert len(unlucky.heard(StatsReceived)) == 1
+        assert not unlucky.connection.closed
+        # Nobody else has noticed anything.
+        assert len(other.heard(ItemDone)) == 2
+        assert other.heard(ErrorReceived) == []
+        assert made[1].heard.count() == other.session.said.count()
+        assert len(site.table) == 2
+        await site.table.close()
+        assert made[0].closed
+
+    asyncio.run(main())
+
+
+def test_a_backend_that_never_answers_is_heard_out_and_given_back(settings: Any) -> None:
+    async def main() -> None:
+        make, made = choosing(Mute)
+        site = Site(settings, make)
+        caller = await site.caller()
+        caller.say()
+        await site.pass_time(5.0)
+        assert made[0].heard.count() == caller.session.said.count()
+        assert caller.heard(ItemDone) == caller.heard(ErrorReceived) == []
+        caller.session.close(Code.OK, "hung up")
+        await site.pass_time(0.1)
+        assert len(site.table) == 0
+        assert made[0].closed
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_backend_that_cannot_be_made_costs_that_call_alone(settings: Any) -> None:
+    def make(context: BackendContext) -> Backend:
+        if context.call_id == "sess_1":
+            raise FileNotFoundError("model.bin")
+        return Backend(context)
+
+    async def main() -> None:
+        site = Site(settings, make)
+        refused, served = await site.caller(), await site.caller()
+        (closed,) = refused.heard(ConnectionClosed)
+        assert (closed.code, closed.by_application) == (Code.SESSION_CLOSED, True)
+        assert closed.reason == "no backend for this call: FileNotFoundError"
+        served.say()
+        await site.pass_time(1.0)
+        assert len(served.heard(ItemDone)) == 1
+        assert len(site.table) == 1
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_backend_that_cannot_be_closed_does_not_keep_others_from_it(settings: Any) -> None:
+    async def main() -> None:
+        make, made = choosing(CannotClose, CannotClose, Backend)
+        site = Site(settings, make)
+        leaving = await site.caller()
+        for _ in range(2):
+            await site.caller()
+        leaving.session.close(Code.OK, "hung up")
+        await site.pass_time(0.1)
+        await site.table.close()
+        assert made[2].closed
+
+    asyncio.run(main())
+
+
+def test_a_backend_is_pulled_no_faster_than_it_is_heard(settings: Any) -> None:
+    async def main() -> None:
+        make, made = choosing(Endless)
+        site = Site(settings, make)
+        await site.caller()
+        await site.pass_time(1.0)
+        pulled_ms = made[0].said.frames * FRAME_MS
+        assert RING_MS <= pulled_ms <= RING_MS + 3 * CHUNK_MS  # the ring, and what is on its way to the ear
+        await site.pass_time(5.0)
+        more_ms = made[0].said.frames * FRAME_MS - pulled_ms
+        assert 3 * CHUNK_MS <= more_ms <= 7 * CHUNK_MS
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_ended_calls_are_remembered_as_they_were_and_only_so_many(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+
+    async def main() -> None:
+        site = Site(settings, Backend)
+        said = []
+        for number in range(3):
+            caller = await site.caller()
+            caller.say(SPEECH[: 5 + number])
+            await site.pass_time(1.0)
+            said.append(caller.session.said.count())
+            caller.session.close(Code.OK, "hung up")
+            await site.pass_time(0.1)
+        standing = await site.caller()
+        records = site.table.records()
+        assert [record.call_id for record in records] == ["sess_2", "sess_3", "sess_4"]
+        assert [record.ended for record in records] == [True, True, False]
+        assert [record.heard for record in records] == [*said[1:], FrameLedger().count()]
+        assert [record.said for record in records[:2]] == said[1:]
+        assert {(record.outcome, record.worker) for record in records} == {("direct", 3)}
+        assert records[2].age_s == pytest.approx(0.1, abs=3 * STEP_S)
+        standing.connection.close()
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_counters_only_grow_whoever_comes_and_goes(settings: Any) -> None:
+    async def main() -> None:
+        site = Site(settings, Backend)
+        seen = [site.table.counters()]
+        first, second = await site.caller(), await site.caller()
+        for caller in (first, second, first):
+            caller.say()
+            await site.pass_time(0.5)
+            seen.append(site.table.counters())
+        for caller in (first, second):
+            caller.session.close(Code.OK, "hung up")
+            await site.pass_time(0.1)
+            seen.append(site.table.counters())
+        for before, after in pairwise(seen):
+            assert before.keys() == after.keys()
+            assert all(before[name] <= after[name] for name in before)
+        assert seen[-1]["frames_heard"] == seen[-1]["frames_said"] == 3 * len(SPEECH)
+        await site.table.close()
+
+    asyncio.run(main())

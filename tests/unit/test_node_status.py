@@ -1,0 +1,281 @@
+"""A whole node without BGP, on loopback and with a real worker: what it says of itself, from its first moment on."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bgp.route import Route
+from edge.config import NodeConfig, parse_config
+from edge.errors import EdgeError
+from edge.lab.certificates import write_certificate
+from edge.node import Node, run
+from edge.runtime import supervisor
+from edge.runtime.admin import DrainOrder
+from edge.runtime.admin_client import Answer, admin_request
+
+CONFIG = """
+[node]
+name = "unit"
+site = "here"
+server_id = "00000000000000a1"
+[service]
+addresses = ["127.0.0.1"]
+port = PORT
+manage_addresses = false
+[unicast]
+addresses = ["127.0.0.2"]
+[tls]
+certificate = "cert.pem"
+private_key = "key.pem"
+[probe]
+interval_s = 0.05
+timeout_s = 0.4
+[shutdown]
+grace_s = 0.3
+[admin]
+socket = "admin.sock"
+[state]
+directory = "state"
+"""
+
+# Scripts and dashboards read these; to take one away breaks them.
+STATUS: dict[str, type | tuple[type, ...]] = {
+    "apiVersion": str,
+    "kind": str,
+    "node": str,
+    "site": str,
+    "version": str,
+    "state": str,
+    "reason": str,
+    "announced": bool,
+    "announced_changed_at": (float, type(None)),
+    "hold": (dict, type(None)),
+    "pressure": (float, int),
+    "pressure_signal": str,
+    "admission": str,
+    "refuse_probability": (float, int),
+    "refusal_ratio": (float, int),
+    "calls": int,
+    "connections": dict,
+    "probe": dict,
+    "bgp": (dict, type(None)),
+    "workers": list,
+    "decisions": list,
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> NodeConfig:
+    addresses = [ip_address("127.0.0.1"), ip_address("127.0.0.2")]
+    write_certificate(tmp_path / "cert.pem", tmp_path / "key.pem", ["voice.example"], addresses)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return parse_config(CONFIG.replace("PORT", str(port)), tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def running(config: NodeConfig) -> AsyncIterator[Node]:
+    node = Node(config)
+    async with contextlib.AsyncExitStack() as stack:
+        await node.start(stack)
+        yield node
+        await node.stop()
+
+
+async def ask(config: NodeConfig, method: str, target: str, body: object = None) -> Answer:
+    return await admin_request(config.admin.socket, method, target, body)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - what is waited for is a node as others see it
+            await asyncio.sleep(0.01)
+
+
+def is_ready(node: Node) -> bool:
+    return node.ready().ok
+
+
+def test_status_has_what_scripts_read(config: NodeConfig) -> None:
+    async def main() -> Any:
+        async with running(config) as node:
+            await until(lambda: is_ready(node))
+            status = (await ask(config, "GET", "/status")).value
+            # A worker's first sample covers the instant in which it started and was busy with that.
+            assert node.status()["pressure"] < config.overload.rise / 2
+            return status
+
+    status = asyncio.run(main())
+    assert status.keys() == STATUS.keys()
+    for key, kind in STATUS.items():
+        assert isinstance(status[key], kind), key
+    assert (status["apiVersion"], status["kind"], status["node"]) == ("edge/v1", "NodeStatus", "unit")
+    assert status["connections"].keys() == {"migrated", "on_anycast", "direct"}
+    assert status["probe"].keys() == {"passed", "failed", "problem"}
+    assert [worker.keys() for worker in status["workers"]] == [{"worker", "pid"}]
+    (decision,) = status["decisions"]
+    assert decision.keys() == {"at", "from", "to", "carried_out", "reason"}
+    assert (decision["from"], decision["to"]) == ("starting", "announced")
+
+
+def test_it_answers_from_the_moment_its_socket_is_there(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before the speaker is up, which may take seconds, and before the first self-probe."""
+    answers: list[Answer] = []
+
+    async def slow_speaker(node: Node, _: object) -> None:
+        for method, target in (
+            ("GET", "/status"),
+            ("GET", "/livez"),
+            ("GET", "/readyz"),
+            ("GET", "/metrics"),
+        ):
+            answers.append(await ask(node.config, method, target))
+        answers.append(await ask(node.config, "POST", "/drain", {"reason": "not yet"}))
+
+    monkeypatch.setattr(Node, "_start_speaker", slow_speaker)
+
+    async def main() -> None:
+        async with running(config):
+            pass
+
+    asyncio.run(main())
+    status, live, ready, metrics, drained = answers
+    assert (status.status, metrics.status) == (200, 200)
+    assert live.status in (200, 503)  # by whether the worker has reported yet
+    assert (ready.status, ready.value) == (
+        503,
+        {"ok": False, "problems": ["starting: the data plane has not proved itself yet"]},
+    )
+    assert drained.status == 200
+    assert isinstance(drained.value, dict)
+    assert drained.value["state"] == "held"
+
+
+def test_a_hold_is_kept_by_the_next_node_until_it_is_taken_back(config: NodeConfig) -> None:
+    async def first() -> None:
+        async with running(config) as node:
+            await until(lambda: is_ready(node))
+            held = await node.drain(DrainOrder("a new disk"))
+            assert (held["state"], held["announced"]) == ("held", False)
+            assert node.ready().problems == ("held: held by the operator",)
+
+    async def second() -> None:
+        async with running(config) as node:
+            await until(lambda: node.status()["probe"]["passed"] > 5)
+            status = node.status()
+            assert (status["state"], status["announced"]) == ("held", False)
+            assert msgspec.to_builtins(status["hold"])["reason"] == "a new disk"
+            assert (await node.undrain())["state"] != "held"
+            await until(lambda: is_ready(node))
+
+    asyncio.run(first())
+    asyncio.run(second())
+    assert not (config.state.directory / "hold.json").exists()
+
+
+def test_a_hold_that_cannot_be_kept_is_none(config: NodeConfig) -> None:
+    """An operator who was told that it failed must not find the node held, nor one who was told so released."""
+
+    async def main() -> None:
+        async with running(config) as node:
+            await until(lambda: is_ready(node))
+            obstacle = config.state.directory / "hold.new"
+            obstacle.mkdir()
+            answer = await ask(config, "POST", "/drain", {"reason": "a new disk"})
+            assert answer.status == 500
+            assert node.status()["hold"] is None
+            assert node.ready().ok
+            obstacle.rmdir()
+            await node.drain(DrainOrder("a new disk"))
+            hold = config.state.directory / "hold.json"
+            hold.unlink()
+            (hold / "precious").mkdir(parents=True)
+            assert (await ask(config, "POST", "/undrain")).status == 500
+            assert node.status()["hold"] is not None
+
+    asyncio.run(main())
+
+
+def test_a_hung_worker_is_seen_by_livez_and_fences_the_node(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "QUIET_S", 0.6)
+
+    async def main() -> None:
+        async with running(config) as node:
+            await until(lambda: is_ready(node))
+            worker = node.status()["workers"][0]["pid"]
+            os.kill(worker, signal.SIGSTOP)
+            try:
+                await until(lambda: node.status()["state"] == "fenced")
+                assert "no answer within 0.4 s" in node.status()["probe"]["problem"]
+                await until(lambda: node.live().problems == ("worker 0 does not report",))
+            finally:
+                os.kill(worker, signal.SIGCONT)
+            await until(lambda: is_ready(node) and node.live().ok)
+
+    asyncio.run(main())
+
+
+class Speaker:
+    """Notes what it is told."""
+
+    pid, sessions_up = 0, frozenset[Any]()
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def announce(self, route: Route) -> None:
+        self.told.append(f"announce {route.prefix}")
+
+    def withdraw_all(self) -> None:
+        self.told.append("withdraw all")
+
+    async def wait_withdrawn(self, timeout_s: float) -> bool:
+        return True
+
+
+def test_once_it_leaves_nothing_brings_its_route_back(config: NodeConfig) -> None:
+    """Good probes go on arriving during the grace."""
+
+    async def main() -> None:
+        async with running(config) as node:
+            speaker: Any = Speaker()
+            node._speaker, node._routes = speaker, (Route.parse("192.0.2.0/24"),)
+            await until(lambda: is_ready(node))
+            passed = node.status()["probe"]["passed"]
+            await node.stop()
+            assert node.status()["probe"]["passed"] > passed
+            assert node.ready().problems == ("the node is stopping",)
+            assert speaker.told == ["announce 192.0.2.0/24", "withdraw all"]
+
+    asyncio.run(main())
+
+
+def test_a_node_that_stops_by_itself_says_so_by_its_exit_code(
+    config: NodeConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With exit code 0 nobody would start it again."""
+
+    def broken(_: Node) -> None:
+        raise RuntimeError("a mistake")
+
+    monkeypatch.setattr(Node, "_take_reports", broken)
+    with pytest.raises(EdgeError, match=r"stopped by itself.*RuntimeError: a mistake"):
+        asyncio.run(run(config))
+    assert "event=control_died" in caplog.text
+    assert not config.admin.socket.exists()
