@@ -228,7 +228,9 @@ def _command(conf_path: Path) -> tuple[str, ...]:
     beside = Path(sys.executable).parent / "exabgp"
     program = str(beside) if beside.exists() else shutil.which("exabgp")
     if program is None:
-        raise FileNotFoundError(f"no such program in {beside.parent} or on PATH")
+        raise FileNotFoundError(
+            f"no such program in {beside.parent} or on PATH; install exabgp (5.0.13 or newer, below 6)"
+        )
     leashed = (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()))
     return (*leashed, program, "server", str(conf_path))
 
@@ -252,8 +254,14 @@ def _environment(account: Account, token: str) -> dict[str, str]:
 
 
 def _md5_keys(config: SpeakerConfig) -> dict[Address, bytes]:
-    return {
-        session.address: Path(neighbor.md5_file).read_bytes().rstrip(b"\r\n")
-        for neighbor, session in zip(config.neighbors, config.sessions(), strict=True)
-        if neighbor.md5_file is not None
-    }
+    keys = {}
+    for index, (neighbor, session) in enumerate(zip(config.neighbors, config.sessions(), strict=True)):
+        if neighbor.md5_file is not None:
+            try:
+                keys[session.address] = Path(neighbor.md5_file).read_bytes().rstrip(b"\r\n")
+            except OSError as error:
+                where = f"neighbors[{index}].md5_file: {neighbor.md5_file}"
+                raise SpeakerError(
+                    f"{where}: {error.strerror}; put the key there or correct the path"
+                ) from None
+    return keys

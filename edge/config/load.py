@@ -24,7 +24,9 @@ def load_config(path: Path) -> NodeConfig:
     try:
         text = path.read_text()
     except PermissionError as error:
-        raise UnreachableError(f"{path}: no permission; let this user read it, or run as its owner") from error
+        raise UnreachableError(
+            f"{path}: no permission; let this user read it, or run as its owner"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(str(path), f"cannot be read: {reason}") from error

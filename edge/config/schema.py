@@ -129,7 +129,7 @@ class Probe(Table, frozen=True):
     """The node's own handshake through its service addresses.
 
     The defaults take a worker that hangs right after a good probe off the routes within 4 s: the rest of that
-    interval, two whole ones, and the third time-out.
+    interval and three time-outs, with time to spare for a busy machine.
     """
 
     interval_s: Seconds = 1.0

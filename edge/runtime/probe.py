@@ -19,7 +19,7 @@ ALPN = "h3"  # a probe is no call
 
 
 class SelfProbe:
-    """Probes all of ``addresses`` every ``interval_s``; one that gets no answer fails the round.
+    """Probes all of ``addresses`` every ``interval_s``; one that gets no answer within ``timeout_s`` fails the round.
 
     ``passed`` and ``failed`` count rounds in a row, so that one of them is 0. ``on_round`` is told whether a
     round passed and how long it took, in seconds.
@@ -43,14 +43,14 @@ class SelfProbe:
         self._on_round = on_round
 
     async def run(self) -> None:
-        """Probe until cancelled. A round that takes longer than the interval delays the next one."""
+        """Probe until cancelled. Behind a failure the next round does not wait for the whole interval."""
         clock = asyncio.get_running_loop().time
         while True:
             began = clock()
             await self._round()
             took = clock() - began
             self._on_round(not self.failed, took)
-            await asyncio.sleep(self._interval_s - took)
+            await asyncio.sleep((self._timeout_s if self.failed else self._interval_s) - took)
 
     async def _round(self) -> None:
         results = await asyncio.gather(*map(self._probe, self._targets), return_exceptions=True)

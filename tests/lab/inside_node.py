@@ -32,10 +32,6 @@ REASON = "a new disk"
 PATIENCE_S = 12.0  # far above any limit, so that a late answer is measured and not only missed
 POLL_S = 0.01
 
-# With a timeout as long as the interval, a worker that hangs right behind a good probe is found out 4 s later,
-# which is the limit itself.
-QUICKER_PROBE = "\n[probe]\ntimeout_s = 0.75\n"
-
 
 def one_edge() -> Topology:
     """The part of the usual network that these tests look at."""
@@ -214,8 +210,6 @@ async def _daemon(argument: Any) -> Any:
             "killed_cleared": await stage.cleared(killed),
             "killed_left": await stage.addresses(),
         }
-        with stage.config.open("a") as config:
-            config.write(QUICKER_PROBE)
         found["restarted_back"] = await stage.start()
 
         await stage.right_after_a_probe()
