@@ -121,16 +121,24 @@ class Worker:
         self._take_in(now)
         for data, path in self.endpoint.datagrams_to_send(now):
             self._send(self._sockets[path.local], data, path)
+        if self._take_in(now):  # sending, too, may end a connection
+            self._wake()
         self._arm()
 
-    def _take_in(self, now: float) -> None:
-        """Let the calls have what the endpoint has to tell, and the endpoint what they ask of it."""
+    def _take_in(self, now: float) -> bool:
+        """Let the calls have what the endpoint has to tell, and the endpoint what they ask of it.
+
+        Whether it had anything to tell.
+        """
+        happened = False
         while (event := self.endpoint.next_event()) is not None:
+            happened = True
             if isinstance(event, RequestReceived):
                 self._respond(event)
             else:
                 self.calls.receive(event, now)
         self.calls.turn(now)
+        return happened
 
     def _send(self, udp: UdpSocket, data: bytes, path: Path) -> None:
         udp.send(data, path.host, path.port)
