@@ -76,8 +76,8 @@ class State(Enum):
 class PolicyInput:
     """What is known at ``now``.
 
-    ``probes_passed`` and ``probes_failed`` count self-probes in a row up to now; where both say something (an owner
-    who knows of another defect), the failures count.
+    ``probes_passed`` and ``probes_failed`` count self-probes in a row up to now, so one of them is 0. ``defect`` says
+    what makes every call fail although probes pass, like an expired certificate; empty for none.
     ``refusal_ratio`` is the part of new connections refused; ``shedding`` says that admission is refusing at all;
     ``drained`` that an operator keeps the node out.
     """
@@ -89,6 +89,7 @@ class PolicyInput:
     refusal_ratio: float
     shedding: bool
     drained: bool
+    defect: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +113,15 @@ class Situation:
     def released(self) -> bool:
         return not self.given.drained
 
+    def defective(self) -> bool:
+        return bool(self.given.defect)
+
     def broken(self) -> bool:
         return self.given.probes_failed >= self.params.probes_to_fence
 
     def proven(self) -> bool:
-        return self.given.probes_passed >= self.params.probes_to_announce and not self.broken()
+        sound = not (self.broken() or self.defective())
+        return sound and self.given.probes_passed >= self.params.probes_to_announce
 
     def proven_but_away_for_load(self) -> bool:
         return self.proven() and self.away_for_load
@@ -155,6 +160,7 @@ _WITHDRAWN: Final = frozenset({State.WITHDRAWN})
 TRANSITIONS: Final = (
     Transition(_NOT_HELD, State.HELD, Situation.drained, "held by the operator"),
     Transition(_HELD, State.STARTING, Situation.released, "released by the operator"),
+    Transition(_PROVEN, State.FENCED, Situation.defective, "{s.given.defect}"),
     Transition(
         _PROVEN,
         State.FENCED,

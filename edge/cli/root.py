@@ -21,7 +21,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     "On one machine": {
         "lab": Entry("edge.cli.lab", "Build an internet in namespaces and run scenarios on it."),
         "call": Entry("edge.cli.call", "Place a spoken call to an edge and account for every frame."),
-        "load": Entry("edge.cli.load", "Place many calls at once, to see what an edge does when there are too many."),
+        "load": Entry(
+            "edge.cli.load", "Place many calls at once, to see what an edge does when there are too many."
+        ),
     },
     "On a node": {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),

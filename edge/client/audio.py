@@ -37,7 +37,7 @@ def read_speech(path: Path) -> list[bytes]:
                 raise UsageError(f"{path}: holds no audio")
             packets = list(_encode(container.decode(audio=0)))
     except (OSError, av.error.FFmpegError) as error:
-        raise UsageError(f"{path}: cannot be read as audio: {error}") from error
+        raise UsageError(f"{path}: cannot be read as audio: {error.strerror or error}") from error
     if not packets:
         raise UsageError(f"{path}: holds no audio")
     return packets

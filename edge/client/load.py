@@ -15,10 +15,12 @@ import msgspec
 
 from edge.client import audio, speech
 from edge.client.call import Call
-from edge.errors import EdgeError
-from edge.runtime.dialer import ServerBusy, Target
+from edge.errors import EdgeError, UsageError
+from edge.runtime.dialer import NameNotFound, ServerBusy, Target
 from edge.voice import FRAME_MS, FRAMES_PER_GROUP
 
+HOPELESS = (UsageError, NameNotFound)
+"""Failures that would be the same for every caller and at every attempt."""
 REDIAL_S = 1.0
 DEAD_AFTER_S = 5.0
 """Longer than a person would wait: an edge that is only slow shall not be hit by redials as well."""
@@ -72,13 +74,21 @@ class Load:
         self._began_at = self._loop.time()
 
     async def run(self, each_second: Callable[[LoadReport], None] = lambda _: None) -> None:
-        """From the first call to the end of the hold. Cancelling it hangs up all calls."""
+        """From the first call to the end of the hold. Cancelling it hangs up all calls.
+
+        Raises what is `HOPELESS`; whatever else fails is counted.
+        """
         self._began_at = self._loop.time()
         telling = asyncio.create_task(self._tell(each_second))
         try:
             async with asyncio.TaskGroup() as callers:
                 for number in range(self._calls):
                     callers.create_task(self._caller(self._began_at + self._ramp_s * number / self._calls))
+        except ExceptionGroup as failures:
+            hopeless, _ = failures.split(HOPELESS)
+            if hopeless is None:
+                raise
+            raise hopeless.exceptions[0] from None
         finally:
             telling.cancel()
 
@@ -120,6 +130,8 @@ class Load:
                 await self._stay(call)
         except ServerBusy:
             return "refused"
+        except HOPELESS:
+            raise
         except EdgeError:
             return "failed" if node is None else "lost"
         finally:

@@ -98,10 +98,15 @@ def _key(where: str, named: Path | None, own: Path, length: int) -> bytes:
 
 
 def _make_directory(path: Path) -> None:
+    """Nobody else may look into it. A speaker that runs as its own user has to pass through to its folder."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
+        path.mkdir(mode=0o711, parents=True, exist_ok=True)
+    except PermissionError as error:
         raise _unusable("$.state.directory", path, error) from error
+    except OSError as error:
+        raise ConfigError(
+            "$.state.directory", f"{path}: cannot be made: {error.strerror}; choose another directory"
+        ) from error
 
 
 def _make_key(path: Path, length: int) -> None:

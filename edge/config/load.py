@@ -29,7 +29,7 @@ def load_config(path: Path) -> NodeConfig:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(str(path), f"cannot be read: {reason}") from error
+        raise ConfigError(str(path), f"cannot be read: {reason}; check the path") from error
     try:
         return parse_config(text, path.absolute().parent)
     except msgspec.DecodeError as error:

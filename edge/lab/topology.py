@@ -254,6 +254,8 @@ def _link_problems(topology: Topology) -> Iterator[tuple[str, str]]:
             yield where, f"there is another link between {a.name!r} and {b.name!r}"
         if Role.ROUTER not in (a.role, b.role):
             yield where, "neither end is a router"
+        if link.bgp is None and Role.EDGE in (a.role, b.role):
+            yield f"{where}.bgp", "an edge announces its prefixes over BGP; add an empty table"
         if link.bgp is not None and (None in (a.asn, b.asn) or a.asn == b.asn):
             yield f"{where}.bgp", "BGP here is between two autonomous systems"
         if link.bgp is not None and not re.fullmatch(r"[!#-~]{0,80}", link.bgp.md5 or ""):

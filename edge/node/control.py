@@ -61,13 +61,19 @@ class Control:
         self._admission.count(max(0, refused - before_refused), max(0, newcomers - before_newcomers), now)
         self._counted = (refused, newcomers)
 
-    def decide(self, *, probes_passed: int, probes_failed: int, drained: bool, now: float) -> bool:
-        """Take at most one step of the policy; whether `announced` has changed by it."""
+    def decide(
+        self, *, probes_passed: int, probes_failed: int, defect: str, drained: bool, now: float
+    ) -> bool:
+        """Take at most one step of the policy; whether `announced` has changed by it.
+
+        ``defect`` is what makes every call fail whatever the probes say, empty for none.
+        """
         decision = self._policy.decide(
             PolicyInput(
                 now=now,
                 probes_passed=probes_passed,
                 probes_failed=probes_failed,
+                defect=defect,
                 pressure=self._pressure.value,
                 refusal_ratio=self._admission.refusal_ratio(now),
                 shedding=self._admission.condition is not Condition.SERVING,

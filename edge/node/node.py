@@ -193,7 +193,10 @@ class Node:
         expired = datetime.now(UTC) >= self._credentials.expires_at
         changed = self._control.decide(
             probes_passed=self._probe.passed,
-            probes_failed=self.config.policy.probes_to_fence if expired else self._probe.failed,
+            probes_failed=self._probe.failed,
+            defect=f"the certificate expired on {self._credentials.expires_at:%Y-%m-%d %H:%M}"
+            if expired
+            else "",
             drained=self._hold is not None,
             now=now,
         )
@@ -298,7 +301,10 @@ class Node:
         return self._metrics.render()
 
     async def drain(self, order: DrainOrder) -> dict[str, Any]:
-        hold = Hold(order.reason, time.time())
+        before = self._hold
+        if before is not None and not order.reason:
+            return self.status()
+        hold = Hold(order.reason, time.time() if before is None else before.since)
         self._hold_file.write(hold)
         return self._held(hold)
 

@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Generic
 
 from cryptography import x509
@@ -17,6 +18,8 @@ from edge.voice import ALPN
 
 DEFAULT_PORT = 443
 DIAL_TIMEOUT_S = 5.0
+MAX_REASON = 160
+"""Characters of what a peer or the TLS library says: some list every name of a certificate."""
 
 _CONNECTION_REFUSED = 0x2  # RFC 9000 section 20.1
 _TLS_ALERTS = range(0x100, 0x200)
@@ -129,7 +132,9 @@ async def _resolve(target: Target) -> list[tuple[int, Address]]:
             target.host, target.port, family=target.family, type=socket.SOCK_DGRAM
         )
     except OSError as error:  # socket.gaierror
-        raise NameNotFound(f"{target.host}: {error.strerror or error}") from error
+        raise NameNotFound(
+            f"{target.host}: {error.strerror or error}; check the name, and -4 or -6"
+        ) from error
     return [(family, (str(sockaddr[0]), int(sockaddr[1]))) for family, _, _, _, sockaddr in found]
 
 
@@ -177,7 +182,7 @@ async def _shake_hands(
 
 
 def _explain(closed: ConnectionClosed, target: Target) -> EdgeError:
-    reason = closed.reason or f"code {closed.code:#x}"
+    reason = shorten(closed.reason, MAX_REASON, placeholder=" ...") or f"code {closed.code:#x}"
     if closed.by_application:
         return EdgeError(f"{target}: {reason}")
     if closed.code == _CONNECTION_REFUSED:

@@ -93,3 +93,10 @@ def test_a_fault_nobody_knows_is_refused(caller: Any) -> None:
     assert done.stderr.splitlines() == [
         "edgectl: error: no fault 'gremlins' in this scenario; there are " + ", ".join(FAULTS)
     ]
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_built(caller: Any) -> None:
+    done = caller.edgectl("lab", "run", "overload", "--out", "/proc/nowhere")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("edgectl: error: /proc/nowhere: cannot be written: ")

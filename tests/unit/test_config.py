@@ -443,7 +443,7 @@ def test_a_node_makes_its_own_keys_once(config: NodeConfig) -> None:
     files = sorted(config.state.directory.iterdir())
     assert [file.name for file in files] == ["cid.key", "reset.key", "retry.key"]
     assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-    assert stat.S_IMODE(config.state.directory.stat().st_mode) == 0o700
+    assert stat.S_IMODE(config.state.directory.stat().st_mode) == 0o711
 
 
 def test_the_fleets_keys_are_read_and_never_made(tmp_path: Path) -> None:

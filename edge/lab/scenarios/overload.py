@@ -72,9 +72,13 @@ class Overload:
         if fault is not None and fault not in FAULTS:
             raise UsageError(f"no fault {fault!r} in this scenario; there are {', '.join(FAULTS)}")
         log_dir = (out / "logs").absolute()
-        log_dir.mkdir(parents=True, exist_ok=True)
         audio = (out / "caller.wav").absolute()
-        audio.unlink(missing_ok=True)
+        try:
+            log_dir.mkdir(parents=True, exist_ok=True)
+            for old in (audio, out / "report.json", out / "report.html"):
+                old.unlink(missing_ok=True)
+        except OSError as error:
+            raise UsageError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
         report = LabReport("overload", seed)
         with LiveView() as view:
 
@@ -212,7 +216,7 @@ class Story:
                 delays_ms.append((at - decided_at) * 1000)
         self._left = len(delays_ms)
         if self._left == self._routed_to_hot:
-            self._withdraw_ms = max(delays_ms)
+            self._withdraw_ms = round(max(delays_ms), 1)
             self._timeline.event(
                 f"{ITS_ROUTER}'s kernel no longer routes to {HOT}", at=decided_at + self._withdraw_ms / 1000
             )

@@ -258,3 +258,30 @@ def test_no_history_breaks_the_rules(history: list[tuple[tuple[dict[str, object]
         elif one.after is State.ANNOUNCED:
             assert away_since is None or one.at - away_since >= shortest - 1e-6
             away_since = None
+
+
+def test_a_defect_fences_whatever_the_probes_say_and_keeps_the_node_out() -> None:
+    """An expired certificate: the node's own probe does not look at it, every caller does."""
+    policy = Policy(PolicyParams())
+
+    def given(now: float, defect: str) -> PolicyInput:
+        return PolicyInput(
+            now=now,
+            probes_passed=9,
+            probes_failed=0,
+            pressure=0.1,
+            refusal_ratio=0.0,
+            shedding=False,
+            drained=False,
+            defect=defect,
+        )
+
+    policy.decide(given(0.0, ""))
+    assert policy.announce
+    decision = policy.decide(given(1.0, "the certificate expired"))
+    assert decision is not None
+    assert (decision.after, decision.reason) == (State.FENCED, "the certificate expired")
+    assert policy.decide(given(2.0, "the certificate expired")) is None
+    assert not policy.announce
+    policy.decide(given(3.0, ""))
+    assert policy.announce

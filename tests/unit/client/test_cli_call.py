@@ -182,3 +182,17 @@ def test_a_host_is_understood_as_it_is_usually_written(typed: str, host: str, po
 def test_what_is_no_host_is_refused(typed: str) -> None:
     with pytest.raises(click.BadParameter):
         HostPort().convert(typed, None, None)
+
+
+@pytest.mark.parametrize(
+    "arguments, code, says",
+    [
+        (["nosuch.invalid"], 5, "nosuch.invalid: "),
+        (["127.0.0.1", "--ca", "/nonexistent"], 2, "/nonexistent: cannot be read"),
+    ],
+)
+def test_load_says_at_once_what_no_caller_could_mend(
+    arguments: list[str], code: int, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["load", *arguments, "--calls", "3", "--hold", "1"]) == code
+    assert capfd.readouterr().err.splitlines()[-1].startswith(f"edgectl: error: {says}")

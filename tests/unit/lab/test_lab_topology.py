@@ -151,3 +151,11 @@ def test_names_that_do_not_exist_list_those_that_do() -> None:
         default_topology().addresses("e9")
     with pytest.raises(UsageError, match=r"t1-e9.*t1-t2"):
         default_topology().link("t1-e9")
+
+
+def test_an_edge_without_bgp_is_refused() -> None:
+    value = encode(default_topology())
+    index = next(i for i, link in enumerate(value["links"]) if link["b"]["node"] == "e1")
+    value["links"][index]["bgp"] = None
+    with pytest.raises(ConfigError, match=rf"\$\.links\[{index}\]\.bgp: an edge announces"):
+        decode(value)
