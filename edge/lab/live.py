@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from edge.lab.report import SIGN, LabReport
 
+LATE_S = 1.0  # how late an event may be told
 BAR_CELLS = 12
 BAR_FULL = 1.2  # the pressure at which the bar is full
 
@@ -26,6 +28,7 @@ class LiveView:
     def __init__(self) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._events: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -35,15 +38,24 @@ class LiveView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._print_events(math.inf)
         self._live.stop()
 
     def show(self, entry: dict[str, Any]) -> None:
+        """Take the next entry. Events are shown a moment later, for some are told late and belong before others."""
         if entry["kind"] == "event":
-            self._console.print(
-                Text.assemble((f"{entry['t']:7.2f} s  ", "dim"), entry["event"]), soft_wrap=True
-            )
-        elif self._console.is_terminal:
+            self._events.append(entry)
+            return
+        self._print_events(entry["t"] - LATE_S)
+        if self._console.is_terminal:
             self._live.update(_picture(entry), refresh=True)
+
+    def _print_events(self, until: float) -> None:
+        self._events.sort(key=lambda event: event["t"])
+        while self._events and self._events[0]["t"] <= until:
+            event = self._events.pop(0)
+            line = Text.assemble((f"{event['t']:7.2f} s  ", "dim"), event["event"])
+            self._console.print(line, soft_wrap=True)
 
     def verdict(self, report: LabReport, out: Path) -> None:
         """The checks as a table, and where the rest is."""
