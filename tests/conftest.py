@@ -5,7 +5,10 @@ what to install. With CI=true a skip that tests/allowed-skips.txt does not list 
 """
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import TypeVar
@@ -27,11 +30,41 @@ settings.register_profile("ci", settings.get_profile("developer"), derandomize=T
 settings.load_profile("ci" if IN_CI else "developer")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+AS_NOBODY = re.compile(r"[\[-]nobody[\]-]")
+CLOSED = pytest.StashKey[bool]()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _deselect_what_nobody_could_run(config, items)
     for item in items:
         tier = item.path.relative_to(ROOT).parts[1] if item.path.is_relative_to(ROOT / "tests") else ""
         if tier in TIERS_WITH_A_MARKER:
             item.add_marker(tier)
+
+
+def _deselect_what_nobody_could_run(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Root also runs tests as an ordinary user, who cannot where the way to this checkout is closed to others."""
+    as_nobody = [item for item in items if AS_NOBODY.search(item.nodeid)]
+    config.stash[CLOSED] = bool(as_nobody) and os.geteuid() == 0 and not _open_to_others()
+    if config.stash[CLOSED]:
+        config.hook.pytest_deselected(items=as_nobody)
+        items[:] = [item for item in items if item not in as_nobody]
+
+
+def _open_to_others() -> bool:
+    as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    tried = subprocess.run(
+        [*as_nobody, sys.executable, "-P", "-c", "import edge"], cwd="/", capture_output=True, check=False
+    )
+    return tried.returncode == 0
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> str:
+    if config.stash.get(CLOSED, False):
+        return (
+            f"nothing is run as an ordinary user: {ROOT} is closed to others; check out where they may read"
+        )
+    return ""
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
