@@ -18,7 +18,7 @@ from typing import Annotated, Literal, TypeVar
 
 import msgspec
 
-from bgp.neighbor import Neighbor
+from bgp.neighbor import Neighbor, Role
 from bgp.route import Address, RouteError, parse_address
 
 # The name of the API process in the file.
@@ -31,6 +31,10 @@ Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 # RFC 4271, 4.2: at least 3 s. Zero would mean "never", which no failure here may.
 HoldTime = Annotated[int, msgspec.Meta(ge=3, le=65535)]
 Family = Literal["ipv4", "ipv6"]
+# How a neighbor's routers count flaps: see `bgp.ledger`.
+Damping = Literal["cisco", "junos", "ripe580", "off"]
+# RFC 5082: how many hops away the other end may be.
+Hops = Annotated[int, msgspec.Meta(ge=1, le=16)]
 AddressType = TypeVar("AddressType", IPv4Address, IPv6Address)
 
 
@@ -40,9 +44,13 @@ class NeighborConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     ``families`` are what the session carries: by default only its own, both for dual stack over one session.
     ``next_hop_ipv4`` and ``next_hop_ipv6`` are our addresses as the neighbor reaches them, needed for the family
     that is not the session's. ``md5_file`` is the path of a file whose content, without the line end, is the
-    TCP MD5 key (RFC 2385). ``ttl_security`` is GTSM (RFC 5082): sent with TTL 255, accepted only with 255, so
-    the neighbor must be on the same link and do the same. With ``passive`` the speaker listens on ``port`` and
-    waits; otherwise it connects to it.
+    TCP MD5 key (RFC 2385). ``ttl_security`` is GTSM (RFC 5082): sent with TTL 255, accepted only with at least
+    what is left of it after that many hops; ``true`` is one hop, the same link. With ``passive`` the speaker
+    listens on ``port`` and waits; otherwise it connects to it.
+
+    ``role`` is ``fleet`` for a route reflector of the fleet or another node of it: such a session is iBGP, and
+    what it says is heard, up to ``max_routes`` routes. ``router_id`` is who we are on this session, by default
+    the speaker's. ``damping`` is how the neighbor counts flaps; a session of the fleet counts none.
     """
 
     address: str
@@ -52,9 +60,13 @@ class NeighborConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     next_hop_ipv4: str | None = None
     next_hop_ipv6: str | None = None
     md5_file: str | None = None
-    ttl_security: bool = False
+    ttl_security: bool | Hops = False
     port: Port = 179
     passive: bool = False
+    role: Literal["upstream", "fleet"] = "upstream"
+    router_id: str | None = None
+    damping: Damping = "cisco"
+    max_routes: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
 
     def __post_init__(self) -> None:
         # Parsed here only to find the mistake while it is still known where in the file it stands.
@@ -76,7 +88,13 @@ class NeighborConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             versions=frozenset({"ipv4": 4, "ipv6": 6}[family] for family in families),
             next_hop_v4=_next_hop("next_hop_ipv4", self.next_hop_ipv4, IPv4Address),
             next_hop_v6=_next_hop("next_hop_ipv6", self.next_hop_ipv6, IPv6Address),
+            role=Role(self.role),
         )
+
+    @property
+    def hops(self) -> int | None:
+        """How far away GTSM lets the neighbor be; None without GTSM."""
+        return int(self.ttl_security) or None
 
 
 class SpeakerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -135,8 +153,8 @@ def _neighbor(
         statements += ["passive true", f"listen {neighbor_config.port}"]
     else:
         statements += [f"connect {neighbor_config.port}"]
-    if neighbor_config.ttl_security:
-        statements += ["outgoing-ttl 255", "incoming-ttl 255"]
+    if neighbor_config.hops is not None:
+        statements += ["outgoing-ttl 255", f"incoming-ttl {256 - neighbor_config.hops}"]
     if md5_key is not None:
         statements += [f"md5-password {_md5_text(neighbor, md5_key)}", "md5-base64 true"]
     families = " ".join(f"ipv{version} unicast;" for version in sorted(neighbor.versions))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
 
 from bgp.route import (
+    NO_EXPORT,
     Address,
+    Audience,
     Community,
     LargeCommunity,
     NextHop,
@@ -43,6 +46,13 @@ class Advertisement:
         return " ".join(words)
 
 
+class Role(Enum):
+    """What a session is for: to be reached by the world, or to know of the other nodes."""
+
+    UPSTREAM = "upstream"
+    FLEET = "fleet"
+
+
 @dataclass(frozen=True, slots=True)
 class Neighbor:
     """One session. ``versions`` are the address families it carries (4, 6, or both).
@@ -59,6 +69,7 @@ class Neighbor:
     versions: frozenset[int]
     next_hop_v4: IPv4Address | None = None
     next_hop_v6: IPv6Address | None = None
+    role: Role = Role.UPSTREAM
 
     def __post_init__(self) -> None:
         for address in (self.address, self.local_address, self.next_hop_v4, self.next_hop_v6):
@@ -69,28 +80,33 @@ class Neighbor:
         for asn in (self.local_as, self.peer_as):
             if not 0 < asn < 2**32 - 1:
                 raise RouteError(f"neighbor {self.address}: {asn} is not an AS number")
+        if self.role is Role.FLEET and self.is_external:
+            raise RouteError(
+                f"neighbor {self.address}: a session of the fleet is within its AS ({self.local_as})"
+            )
 
     @property
     def is_external(self) -> bool:
         return self.local_as != self.peer_as
 
     def advertisement(self, route: Route) -> Advertisement | None:
-        """What this neighbor is to be told for ``route``; None when its session carries another family.
+        """What this neighbor is to be told for ``route``; None when that is nothing.
 
-        Raises RouteError when it carries the family, but this route cannot be said.
+        What the fleet tells itself it does not tell the world: such a session adds NO_EXPORT (RFC 1997). Raises
+        RouteError when the route is for this neighbor, but cannot be said.
         """
         prefix = route.prefix
         if prefix.version not in self.versions:
             return None
-        if route.prepend and not self.is_external:
-            raise RouteError(f"neighbor {self.address} is internal: {prefix} cannot be prepended")
+        if route.audience is Audience.FLEET and self.role is not Role.FLEET:
+            return None
         return Advertisement(
             prefix=prefix,
             next_hop=self._next_hop(route),
             # RFC 4271, 5.1.2: the own AS leads the path towards an external peer, and is absent within the AS.
             as_path=(self.local_as,) * (1 + route.prepend) if self.is_external else (),
             med=route.med,
-            communities=route.communities,
+            communities=route.communities | ({NO_EXPORT} if self.role is Role.FLEET else set()),
             large_communities=route.large_communities,
         )
 

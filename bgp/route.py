@@ -52,6 +52,13 @@ class NextHop(Enum):
 SELF: Final = NextHop.SELF
 
 
+class Audience(Enum):
+    """Who is to hear of a route: upstreams and the fleet, or the fleet's own sessions only."""
+
+    EVERYBODY = "everybody"
+    FLEET = "fleet"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Community:
     """A standard community (RFC 1997): two 16-bit numbers."""
@@ -115,8 +122,9 @@ WELL_KNOWN: Final = {
 class Route:
     """One prefix with the attributes it is to be announced with.
 
-    ``prepend`` is how many times our AS is repeated beyond the one time that eBGP asks for; ``med`` is absent
-    when None (RFC 4271, 5.1.4: absent is not the same as 0). Raises RouteError.
+    ``prepend`` is how many times our AS is repeated beyond the one time that eBGP asks for; within the AS there
+    is no path to lengthen. ``med`` is absent when None (RFC 4271, 5.1.4: absent is not the same as 0). Raises
+    RouteError.
     """
 
     prefix: Prefix
@@ -125,6 +133,7 @@ class Route:
     prepend: int = 0
     communities: frozenset[Community] = frozenset()
     large_communities: frozenset[LargeCommunity] = frozenset()
+    audience: Audience = Audience.EVERYBODY
 
     def __post_init__(self) -> None:
         _check_prefix(self.prefix)
