@@ -8,6 +8,10 @@ ExaBGP by itself keeps announcing when its API process, or whoever stands behind
 runs out or the supervisor hangs up, the bridge withdraws everything, tells ExaBGP to shut down, and kills it if
 it does not. When ExaBGP goes, the kernel takes the bridge with it.
 
+What waits for the supervisor has a limit. Beyond it the bridge throws away what neighbors say (events of the type
+``update``), and puts an event of the type ``dropped`` in the place of the first that is lost. Nothing else is ever
+thrown away: there is one answer to each command, and a session comes and goes only so often within a lease.
+
 Only the standard library, and run by path with ``-I -S``: it starts in milliseconds, needs nothing installed
 for the user it runs as, and nothing in the environment can change what it imports.
 """
@@ -17,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import re
 import select
 import signal
 import socket
@@ -31,8 +36,14 @@ HEARTBEAT = b"heartbeat"
 WITHDRAW_S = 0.2
 SHUTDOWN_S = 0.5
 
+# What may wait for the supervisor before updates are thrown away: more than ExaBGP can say within a lease.
+BACKLOG_LIMIT = 32 << 20
+
 PR_SET_PDEATHSIG = 1
 _READ_SIZE = 65536
+# Text that came from outside stands within JSON strings, where a quotation mark has a backslash before it.
+_UPDATE = re.compile(rb'\{.*?"type": "update".*?"peer": "(?P<peer>[0-9a-f.:]+)"')
+_DROPPED = b'{ "type": "dropped", "neighbor": { "address": { "peer": "%s" } } }\n'
 
 
 class Bridge:
@@ -43,11 +54,14 @@ class Bridge:
         self._link = link
         self._lease_s = lease_s
         self._from_supervisor = b""
+        self._from_speaker = b""
         self._to_speaker = b""
-        self._to_supervisor = b""
+        self._to_supervisor = bytearray()
+        # Whose updates were thrown away, and the supervisor has been told so.
+        self._dropped: set[bytes] = set()
 
     def introduce(self, token: bytes) -> None:
-        self._to_supervisor = token + b"\n"
+        self._to_supervisor += token + b"\n"
 
     def carry(self) -> str:
         """Relay until the lease is lost; returns why. Ends the process when ExaBGP has closed its end."""
@@ -99,7 +113,23 @@ class Bridge:
         data = os.read(0, _READ_SIZE)
         if not data:
             sys.exit(0)
-        self._to_supervisor += data
+        self._relay(data)
+
+    def _relay(self, data: bytes) -> None:
+        whole, end, self._from_speaker = (self._from_speaker + data).rpartition(b"\n")
+        if len(self._to_supervisor) + len(whole) < BACKLOG_LIMIT:
+            self._dropped.clear()
+            self._to_supervisor += whole + end
+            return
+        for line in whole.split(b"\n") if end else ():
+            update = _UPDATE.match(line)
+            if update is None:
+                # A session that comes up after this begins anew, and is to hear of its own losses.
+                self._dropped.clear()
+                self._to_supervisor += line + b"\n"
+            elif (peer := update["peer"]) not in self._dropped:
+                self._dropped.add(peer)
+                self._to_supervisor += _DROPPED % peer
 
     def _write_speaker(self) -> None:
         try:
@@ -110,7 +140,7 @@ class Bridge:
     def _exchange(self, events: int) -> bytes | None:
         try:
             if events & select.POLLOUT:
-                self._to_supervisor = self._to_supervisor[self._link.send(self._to_supervisor) :]
+                del self._to_supervisor[: self._link.send(self._to_supervisor)]
             if events & ~select.POLLOUT:
                 return self._link.recv(_READ_SIZE)
         except BlockingIOError:

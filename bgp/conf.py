@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
@@ -26,6 +26,12 @@ PROCESS = "edge"
 # RFC 2385: what Linux takes as a key (TCP_MD5SIG_MAXKEYLEN).
 MAX_MD5_KEY_LENGTH = 80
 
+# Without extended messages (RFC 8654) no message is longer than 4096 bytes, which bounds the line that tells it.
+_PLAIN: Final = "graceful-restart disable; extended-message disable;"
+_CAPABILITIES: Final = {Role.UPSTREAM: _PLAIN, Role.FLEET: f"{_PLAIN} add-path receive;"}
+# What an upstream announces is not even decoded. `packets` and `open` are left out: nobody reads them.
+_RECEIVE: Final = {Role.UPSTREAM: "", Role.FLEET: "receive { parsed; update; } "}
+
 AsNumber = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 2)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 # RFC 4271, 4.2: at least 3 s. Zero would mean "never", which no failure here may.
@@ -36,6 +42,16 @@ Damping = Literal["cisco", "junos", "ripe580", "off"]
 # RFC 5082: how many hops away the other end may be.
 Hops = Annotated[int, msgspec.Meta(ge=1, le=16)]
 AddressType = TypeVar("AddressType", IPv4Address, IPv6Address)
+
+
+class BfdConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How fast the loss of an upstream is to be noticed (RFC 5880): after ``multiplier`` packets that did not come.
+
+    ``interval_ms`` is offered for both directions; the slower side's counts. 100 ms and 3 are noticed in 0.3 s.
+    """
+
+    interval_ms: Annotated[int, msgspec.Meta(ge=10, le=10_000)] = 100
+    multiplier: Annotated[int, msgspec.Meta(ge=1, le=50)] = 3
 
 
 class NeighborConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -71,6 +87,8 @@ class NeighborConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     def __post_init__(self) -> None:
         # Parsed here only to find the mistake while it is still known where in the file it stands.
         neighbor = self.neighbor(local_as=self.peer_as)
+        if self.router_id is not None:
+            _check_router_id(self.router_id)
         if 6 in neighbor.versions and neighbor.address.version == 4 and neighbor.next_hop_v6 is None:
             raise RouteError("next_hop_ipv6: needed to carry ipv6 over a session between IPv4 addresses")
         if 4 in neighbor.versions and neighbor.address.version == 6 and neighbor.next_hop_v4 is None:
@@ -89,6 +107,7 @@ class NeighborConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             next_hop_v4=_next_hop("next_hop_ipv4", self.next_hop_ipv4, IPv4Address),
             next_hop_v6=_next_hop("next_hop_ipv6", self.next_hop_ipv6, IPv6Address),
             role=Role(self.role),
+            max_routes=self.max_routes,
         )
 
     @property
@@ -107,8 +126,7 @@ class SpeakerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     user: str | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(_address("router_id", self.router_id), IPv4Address):
-            raise RouteError(f"router_id {self.router_id} is not written like an IPv4 address")
+        _check_router_id(self.router_id)
         addresses = [neighbor.address for neighbor in self.sessions()]
         if len(set(addresses)) != len(addresses):
             # A command names its neighbor by address alone.
@@ -141,7 +159,7 @@ def _neighbor(
     config: SpeakerConfig, neighbor_config: NeighborConfig, neighbor: Neighbor, md5_key: bytes | None
 ) -> str:
     statements = [
-        f"router-id {parse_address(config.router_id)}",
+        f"router-id {parse_address(neighbor_config.router_id or config.router_id)}",
         f"local-address {neighbor.local_address}",
         f"local-as {neighbor.local_as}",
         f"peer-as {neighbor.peer_as}",
@@ -161,9 +179,9 @@ def _neighbor(
     lines = [
         f"neighbor {neighbor.address} {{",
         *(f"  {statement};" for statement in statements),
-        "  capability { graceful-restart disable; }",
+        f"  capability {{ {_CAPABILITIES[neighbor.role]} }}",
         f"  family {{ {families} }}",
-        f"  api {{ processes [ {PROCESS} ]; neighbor-changes; }}",
+        f"  api {{ processes [ {PROCESS} ]; neighbor-changes; {_RECEIVE[neighbor.role]}}}",
         "}",
     ]
     return "\n".join(lines) + "\n"
@@ -175,6 +193,11 @@ def _md5_text(neighbor: Neighbor, key: bytes) -> str:
             f"neighbor {neighbor.address}: the MD5 key has {len(key)} bytes, not 1 to {MAX_MD5_KEY_LENGTH}"
         )
     return base64.b64encode(key).decode("ascii")
+
+
+def _check_router_id(text: str) -> None:
+    if not isinstance(_address("router_id", text), IPv4Address):
+        raise RouteError(f"router_id {text} is not written like an IPv4 address")
 
 
 def _quoted(word: str) -> str:

@@ -18,32 +18,25 @@ import signal
 import socket
 import struct
 import sys
-import threading
-from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
-from collections import deque
 from pathlib import Path
 from typing import Any, Self
 
-from bgp import bridge, conf, leash
+from bgp import bridge, conf
 from bgp.account import Account, AccountError
+from bgp.child import Child, SpeakerError, md5_keys
 from bgp.conf import SpeakerConfig
-from bgp.route import Address
 
 logger = logging.getLogger(__name__)
 
 Link = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
-# One line from the bridge: an event with the text of a NOTIFICATION in it is the longest.
+# One line from the bridge: the longest is an update of 4096 bytes made of the shortest prefixes, as JSON.
 _LINE_LIMIT = 1 << 20
-_LOG_CHUNK = 1 << 16
-_LAST_WORDS = 5
+# How long reading one line after the other may keep the rest of the event loop waiting.
+_SLICE_S = 0.02
 # How long the traces of a killed process may take to disappear.
 _REAP_S = 2.0
 _UCRED = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
-
-
-class SpeakerError(Exception):
-    """The speaker could not be started; the message says in one line what is missing and where."""
 
 
 class ExaBgp:
@@ -52,11 +45,10 @@ class ExaBgp:
     def __init__(self, directory: Path) -> None:
         self._socket_path = directory / "bridge.sock"
         self._conf_path = directory / "exabgp.conf"
-        self._last_words: deque[str] = deque(maxlen=_LAST_WORDS)
-        self._process: Process
+        self._resumed = 0.0
+        self._child: Child
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
-        self._log: asyncio.Task[None]
 
     @classmethod
     async def start(cls, config: SpeakerConfig, directory: Path, *, lease_s: float, timeout_s: float) -> Self:
@@ -65,8 +57,6 @@ class ExaBgp:
         To be called on the main thread, because the end of the calling *thread* is what kills ExaBGP. Raises
         SpeakerError, and then has left nothing running.
         """
-        if threading.current_thread() is not threading.main_thread():
-            raise SpeakerError("the speaker must be started on the main thread: it dies with that thread")
         exabgp = cls(directory)
         started = False
         try:
@@ -84,10 +74,15 @@ class ExaBgp:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return self._child.pid
 
     async def read_line(self) -> str | None:
         """The next line without its end; None when the bridge is gone, which no route may survive."""
+        # Reading does not wait for what is there already, and a neighbor can see to it that something always is.
+        now = asyncio.get_running_loop().time
+        if now() - self._resumed > _SLICE_S:
+            await asyncio.sleep(0)
+            self._resumed = now()
         try:
             line = await self._reader.readuntil(b"\n")
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -104,23 +99,18 @@ class ExaBgp:
 
     def terminate(self) -> None:
         """Ask it to end; its sessions close and its routes go."""
-        self._signal(signal.SIGTERM)
+        self._child.signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it now. The kernel closes its sessions, and without graceful restart the routes go at once."""
-        self._signal(signal.SIGKILL)
+        self._child.signal(signal.SIGKILL)
 
     async def close(self, grace_s: float) -> None:
         """Give it ``grace_s`` to end by itself, then kill it; returns when nothing of it is left."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace_s):
-                await self._process.wait()
-        self.kill()
-        await self._process.wait()
+        await self._child.close(grace_s)
         # The bridge dies with ExaBGP; when it has, both ends that it held are closed.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REAP_S):
-                await self._log
                 while await self.read_line() is not None:
                     pass
         self._writer.close()
@@ -130,7 +120,7 @@ class ExaBgp:
 
     def _configuration(self, config: SpeakerConfig, lease_s: float) -> str:
         run = (sys.executable, "-I", "-S", bridge.__file__, str(self._socket_path), f"{lease_s:g}")
-        return conf.render(config, run=run, md5_keys=_md5_keys(config))
+        return conf.render(config, run=run, md5_keys=md5_keys(config))
 
     def _remove_configuration(self) -> None:
         # It may hold a key, and is of no use to anybody without its process.
@@ -148,24 +138,12 @@ class ExaBgp:
         )
         try:
             account.take_socket(self._socket_path)
-            self._process = await asyncio.create_subprocess_exec(
-                *_command(self._conf_path),
-                stdin=DEVNULL,
-                stdout=PIPE,
-                stderr=STDOUT,
-                env=_environment(account, token),
-                cwd="/",
-                start_new_session=True,
-                user=account.uid if account.is_other else None,
-                group=account.gid if account.is_other else None,
-                extra_groups=() if account.is_other else None,
-            )
-            self._log = asyncio.create_task(self._pass_log_on())
+            command, environment = _command(self._conf_path), _environment(account, token)
+            self._child = await Child.start(command, account, environment)
             try:
                 self._reader, self._writer = await self._first_link(introduced, timeout_s)
             except BaseException:
-                self.kill()
-                await self._process.wait()
+                await self._child.close(0.0)
                 raise
         finally:
             # One bridge is all that may ever connect.
@@ -173,33 +151,19 @@ class ExaBgp:
             self._socket_path.unlink(missing_ok=True)
 
     async def _first_link(self, introduced: asyncio.Future[Link], timeout_s: float) -> Link:
-        ended = asyncio.create_task(self._process.wait())
+        ended = asyncio.create_task(self._child.wait())
         either: set[asyncio.Future[Any]] = {introduced, ended}
         await asyncio.wait(either, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
         ended.cancel()
         if introduced.done():
             return introduced.result()
-        if self._process.returncode is None:
+        if self._child.status is None:
             raise SpeakerError(
                 f"exabgp's bridge did not come up in {timeout_s:g} s: "
                 f"can its user run {sys.executable} and read {bridge.__file__}?"
             )
-        await self._log
-        words = "; ".join(self._last_words)
-        raise SpeakerError(f"exabgp ended with {self._process.returncode} at its start: {words}")
-
-    async def _pass_log_on(self) -> None:
-        # Read without pause: ExaBGP logs with blocking writes, and while one waits no session is kept alive.
-        stream = self._process.stdout
-        while stream is not None and (chunk := await stream.read(_LOG_CHUNK)):
-            for line in filter(None, map(str.strip, chunk.decode("utf-8", "replace").splitlines())):
-                self._last_words.append(line)
-                logger.info("event=speaker-log pid=%d line=%r", self._process.pid, line)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+        words = await self._child.last_words()
+        raise SpeakerError(f"exabgp ended with {self._child.status} at its start: {words}")
 
 
 async def _welcome(
@@ -231,8 +195,7 @@ def _command(conf_path: Path) -> tuple[str, ...]:
         raise FileNotFoundError(
             f"no such program in {beside.parent} or on PATH; install exabgp (5.0.13 or newer, below 6)"
         )
-    leashed = (sys.executable, "-I", "-S", leash.__file__, str(os.getpid()))
-    return (*leashed, program, "server", str(conf_path))
+    return (program, "server", str(conf_path))
 
 
 def _environment(account: Account, token: str) -> dict[str, str]:
@@ -251,17 +214,3 @@ def _environment(account: Account, token: str) -> dict[str, str]:
         # Not an argument: everybody on the machine can read a command line.
         bridge.TOKEN_VARIABLE: token,
     }
-
-
-def _md5_keys(config: SpeakerConfig) -> dict[Address, bytes]:
-    keys = {}
-    for index, (neighbor, session) in enumerate(zip(config.neighbors, config.sessions(), strict=True)):
-        if neighbor.md5_file is not None:
-            try:
-                keys[session.address] = Path(neighbor.md5_file).read_bytes().rstrip(b"\r\n")
-            except OSError as error:
-                where = f"neighbors[{index}].md5_file: {neighbor.md5_file}"
-                raise SpeakerError(
-                    f"{where}: {error.strerror}; put the key there or correct the path"
-                ) from None
-    return keys

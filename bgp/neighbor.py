@@ -59,7 +59,8 @@ class Neighbor:
 
     ``next_hop_v4`` and ``next_hop_v6`` are what ``SELF`` means here. The family of the session itself falls
     back to ``local_address``; the other family has no such default, because a next hop of the session's family
-    cannot stand in for it (RFC 4760, section 3). Raises RouteError.
+    cannot stand in for it (RFC 4760, section 3). ``max_routes`` is how many paths a neighbor of the fleet may tell
+    of before it is not listened to any more. Raises RouteError.
     """
 
     address: Address
@@ -70,6 +71,7 @@ class Neighbor:
     next_hop_v4: IPv4Address | None = None
     next_hop_v6: IPv6Address | None = None
     role: Role = Role.UPSTREAM
+    max_routes: int = 10_000
 
     def __post_init__(self) -> None:
         for address in (self.address, self.local_address, self.next_hop_v4, self.next_hop_v6):

@@ -1,292 +1,173 @@
-"""When a node announces its service prefix and when it does not: a state machine over health and load.
+"""The policy of one node: the machine that climbs the ladder. What it may do is the table in `bgp.ladder`.
 
-Theory. Two kinds of trouble ask for opposite answers. A *broken* node answers nobody, so it must vanish at once
-and needs nobody's leave. A *busy* node still serves those it has, and when it withdraws its callers fall on the
-others, who may be busy too; so it sheds first, withdraws late, and comes back later still. From this follow the
-rules of the table below:
+It is asked often and moves seldom, so `Policy.decide` only asks conditions; words are made when a move is taken, or
+when somebody asks for them.
 
-* Nothing is announced before the data plane has proved itself, ``probes_to_announce`` times in a row.
-* A fence or an operator's hold acts at once, from any state.
-* Moves for load are *voluntary*: each needs its condition to last (``sustain_s``, ``calm_s``), and the next one
-  waits for a hold of ``hold_s`` (with jitter, so that nodes that left together don't return together). The hold
-  counts in both directions: a prefix that comes and goes faster is suppressed by other people's routers.
-* A fence or a hold does not shorten a hold for load: a node that withdrew for load, was fenced and recovered,
-  goes on waiting.
-
-The first row that applies is taken; a row's condition is one named predicate. Between ANNOUNCED and WITHDRAWN is
-the place of DEPREFERRED (announced with prepend and the graceful-shutdown community); the last-site guard is a
-further condition on the rows that withdraw for load, the damping ledger on those and on every way back.
-
-Pure: time, probe results, load and the dice come in as arguments.
+Pure: time, probe results, load, what others say, and the dice come in as arguments.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
-from enum import Enum
-from typing import Annotated, Final, Literal
+from typing import Final
 
-import msgspec
+from bgp import explain as explaining
+from bgp.condition import GuardName, duration
+from bgp.explain import Explanation, Finding, Way
+from bgp.ladder import TRANSITIONS, Row, rows_by_state
+from bgp.params import HYSTERESIS, NAIVE, NONE, Mode, PolicyParams
+from bgp.situation import PolicyInput, Situation
+from bgp.state import ANNOUNCING, State
+
+__all__ = [
+    "HYSTERESIS",
+    "KEPT_DECISIONS",
+    "NAIVE",
+    "NONE",
+    "TRANSITIONS",
+    "Decision",
+    "Explanation",
+    "Finding",
+    "GuardName",
+    "Mode",
+    "Policy",
+    "PolicyInput",
+    "PolicyParams",
+    "State",
+    "Way",
+    "duration",
+]
 
 KEPT_DECISIONS: Final = 20
 
-Mode = Literal["act", "observe"]
-Seconds = Annotated[float, msgspec.Meta(ge=0)]
-Ratio = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class PolicyParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What an operator may tune. Pressure is a fraction of capacity and may exceed 1."""
-
-    probes_to_announce: Count = 3
-    probes_to_fence: Count = 3
-    pressure_rise: Annotated[float, msgspec.Meta(gt=0)] = 0.85
-    pressure_fall: Annotated[float, msgspec.Meta(gt=0)] = 0.60
-    refusals_min_ratio: Ratio = 0.01
-    sustain_s: Seconds = 30.0
-    calm_s: Seconds = 120.0
-    hold_s: Seconds = 600.0
-    hold_jitter_ratio: Ratio = 0.2
-
-    def __post_init__(self) -> None:
-        if self.pressure_fall >= self.pressure_rise:
-            raise ValueError("pressure_fall must be below pressure_rise")
-
-    def scaled(self, factor: float) -> PolicyParams:
-        """The same policy on a clock ``factor`` times as long; a lab uses one far below 1."""
-        return msgspec.structs.replace(
-            self, sustain_s=self.sustain_s * factor, calm_s=self.calm_s * factor, hold_s=self.hold_s * factor
-        )
-
-
-class State(Enum):
-    """Where the node stands. Only ANNOUNCED attracts callers."""
-
-    STARTING = "starting"
-    ANNOUNCED = "announced"
-    WITHDRAWN = "withdrawn"
-    FENCED = "fenced"
-    HELD = "held"
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyInput:
-    """What is known at ``now``.
-
-    ``probes_passed`` and ``probes_failed`` count self-probes in a row up to now, so one of them is 0. ``defect`` says
-    what makes every call fail although probes pass, like an expired certificate; empty for none.
-    ``refusal_ratio`` is the part of new connections refused; ``shedding`` says that admission is refusing at all;
-    ``drained`` that an operator keeps the node out.
-    """
-
-    now: float
-    probes_passed: int
-    probes_failed: int
-    pressure: float
-    refusal_ratio: float
-    shedding: bool
-    drained: bool
-    defect: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """Everything a row of the table may look at: what is known now, and how long it has been so.
-
-    ``overloaded_s`` and ``calm_s`` are None while they don't last; ``hold_left_s`` is 0 when no hold runs;
-    ``away_for_load`` is true from a withdrawal for load until the return from it.
-    """
-
-    given: PolicyInput
-    params: PolicyParams
-    overloaded_s: float | None
-    calm_s: float | None
-    hold_left_s: float
-    away_for_load: bool
-
-    def drained(self) -> bool:
-        return self.given.drained
-
-    def released(self) -> bool:
-        return not self.given.drained
-
-    def defective(self) -> bool:
-        return bool(self.given.defect)
-
-    def broken(self) -> bool:
-        return self.given.probes_failed >= self.params.probes_to_fence
-
-    def proven(self) -> bool:
-        sound = not (self.broken() or self.defective())
-        return sound and self.given.probes_passed >= self.params.probes_to_announce
-
-    def proven_but_away_for_load(self) -> bool:
-        return self.proven() and self.away_for_load
-
-    def overloaded(self) -> bool:
-        return self._lasts(self.overloaded_s, self.params.sustain_s)
-
-    def calm(self) -> bool:
-        return self.proven() and self._lasts(self.calm_s, self.params.calm_s)
-
-    def _lasts(self, lasted_s: float | None, needed_s: float) -> bool:
-        return lasted_s is not None and lasted_s >= needed_s and self.hold_left_s == 0
-
-
-@dataclass(frozen=True, slots=True)
-class Transition:
-    """A row: from any of ``sources`` to ``target`` when ``condition`` holds.
-
-    ``reason`` is a format string over the situation ``s``. A voluntary row starts a hold.
-    """
-
-    sources: frozenset[State]
-    target: State
-    condition: Callable[[Situation], bool]
-    reason: str
-    voluntary: bool = False
-
-
-_NOT_HELD: Final = frozenset(State) - {State.HELD}
-_HELD: Final = frozenset({State.HELD})
-_UNPROVEN: Final = frozenset({State.STARTING, State.FENCED})
-_PROVEN: Final = frozenset({State.ANNOUNCED, State.WITHDRAWN})
-_ANNOUNCED: Final = frozenset({State.ANNOUNCED})
-_WITHDRAWN: Final = frozenset({State.WITHDRAWN})
-
-TRANSITIONS: Final = (
-    Transition(_NOT_HELD, State.HELD, Situation.drained, "held by the operator"),
-    Transition(_HELD, State.STARTING, Situation.released, "released by the operator"),
-    Transition(_PROVEN, State.FENCED, Situation.defective, "{s.given.defect}"),
-    Transition(
-        _PROVEN,
-        State.FENCED,
-        Situation.broken,
-        "{s.given.probes_failed} self-probes failed in a row (limit {s.params.probes_to_fence})",
-    ),
-    Transition(
-        _UNPROVEN,
-        State.WITHDRAWN,
-        Situation.proven_but_away_for_load,
-        "healthy again, but still away for load (hold left: {s.hold_left_s:.1f} s)",
-    ),
-    Transition(
-        _UNPROVEN,
-        State.ANNOUNCED,
-        Situation.proven,
-        "{s.given.probes_passed} self-probes passed in a row (needed {s.params.probes_to_announce})",
-    ),
-    Transition(
-        _ANNOUNCED,
-        State.WITHDRAWN,
-        Situation.overloaded,
-        "pressure {s.given.pressure:.2f} above {s.params.pressure_rise:.2f} for {s.overloaded_s:.1f} s "
-        "(limit {s.params.sustain_s:.1f} s), refusing {s.given.refusal_ratio:.1%} of new connections",
-        voluntary=True,
-    ),
-    Transition(
-        _WITHDRAWN,
-        State.ANNOUNCED,
-        Situation.calm,
-        "pressure {s.given.pressure:.2f} below {s.params.pressure_fall:.2f} for {s.calm_s:.1f} s "
-        "(needed {s.params.calm_s:.1f} s)",
-        voluntary=True,
-    ),
-)
+_FOR_LOAD: Final = frozenset({State.DEPREFERRED, State.WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One transition and why. ``carried_out`` is false for a voluntary one in mode ``observe``."""
+    """One transition and why. ``carried_out`` is false where mode ``observe`` leaves routing as it is."""
 
     at: float
     before: State
     after: State
     reason: str
+    voluntary: bool
     carried_out: bool
-    situation: Situation
 
 
 class Policy:
-    """See the module. ``announce`` is what the routing table should be told."""
+    """See the module. After each `decide`, the properties say what is to be announced and told to the others."""
 
     def __init__(self, params: PolicyParams, *, mode: Mode = "act") -> None:
         self._params = params
         self._mode = mode
-        self._state = State.STARTING
-        self._overloaded_since: float | None = None
-        self._calm_since: float | None = None
-        self._hold_until = float("-inf")
-        self._away_for_load = False
+        self._rows = rows_by_state(params)
+        self._situation: Situation | None = None
+        self._refusals: tuple[GuardName, ...] = ()
         self._decisions: deque[Decision] = deque(maxlen=KEPT_DECISIONS)
 
     @property
     def state(self) -> State:
-        return self._state
+        return State.STARTING if self._situation is None else self._situation.state
+
+    @property
+    def in_effect(self) -> State:
+        """The state that routing is to be in, and that the others are told: ``state``, less what is only observed."""
+        return self._effect_of(self.state)
 
     @property
     def announce(self) -> bool:
         """Whether the service prefix is to be announced now."""
-        # All that `observe` leaves undone is to withdraw for load.
-        return self._state is State.ANNOUNCED or (self._state is State.WITHDRAWN and self._mode == "observe")
+        return self.in_effect in ANNOUNCING
+
+    @property
+    def deprefer(self) -> bool:
+        """Whether it is to be announced as less preferred: a longer path and 65535:0 (RFC 8326), in one update."""
+        return self.in_effect is State.DEPREFERRED
+
+    @property
+    def wants_to_move(self) -> bool:
+        """Our claim to be the next that leaves, for the others to see."""
+        claims = self._situation is not None and self._situation.claim_ends_at is not None
+        return claims and self._mode == "act"
+
+    @property
+    def refusals(self) -> frozenset[GuardName]:
+        """The guards that held a wanted move back at the last `decide`."""
+        return frozenset(self._refusals)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """The last ``KEPT_DECISIONS``, oldest first."""
         return tuple(self._decisions)
 
-    def decide(self, given: PolicyInput, jitter: float = 0.0) -> Decision | None:
+    def decide(self, given: PolicyInput, *, jitter: float = 0.0, delay: float = 0.0) -> Decision | None:
         """Take at most one transition; None when nothing changes.
 
-        ``jitter``, a fresh throw from -1 to 1, shortens or lengthens a hold that begins with this call.
+        ``jitter`` (-1 to 1) shortens or lengthens a hold, ``delay`` (0 to 1) lengthens a claim that begins with this
+        call. Both are fresh throws of the dice.
         """
-        situation = self._look(given)
-        for row in TRANSITIONS:
-            if self._state in row.sources and row.condition(situation):
-                return self._take(row, situation, jitter)
+        situation = self._situation
+        if situation is None:
+            situation = self._situation = Situation.at_start(self._params, given)
+        situation.take(given)
+        refusals: tuple[GuardName, ...] = ()
+        claims = False
+        for row in self._rows[situation.state]:
+            if row.trigger.met(situation):
+                refused = tuple([guard.name for guard in row.guards if not guard.met(situation)])
+                if not refused:
+                    self._refusals = ()
+                    return self._take(row, situation, jitter)
+                if refused == (GuardName.CLAIM,):
+                    claims = True
+                elif refused[-1] is GuardName.CLAIM:
+                    # It stands last, and a claim is made only when nothing else refuses.
+                    refused = refused[:-1]
+                refusals += refused
+        self._refusals = refusals
+        if not claims:
+            situation.claim_ends_at = None
+        elif situation.claim_ends_at is None:
+            spread_s = delay * self._params.claim_spread_s
+            situation.claim_ends_at = given.now + self._params.claim_min_s + spread_s
         return None
 
-    def _look(self, given: PolicyInput) -> Situation:
-        params, now = self._params, given.now
-        overloaded = (
-            given.pressure > params.pressure_rise
-            and given.shedding
-            and given.refusal_ratio > params.refusals_min_ratio
-        )
-        calm = given.pressure < params.pressure_fall
-        self._overloaded_since = _since(self._overloaded_since, overloaded, now)
-        self._calm_since = _since(self._calm_since, calm, now)
-        return Situation(
-            given=given,
-            params=params,
-            overloaded_s=None if self._overloaded_since is None else now - self._overloaded_since,
-            calm_s=None if self._calm_since is None else now - self._calm_since,
-            hold_left_s=max(0.0, self._hold_until - now),
-            away_for_load=self._away_for_load,
+    def explain(self, given: PolicyInput) -> Explanation:
+        """What `decide` would see now, in words. Changes nothing."""
+        if self._situation is None:
+            situation = Situation.at_start(self._params, given)
+        else:
+            situation = copy(self._situation)
+        situation.take(given)
+        return explaining.explain(
+            situation,
+            self._rows[situation.state],
+            in_effect=self.in_effect,
+            reason=self._decisions[-1].reason if self._decisions else "",
         )
 
-    def _take(self, row: Transition, situation: Situation, jitter: float) -> Decision:
-        now = situation.given.now
-        if row.voluntary:
-            self._hold_until = now + self._params.hold_s * (1 + jitter * self._params.hold_jitter_ratio)
-            self._away_for_load = row.target is State.WITHDRAWN
+    def _take(self, row: Row, situation: Situation, jitter: float) -> Decision:
+        now, before, acts = situation.given.now, situation.state, self._mode == "act"
+        told = (row.trigger, *(guard for guard in row.guards if guard.in_reason))
         decision = Decision(
             at=now,
-            before=self._state,
+            before=before,
             after=row.target,
-            reason=row.reason.format(s=situation),
-            carried_out=not row.voluntary or self._mode == "act",
-            situation=situation,
+            reason="; ".join(one.says(situation) for one in told),
+            voluntary=row.voluntary,
+            carried_out=acts or self._effect_of(before) is not self._effect_of(row.target),
         )
-        self._state = row.target
+        situation.enter(row.target)
+        if row.hold is not None:
+            lasts_s = getattr(self._params, row.hold) * (1 + jitter * self._params.hold_jitter_ratio)
+            situation.hold_ends_at = max(situation.hold_ends_at, now + lasts_s)
+        if row.voluntary and acts and row.target is State.WITHDRAWN:
+            situation.away_for_load = True
         self._decisions.append(decision)
         return decision
 
-
-def _since(since: float | None, lasts: bool, now: float) -> float | None:
-    if not lasts:
-        return None
-    return now if since is None else since
+    def _effect_of(self, state: State) -> State:
+        return State.ANNOUNCED if self._mode == "observe" and state in _FOR_LOAD else state

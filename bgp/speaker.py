@@ -1,9 +1,10 @@
 """Keeps a BGP speaker alive and telling the world exactly what it was asked to, and nothing after that.
 
-``Speaker`` is what the rest of the node sees. ``ExaBgpSpeaker`` drives one ExaBGP process after the other with one
-``RouteTable``: it carries lines and time to the table and its commands back, renews the bridge's lease from the
-same event loop, and when a life of the process ends, by whatever cause, kills what is left, waits and starts the
-next one, which hears the desired table again.
+``Speaker`` is what the rest of the node sees. There are two of them, this one and ``bgp.bird_speaker``; what they have
+in common is here and in ``bgp.lives``: each drives one process after the other with one table, renews its lease from
+the same event loop, and when a life of the process ends, by whatever cause, kills what is left, waits and starts the
+next one, which hears the desired table again. ``ExaBgpSpeaker`` carries lines and time to a ``RouteTable`` and its
+commands back.
 """
 
 from __future__ import annotations
@@ -11,37 +12,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from bgp.conf import SpeakerConfig
-from bgp.exabgp import ExaBgp, SpeakerError
+from bgp.exabgp import ExaBgp
+from bgp.lives import LifeType, Lives, SpeakerTiming
+from bgp.neighbor import Advertisement
+from bgp.received import EndOfRib, Flooded, PathHeard, PathLost
 from bgp.route import Address, Prefix, Route
-from bgp.table import RouteTable, SpeakerFailed, TableEvent
+from bgp.table import LineIgnored, RouteTable, SpeakerFailed, TableEvent
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class SpeakerTiming:
-    """Seconds. Together they keep the promises of the failure matrix: see each comment."""
-
-    # A hung supervisor's routes are gone after the lease and at most 0.7 s more.
-    lease_s: float = 2.0
-    heartbeat_s: float = 0.5
-    # A hung speaker is noticed within interval + timeout, before a hold time of 9 s has run out.
-    command_timeout_s: float = 3.0
-    reconcile_interval_s: float = 5.0
-    start_timeout_s: float = 10.0
-    # At a stop: for the withdrawals to be seen in the adj-RIB-out, then for the process to end.
-    withdraw_timeout_s: float = 2.0
-    stop_timeout_s: float = 2.0
-    # Before the first, second, ... start after a failure; each makes the prefix come and go once.
-    restart_delays_s: tuple[float, ...] = (0.0, 30.0, 300.0, 1800.0)
-    # A life this long makes good for the failures before it.
-    stable_s: float = 600.0
+# Neighbors decide how many of these there are, so they are not for a log that is always on.
+_LEVELS = dict.fromkeys((PathHeard, PathLost, EndOfRib, LineIgnored), logging.DEBUG)
+_LEVELS[Flooded] = logging.WARNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +48,15 @@ class SpeakerLost:
     restart_in_s: float
 
 
-SpeakerEvent = TableEvent | SpeakerStarted | SpeakerLost
+@dataclass(frozen=True, slots=True)
+class BfdChanged:
+    """BFD (RFC 5880) with a neighbor came up, or went down: then the BGP session is about to follow."""
+
+    neighbor: Address
+    is_up: bool
+
+
+SpeakerEvent = TableEvent | SpeakerStarted | SpeakerLost | BfdChanged
 
 
 class Speaker(Protocol):
@@ -84,45 +81,67 @@ class Speaker(Protocol):
     @property
     def sessions_up(self) -> frozenset[Address]: ...
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process, None between two of them."""
+
+    def restart(self, reason: str) -> None:
+        """The last resort: kill the process, and every route with it. The next one hears what is desired."""
+
+    def routes_out(self) -> Mapping[tuple[Address, Prefix], Advertisement | None]:
+        """What the speaker was last seen to tell each neighbor; None is a route that is not of our making."""
+
     async def stop(self) -> None:
         """Withdraw everything, wait for it within limits, and end the speaker. Nothing is left over."""
 
 
-class ExaBgpSpeaker:
-    """A ``Speaker`` made of ExaBGP processes. ``directory`` belongs to it alone.
+class Table(Protocol):
+    """What a speaker is to announce, and what it is known to: a ``RouteTable`` or one like it."""
 
-    ``on_event`` is called from the event loop with everything that happens; it may call the verbs. ``start`` must
-    run on the main thread: the kernel kills ExaBGP when the *thread* that started it ends.
+    def announce(self, route: Route) -> None: ...
+
+    def withdraw(self, prefix: Prefix) -> None: ...
+
+    def withdraw_all(self) -> None: ...
+
+    def speaker_started(self, now: float) -> None: ...
+
+    def speaker_lost(self) -> None: ...
+
+    @property
+    def is_synchronized(self) -> bool: ...
+
+    @property
+    def announces_nothing(self) -> bool: ...
+
+    @property
+    def sessions_up(self) -> frozenset[Address]: ...
+
+    @property
+    def routes_out(self) -> Mapping[tuple[Address, Prefix], Advertisement | None]: ...
+
+
+TableType = TypeVar("TableType", bound=Table)
+
+
+class TableSpeaker(Lives[LifeType], Generic[LifeType, TableType]):
+    """The verbs and waits of a ``Speaker``, by a table; a subclass carries that to its process and back.
+
+    ``on_event`` is called from the event loop with everything that happens; it may call the verbs. ``start`` must run
+    on the main thread: the kernel kills the process when the *thread* that started it ends.
     """
 
     def __init__(
-        self,
-        config: SpeakerConfig,
-        directory: Path,
-        on_event: Callable[[SpeakerEvent], None],
-        *,
-        timing: SpeakerTiming | None = None,
+        self, table: TableType, on_event: Callable[[SpeakerEvent], None], timing: SpeakerTiming
     ) -> None:
-        self._config = config
-        self._directory = directory
+        super().__init__(timing)
+        self._table = table
         self._on_event = on_event
-        self._timing = timing or SpeakerTiming()
-        self._table = RouteTable(
-            config.sessions(),
-            command_timeout_s=self._timing.command_timeout_s,
-            reconcile_interval_s=self._timing.reconcile_interval_s,
-        )
-        self._exabgp: ExaBgp | None = None
-        self._failure = ""
-        self._stopping = False
-        self._keeper: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._changed = asyncio.Event()
 
-    async def start(self) -> None:
-        await self._begin_life()
-        self._keeper = asyncio.create_task(self._keep_alive())
-        self._keeper.add_done_callback(_shout)
+    @abstractmethod
+    def _pump(self) -> None:
+        """What must follow every call into the table; at its end ``_changed`` is set."""
 
     def announce(self, route: Route) -> None:
         self._table.announce(route)
@@ -146,91 +165,91 @@ class ExaBgpSpeaker:
     def sessions_up(self) -> frozenset[Address]:
         return self._table.sessions_up
 
-    @property
-    def pid(self) -> int | None:
-        """Of the ExaBGP process, None between two of them."""
-        return None if self._exabgp is None else self._exabgp.pid
+    def routes_out(self) -> Mapping[tuple[Address, Prefix], Advertisement | None]:
+        return self._table.routes_out
 
     async def stop(self) -> None:
         self._stopping = True
         self.withdraw_all()
         if not await self.wait_withdrawn(self._timing.withdraw_timeout_s):
             logger.warning("event=stopping-unconfirmed")
-        if self._keeper is None:
-            return
-        if self._exabgp is None:
-            self._keeper.cancel()
-        else:
-            self._exabgp.terminate()
-            # One that hangs hears nothing, and the keeper waits for its end.
-            asyncio.get_running_loop().call_later(self._timing.stop_timeout_s, self._exabgp.kill)
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._keeper
+        await super().stop()
 
-    # --- one life after the other -----------------------------------------------------------------------
-
-    async def _keep_alive(self) -> None:
-        now = asyncio.get_running_loop().time
-        failures = 0
-        while True:
-            began = now()
-            if self._exabgp is not None:
-                await self._live(self._exabgp)
-            if self._stopping:
-                return
-            failures = 1 if now() - began >= self._timing.stable_s else failures + 1
-            delays = self._timing.restart_delays_s
-            delay = delays[min(failures, len(delays)) - 1]
-            self._report(SpeakerLost(self._failure, delay))
-            await asyncio.sleep(delay)
-            try:
-                await self._begin_life()
-            except SpeakerError as error:
-                self._failure = str(error)
-
-    async def _begin_life(self) -> None:
-        timing = self._timing
-        self._exabgp = await ExaBgp.start(
-            self._config, self._directory, lease_s=timing.lease_s, timeout_s=timing.start_timeout_s
-        )
-        self._failure = "the bridge hung up"
+    def _begun(self, life: LifeType) -> None:
         self._table.speaker_started(asyncio.get_running_loop().time())
-        self._report(SpeakerStarted(self._exabgp.pid))
+        self._report(SpeakerStarted(life.pid))
         self._pump()
 
-    async def _live(self, exabgp: ExaBgp) -> None:
-        """To the end of a process, with nothing left of it."""
+    def _ended(self) -> None:
+        self._table.speaker_lost()
+        self._pump()
+
+    def _lost(self, reason: str, restart_in_s: float) -> None:
+        self._report(SpeakerLost(reason, restart_in_s))
+
+    def _report(self, event: SpeakerEvent) -> None:
+        level = _LEVELS.get(type(event), logging.INFO)
+        if logger.isEnabledFor(level):
+            values = (f"{field.name}={str(getattr(event, field.name))!r}" for field in fields(event))
+            logger.log(level, "event=%s %s", type(event).__name__, " ".join(values))
+        self._on_event(event)
+
+    async def _wait(self, reached: Callable[[], bool], timeout_s: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not reached():
+                    self._changed.clear()
+                    await self._changed.wait()
+        return reached()
+
+
+class ExaBgpSpeaker(TableSpeaker[ExaBgp, RouteTable]):
+    """A ``Speaker`` made of ExaBGP processes. ``directory`` belongs to it alone."""
+
+    def __init__(
+        self,
+        config: SpeakerConfig,
+        directory: Path,
+        on_event: Callable[[SpeakerEvent], None],
+        *,
+        timing: SpeakerTiming | None = None,
+    ) -> None:
+        timing = timing or SpeakerTiming()
+        table = RouteTable(
+            config.sessions(),
+            command_timeout_s=timing.command_timeout_s,
+            reconcile_interval_s=timing.reconcile_interval_s,
+        )
+        super().__init__(table, on_event, timing)
+        self._config = config
+        self._directory = directory
+        self._failure = ""
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def _begin(self) -> ExaBgp:
+        timing = self._timing
+        self._failure = "the bridge hung up"
+        return await ExaBgp.start(
+            self._config, self._directory, lease_s=timing.lease_s, timeout_s=timing.start_timeout_s
+        )
+
+    async def _live(self, life: ExaBgp) -> str:
         now = asyncio.get_running_loop().time
-        heartbeat = asyncio.create_task(self._beat(exabgp))
-        try:
-            while (line := await exabgp.read_line()) is not None:
-                self._table.receive_line(line, now())
-                self._pump()
-        finally:
-            heartbeat.cancel()
-            await exabgp.close(self._timing.stop_timeout_s if self._stopping else 0.0)
-            self._exabgp = None
-            self._table.speaker_lost()
+        while (line := await life.read_line()) is not None:
+            self._table.receive_line(line, now())
             self._pump()
-
-    async def _beat(self, exabgp: ExaBgp) -> None:
-        while True:
-            exabgp.heartbeat()
-            await asyncio.sleep(self._timing.heartbeat_s)
-
-    # --- between the table and the world ----------------------------------------------------------------
+        return self._failure
 
     def _pump(self) -> None:
-        """What must follow every call into the table: events out, commands out, timer set."""
+        """Events out, commands out, timer set."""
         while (event := self._table.next_event()) is not None:
-            if isinstance(event, SpeakerFailed) and self._exabgp is not None:
+            if isinstance(event, SpeakerFailed) and self._life is not None:
                 self._failure = event.reason
-                self._exabgp.kill()
+                self._life.kill()
             self._report(event)
-        if self._exabgp is not None:
-            loop = asyncio.get_running_loop()
-            for command in self._table.commands_to_send(loop.time()):
-                self._exabgp.send(command)
+        if self._life is not None:
+            for command in self._table.commands_to_send(asyncio.get_running_loop().time()):
+                self._life.send(command)
         self._arm()
         self._changed.set()
 
@@ -245,22 +264,3 @@ class ExaBgpSpeaker:
     def _wake(self) -> None:
         self._table.handle_timer(asyncio.get_running_loop().time())
         self._pump()
-
-    def _report(self, event: SpeakerEvent) -> None:
-        values = (f"{field.name}={str(getattr(event, field.name))!r}" for field in fields(event))
-        logger.info("event=%s %s", type(event).__name__, " ".join(values))
-        self._on_event(event)
-
-    async def _wait(self, reached: Callable[[], bool], timeout_s: float) -> bool:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                while not reached():
-                    self._changed.clear()
-                    await self._changed.wait()
-        return reached()
-
-
-def _shout(keeper: asyncio.Task[None]) -> None:
-    # Nobody awaits the keeper before `stop`; without this a mistake in it would be found out only then.
-    if not keeper.cancelled() and (error := keeper.exception()) is not None:
-        logger.critical("event=speaker-keeper-died", exc_info=error)

@@ -1,7 +1,7 @@
 """Desired against acknowledged: what every neighbor should hear, and what the speaker says it tells them.
 
 Theory. Three tables, per neighbor and prefix: *desired* (ours), *acknowledged* (what the speaker has confirmed),
-and the speaker's *adj-RIB-out* (what it really has).
+and the speaker's *adj-RIB-out* (what it really has). What neighbors tell *us* goes by them, to ``bgp.reception``.
 
 1. While desired and acknowledged differ, the first difference becomes a command; withdrawals before
    announcements, because a route too many attracts callers that nobody serves.
@@ -30,10 +30,21 @@ from enum import Enum
 
 from bgp import text
 from bgp.neighbor import Advertisement, Neighbor
+from bgp.received import ReceivedEvent
+from bgp.reception import Reception
 from bgp.route import Address, Prefix, Route, RouteError
-from bgp.text import Ack, AdjRibOutEntry, SessionChanged, SessionState
+from bgp.text import (
+    Ack,
+    AdjRibOutEntry,
+    SessionChanged,
+    SessionState,
+    UpdateReceived,
+    UpdatesDropped,
+)
 
-_Key = tuple[Address, Prefix]
+Key = tuple[Address, Prefix]
+# A value of None is a route that is there and is not of our making.
+Told = Mapping[Key, Advertisement | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,7 @@ TableEvent = (
     | NeighborChanged
     | SpeakerFailed
     | LineIgnored
+    | ReceivedEvent
 )
 
 
@@ -122,7 +134,7 @@ class _Life(Enum):
 class _Change:
     """A command under way that makes ``key`` be ``advertisement`` (None: absent)."""
 
-    key: _Key
+    key: Key
     advertisement: Advertisement | None
 
 
@@ -130,7 +142,7 @@ class _Change:
 class _Look:
     """A request for the adj-RIB-out under way, with what has come so far."""
 
-    found: dict[_Key, Advertisement | None]
+    found: dict[Key, Advertisement | None]
 
 
 class RouteTable:
@@ -140,19 +152,21 @@ class RouteTable:
         self, neighbors: Iterable[Neighbor], *, command_timeout_s: float, reconcile_interval_s: float
     ) -> None:
         self._neighbors = {neighbor.address: neighbor for neighbor in neighbors}
+        self._reception = Reception(self._neighbors.values())
         self._command_timeout_s = command_timeout_s
         self._reconcile_interval_s = reconcile_interval_s
         self._events: deque[TableEvent] = deque()
-        self._desired: dict[_Key, Advertisement] = {}
+        self._desired: dict[Key, Advertisement] = {}
         self._sessions_up: set[Address] = set()
+        self._routes_out: Told = {}
         self._begin(_Life.ABSENT)
 
     def _begin(self, life: _Life, now: float = 0.0) -> None:
         self._life = life
         # A value of None is a route that is there and is not of our making.
-        self._acknowledged: dict[_Key, Advertisement | None] = {}
-        self._rejected: set[_Key] = set()
-        self._lingering: set[_Key] = set()
+        self._acknowledged: dict[Key, Advertisement | None] = {}
+        self._rejected: set[Key] = set()
+        self._lingering: set[Key] = set()
         self._under_way: _Change | _Look | None = None
         self._command = ""
         self._deadline = 0.0
@@ -167,16 +181,7 @@ class RouteTable:
 
         Raises RouteError when there is none, or when it can't be said to one; then nothing has changed.
         """
-        wanted = {
-            (address, route.prefix): advertisement
-            for address, neighbor in self._neighbors.items()
-            if (advertisement := neighbor.advertisement(route)) is not None
-        }
-        if not wanted:
-            raise RouteError(
-                f"no neighbor carries IPv{route.prefix.version}, so none will hear of {route.prefix}"
-            )
-        self._desire(self._desired | wanted)
+        self._desire(self._desired | wanted(self._neighbors.values(), route))
 
     def withdraw(self, prefix: Prefix) -> None:
         """No neighbor is to hear about ``prefix`` any more."""
@@ -192,7 +197,9 @@ class RouteTable:
     def speaker_lost(self) -> None:
         """The speaker is gone, and with it its sessions and every route it had."""
         self._begin(_Life.ABSENT)
+        self._routes_out = {}
         for address in sorted(self._sessions_up, key=str):
+            self._reception.session_down(address)
             self._events.append(NeighborChanged(address, is_up=False, reason="the speaker is gone"))
         self._sessions_up.clear()
 
@@ -212,6 +219,11 @@ class RouteTable:
     def sessions_up(self) -> frozenset[Address]:
         return frozenset(self._sessions_up)
 
+    @property
+    def routes_out(self) -> Told:
+        """The adj-RIB-out as it was last seen: a value of None is a route that is not of our making."""
+        return self._routes_out
+
     # --- sans-IO ----------------------------------------------------------------------------------------
 
     def receive_line(self, line: str, now: float) -> None:
@@ -227,6 +239,10 @@ class RouteTable:
                 look.found[entry.neighbor, entry.prefix] = entry.advertisement
             case SessionChanged() as changed, _:
                 self._session_changed(changed)
+            case UpdateReceived(neighbor, message), _:
+                self._events.extend(self._reception.update(neighbor, message))
+            case UpdatesDropped(neighbor), _:
+                self._events.extend(self._reception.updates_dropped(neighbor))
             case _:
                 self._events.append(LineIgnored(line))
 
@@ -261,7 +277,7 @@ class RouteTable:
 
     # --- one difference after the other -----------------------------------------------------------------
 
-    def _desire(self, desired: dict[_Key, Advertisement]) -> None:
+    def _desire(self, desired: dict[Key, Advertisement]) -> None:
         if desired == self._desired:
             return
         self._desired = desired
@@ -316,14 +332,15 @@ class RouteTable:
         self._lingering = lingering
         self._look_wanted |= bool(lingering)
         self._rejected.clear()
+        self._routes_out = dict(look.found)
         self._acknowledged = look.found
         was_synchronized, self._synchronized = self._synchronized, look.found == self._desired
         if self._synchronized and not was_synchronized:
             self._events.append(Synchronized())
 
-    def _report_divergence(self, found: Mapping[_Key, Advertisement | None]) -> None:
+    def _report_divergence(self, found: Told) -> None:
         for key in self._acknowledged.keys() | found.keys():
-            divergence = _compare(key, self._acknowledged, found)
+            divergence = compare(key, self._acknowledged, found)
             if divergence is not None:
                 self._events.append(Diverged(*key, divergence))
 
@@ -335,15 +352,33 @@ class RouteTable:
         is_up = changed.state is SessionState.UP
         if is_up == (changed.neighbor in self._sessions_up):
             return
-        (self._sessions_up.add if is_up else self._sessions_up.discard)(changed.neighbor)
+        if is_up:
+            self._sessions_up.add(changed.neighbor)
+            self._reception.session_up(changed.neighbor)
+        else:
+            self._sessions_up.discard(changed.neighbor)
+            self._reception.session_down(changed.neighbor)
         self._events.append(NeighborChanged(changed.neighbor, is_up, changed.reason))
 
 
-def _compare(
-    key: _Key, acknowledged: Mapping[_Key, Advertisement | None], found: Mapping[_Key, Advertisement | None]
-) -> Divergence | None:
+def wanted(neighbors: Iterable[Neighbor], route: Route) -> dict[Key, Advertisement]:
+    """What ``route`` is on each session that carries it. Raises RouteError if none does, or if it can't be said."""
+    found = {
+        (neighbor.address, route.prefix): advertisement
+        for neighbor in neighbors
+        if (advertisement := neighbor.advertisement(route)) is not None
+    }
+    if not found:
+        raise RouteError(
+            f"no neighbor carries IPv{route.prefix.version}, so none will hear of {route.prefix}"
+        )
+    return found
+
+
+def compare(key: Key, confirmed: Told, found: Told) -> Divergence | None:
+    """How ``found`` contradicts what was ``confirmed`` about a route that is in one of them."""
     if key not in found:
         return Divergence.MISSING
-    if key not in acknowledged:
+    if key not in confirmed:
         return Divergence.UNEXPECTED
-    return None if acknowledged[key] == found[key] else Divergence.DIFFERENT
+    return None if confirmed[key] == found[key] else Divergence.DIFFERENT

@@ -69,6 +69,21 @@ class SessionChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class UpdateReceived:
+    """A neighbor said something; ``message`` is any JSON at all, to be read by ``bgp.updates``."""
+
+    neighbor: Address
+    message: object
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatesDropped:
+    """Some of what a neighbor said did not fit on the way from the speaker to here (``bgp.bridge``)."""
+
+    neighbor: Address
+
+
+@dataclass(frozen=True, slots=True)
 class AdjRibOutEntry:
     """One line of the answer to ``SHOW_ADJ_RIB_OUT``.
 
@@ -82,12 +97,12 @@ class AdjRibOutEntry:
 
 @dataclass(frozen=True, slots=True)
 class UnknownLine:
-    """A line that is none of the above: other JSON events, remarks. Nothing depends on it."""
+    """A line that is none of the above: other events, remarks. Nothing depends on it."""
 
     line: str
 
 
-Line = Ack | SessionChanged | AdjRibOutEntry | UnknownLine
+Line = Ack | SessionChanged | UpdateReceived | UpdatesDropped | AdjRibOutEntry | UnknownLine
 
 _ACKS: Final = {ack.value: ack for ack in Ack}
 
@@ -100,19 +115,23 @@ def parse_line(line: str) -> Line:
     return parsed or UnknownLine(line)
 
 
-def _parse_event(line: str) -> SessionChanged | None:
+def _parse_event(line: str) -> SessionChanged | UpdateReceived | UpdatesDropped | None:
     try:
         event = json.loads(line)
-        if event["type"] != "state":
-            return None
         neighbor = event["neighbor"]
-        return SessionChanged(
-            neighbor=parse_address(neighbor["address"]["peer"]),
-            state=SessionState(neighbor["state"]),
-            reason=str(neighbor.get("reason", "")),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
+        address = parse_address(str(neighbor["address"]["peer"]))
+        match event["type"]:
+            case "state":
+                return SessionChanged(
+                    address, SessionState(neighbor["state"]), str(neighbor.get("reason", ""))
+                )
+            case "update" if neighbor["direction"] == "receive":
+                return UpdateReceived(address, neighbor["message"])
+            case "dropped":
+                return UpdatesDropped(address)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return None
 
 
 _ENTRY: Final = re.compile(

@@ -7,7 +7,7 @@
 # PYTHON chooses the interpreter. DEBIAN_FRONTEND, pip's and apt's own settings are respected.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-PATH="$PATH:/usr/sbin:/sbin" # an ordinary user's PATH lacks what routers are made of
+PATH="$PATH:/usr/sbin:/sbin:/usr/lib/frr" # an ordinary user's PATH lacks what routers are made of
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 give_up() {
@@ -99,10 +99,13 @@ install_debian() {
         { "${apt[@]}" update && "${apt[@]}" install --no-install-recommends "$@"; } >"$log" 2>&1 ||
             give_up "apt-get could not install $*; why is in $log"
     fi
-    # bird2 also enables its daemon for the next boot. The lab wants the program, not a router on this machine.
-    if [[ " $* " == *" bird2 "* && -d /run/systemd/system ]]; then
-        systemctl --quiet disable bird.service >>"$log" 2>&1
-    fi
+    # These also enable their daemon for the next boot. The lab wants the program, not a router on this machine.
+    local package service
+    while read -r package service; do
+        if [[ " $* " == *" $package "* && -d /run/systemd/system ]]; then
+            systemctl --quiet disable "$service" >>"$log" 2>&1
+        fi
+    done <<<$'bird2 bird.service\nfrr frr.service'
 }
 
 # Debian starts the daemons it installs unless this policy says no.

@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 TIERS_WITH_A_MARKER = {"lab", "interop"}
-# Debian keeps routers where an ordinary user's PATH does not look.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+# Debian keeps routers where an ordinary user's PATH does not look, and those of FRR where nobody's does.
+SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/lib/frr"])
 
 # No deadline: two shared cores make any single example slow now and then. CI draws the same examples every
 # time, so that a red run is about the change; developers' runs look for new ones.

@@ -1,4 +1,5 @@
-"""Tables that the code already holds: metrics, control events, exit codes, error codes of streams.
+"""Tables that the code already holds: metrics, control events, exit codes, error codes of streams, the ladder,
+damping.
 
 Each directive takes no argument and renders one table, so that the reference cannot fall behind the code.
 """
@@ -13,6 +14,11 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 
+from bgp.condition import duration
+from bgp.damping import PROFILES
+from bgp.ladder import TRANSITIONS, Row, guards_of
+from bgp.params import PolicyParams
+from bgp.state import State
 from edge import errors
 from edge.runtime import metric_table
 from edge.voice import control
@@ -65,6 +71,57 @@ def stream_codes() -> Table:
     return ("code", "name"), [(str(code.value), code.name.lower().replace("_", " ")) for code in Code]
 
 
+def transitions() -> Table:
+    """The rows of `bgp.ladder` with the default parameters, numbered as in the drawing."""
+    params = PolicyParams()
+
+    def sources(row: Row) -> str:
+        if len(row.sources) == len(State) - 1:
+            return "any other"
+        return ", ".join(state.value for state in State if state in row.sources)
+
+    def hold(row: Row) -> str:
+        return duration(getattr(params, row.hold)) if row.hold else ""
+
+    rows = [
+        (
+            str(number),
+            sources(row),
+            row.target.value,
+            f"**{row.trigger.name}**: {row.trigger.rule.format(p=params)}",
+            ", ".join(f"`{guard.name}`" for guard in guards_of(row)),
+            hold(row),
+        )
+        for number, row in enumerate(TRANSITIONS, 1)
+    ]
+    return ("", "from", "to", "when", "unless refused by", "hold"), rows
+
+
+def guards() -> Table:
+    params = PolicyParams()
+    every = {guard.name: guard.rule.format(p=params) for row in TRANSITIONS for guard in guards_of(row)}
+    return ("guard", "lets a move pass if"), [(f"`{name}`", rule) for name, rule in sorted(every.items())]
+
+
+def damping_profiles() -> Table:
+    header = (
+        "profile",
+        "withdrawn",
+        "announced again",
+        "changed",
+        "suppressed at",
+        "reused below",
+        "ceiling",
+        "budget",
+    )
+    rows = []
+    for name, profile in PROFILES.items():
+        points = (profile.withdraw, profile.announce, profile.change, profile.suppress, profile.reuse)
+        numbers = [f"{number:.0f}" for number in (*points, profile.ceiling, profile.budget)]
+        rows.append((f"`{name}`", *numbers))
+    return header, rows
+
+
 def _first_paragraph(kind: type) -> str:
     text = inspect.cleandoc(kind.__doc__ or "").split("\n\n")[0]
     # Structs without a docstring of their own have a signature there.
@@ -77,6 +134,9 @@ TABLES: dict[str, Callable[[], Table]] = {
     "edge-events-table": lambda: events(control.EdgeEvent),
     "exit-codes-table": exit_codes,
     "stream-codes-table": stream_codes,
+    "transitions-table": transitions,
+    "guards-table": guards,
+    "damping-profiles-table": damping_profiles,
 }
 
 

@@ -38,7 +38,8 @@ def up(name: str, topology_file: Path | None, seed: int) -> None:
     --ca /run/lab/cert.pem
     """
     from edge.lab import standing
-    from edge.lab.topology import default_topology, load
+    from edge.lab.topologies import default_topology
+    from edge.lab.topology import load
 
     topology = load(topology_file) if topology_file else default_topology()
     standing.up(name, topology, seed=seed, services=["edge.lab.nodes:serve"])
@@ -88,17 +89,46 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> int:
 )
 @click.option("--fault", help="Break something on purpose; the check it belongs to must fail.")
 @click.option(
+    "--policy", default="ours", show_default=True, help="What the nodes go by when there is too much."
+)
+@click.option(
+    "--ledger",
+    type=click.Choice(["on", "off"]),
+    default="on",
+    show_default=True,
+    help="Whether the nodes count what their changes cost with others' routers.",
+)
+@click.option(
     "--out", type=click.Path(path_type=Path), help="Where the report goes.  [default: build/lab/SCENARIO]"
 )
-def run(scenario: str, seed: int, fault: str | None, out: Path | None) -> int:
-    """Build a lab, play SCENARIO on it, judge what happened, and take the lab away."""
+def run(scenario: str, seed: int, fault: str | None, policy: str, ledger: str, out: Path | None) -> int:
+    """Build a lab, play SCENARIO on it, judge what happened, and take the lab away.
+
+    Which there are: edgectl lab scenarios
+    """
     from edge.lab.scenarios import SCENARIOS
 
     if scenario not in SCENARIOS:
         raise UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
-    report = SCENARIOS[scenario].run(out or Path("build/lab", scenario), seed=seed, fault=fault)
+    report = SCENARIOS[scenario].run(
+        out or Path("build/lab", scenario), seed=seed, fault=fault, policy=policy, ledger=ledger
+    )
     click.echo(f"lab {scenario}: {'PASS' if report.passed else 'FAIL'}")
     return 0 if report.passed else 1
+
+
+@lab.command()
+def scenarios() -> None:
+    """List the scenarios, and with what each can be made to fail."""
+    from edge.lab.scenarios import SCENARIOS
+
+    for scenario in SCENARIOS.values():
+        ways = [f"--fault {fault}" for fault in scenario.faults]
+        ways += [f"--policy {policy}" for policy in scenario.policies[1:]]
+        ways += [f"--ledger {ledger}" for ledger in scenario.ledgers[1:]]
+        click.echo(f"{scenario.name:12}{scenario.summary}")
+        if ways:
+            click.echo(f"{'':12}fails with {', '.join(ways)}")
 
 
 @lab.command()

@@ -27,6 +27,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "On a node": {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
+        "drain": Entry("edge.cli.drain", "Let a node's calls end while no new ones come."),
+        "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
+    },
+    "Routing": {
+        "explain": Entry("edge.cli.explain", "Say why a node is where it is, and what would change that."),
+        "withdraw": Entry("edge.cli.withdraw", "Take a node out of the routes, and keep it out."),
+        "announce": Entry("edge.cli.announce", "End a withdrawal, or keep a node in the routes."),
+        "bgp": Entry("edge.cli.bgp", "Look at a node's BGP sessions, and at what is said on them."),
     },
     "About": {
         "version": Entry("edge.cli.version", "Print the versions that a bug report needs."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
 
+from bgp.neighbor import Role
 from bgp.route import RouteError
 from edge.config.schema import Bgp, NodeConfig
 from edge.config.values import Address
@@ -108,15 +109,53 @@ def _bgp(config: NodeConfig, bgp: Bgp) -> Iterator[ConfigError]:
             )
     for index, route in enumerate(bgp.routes()):
         try:
-            carried = any(neighbor.advertisement(route) is not None for neighbor in bgp.sessions())
+            carried = any(
+                neighbor.advertisement(route) is not None
+                for neighbor in bgp.sessions()
+                if neighbor.role is Role.UPSTREAM
+            )
         except RouteError as error:
             yield ConfigError("$.bgp.neighbors", str(error))
             continue
         if not carried:
             yield ConfigError(
                 f"$.bgp.prefixes[{index}]",
-                f"no neighbor carries IPv{route.prefix.version}, so {route.prefix} would be announced to nobody",
+                f"no upstream carries IPv{route.prefix.version}, so {route.prefix} would be announced to nobody",
             )
+    yield from _fleet(config, bgp)
+
+
+def _fleet(config: NodeConfig, bgp: Bgp) -> Iterator[ConfigError]:
+    """The sessions on which nodes know each other by their unicast addresses."""
+    known_as = config.unicast.addresses[0]
+    fleet = [
+        (index, neighbor) for index, neighbor in enumerate(bgp.sessions()) if neighbor.role is Role.FLEET
+    ]
+    for index, neighbor in fleet:
+        if str(neighbor.local_address) not in config.unicast.addresses:
+            yield ConfigError(
+                f"$.bgp.neighbors[{index}].local_address",
+                f"{neighbor.local_address} is no unicast address of this node, by which the fleet knows it",
+            )
+    if fleet and not any(known_as.version in neighbor.versions for _, neighbor in fleet):
+        yield ConfigError(
+            "$.bgp.neighbors",
+            f"no session of the fleet carries IPv{known_as.version}, so {known_as} (unicast.addresses[0]), by which "
+            "the fleet knows this node, would be told to nobody",
+        )
+    if fleet and not any(ip_network(prefix).version == known_as.version for prefix in bgp.prefixes):
+        yield ConfigError(
+            "$.unicast.addresses[0]",
+            f"{known_as}, by which the fleet knows this node, is not of the family of any prefix it announces; put an "
+            "address of the other family first",
+        )
+    policy = config.policy
+    if fleet and policy.claim_min_s + policy.claim_spread_s >= config.view.claim_max_s:
+        yield ConfigError(
+            "$.view.claim_max_s",
+            f"{config.view.claim_max_s:g}: a node that claims to leave for longer is ignored, and one may claim for "
+            f"claim_min_s + claim_spread_s = {policy.claim_min_s + policy.claim_spread_s:g} s; allow more",
+        )
 
 
 def _prefixes(config: NodeConfig, bgp: Bgp) -> Iterator[ConfigError]:

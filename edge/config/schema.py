@@ -11,9 +11,11 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from bgp.conf import NeighborConfig, SpeakerConfig
+from bgp.conf import BfdConfig, NeighborConfig, SpeakerConfig
 from bgp.policy import Mode, PolicyParams
 from bgp.route import MAX_MED, Community, LargeCommunity, Route, RouteError, parse_prefix
+from bgp.starts import DELAYS_S, STABLE_S
+from bgp.view_params import ViewParams
 from edge.config.values import Address, Name, ServerId, SocketAddress
 from edge.overload import Capacity, OverloadParams
 from edge.voice.lead import DEFAULT_LEAD_MS, MAX_LEAD_MS, MIN_LEAD_MS
@@ -21,6 +23,7 @@ from edge.voice.lead import DEFAULT_LEAD_MS, MAX_LEAD_MS, MIN_LEAD_MS
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Wait = Annotated[float, msgspec.Meta(ge=0)]
 RoutingTable = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
 
 MAX_WORKERS: Final = 256  # the worker octet of a connection ID
@@ -92,14 +95,19 @@ _ROUTE_PARTS: Final[Mapping[str, Callable[[str], object]]] = {
 
 
 class Bgp(SpeakerConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The speaker, and what it announces: every prefix with the same attributes, to every neighbor."""
+    """The speaker, and what it announces: every prefix with the same attributes, to every neighbor.
 
+    ``bfd`` notices within a fraction of a second that an upstream on the same link is out of reach.
+    """
+
+    speaker: Literal["exabgp", "bird"] = "exabgp"
     prefixes: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
     neighbors: Annotated[tuple[NeighborConfig, ...], msgspec.Meta(min_length=1)]
     communities: tuple[str, ...] = ()
     large_communities: tuple[str, ...] = ()
     med: Annotated[int, msgspec.Meta(ge=0, le=MAX_MED)] | None = None
     long_prefixes: bool = False
+    bfd: BfdConfig | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,7 +128,7 @@ class Bgp(SpeakerConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Policy(PolicyParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """With mode ``observe`` the node decides and says so, but does not withdraw for load."""
+    """With mode ``observe`` the node decides and says so, but does not move for load."""
 
     mode: Mode = "act"
 
@@ -139,7 +147,15 @@ class Probe(Table, frozen=True):
 class Shutdown(Table, frozen=True):
     """``grace_s``: between the withdrawal and the end, for routers far away to hear of it."""
 
-    grace_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
+    grace_s: Wait = 60.0
+
+
+class Restart(Table, frozen=True):
+    """``delays_s``: how long a node waits before it first announces, after no, one, two, ... lives that ended badly;
+    the last one goes for all that follow. A life of ``stable_s`` makes good for those before it."""
+
+    delays_s: Annotated[tuple[Wait, ...], msgspec.Meta(min_length=1)] = DELAYS_S
+    stable_s: Seconds = STABLE_S
 
 
 class Workers(Table, frozen=True):
@@ -181,8 +197,10 @@ class NodeConfig(Table, frozen=True):
     overload: Overload = Overload()
     bgp: Bgp | None = None
     policy: Policy = Policy()
+    view: ViewParams = ViewParams()
     probe: Probe = Probe()
     shutdown: Shutdown = Shutdown()
+    restart: Restart = Restart()
     workers: Workers = Workers()
     admin: Admin = Admin()
     metrics: Metrics = Metrics()

@@ -13,23 +13,17 @@ import shutil
 from pathlib import Path
 
 from edge.errors import UnreachableError
-from edge.lab.topology import Adjacency, Role, Topology
+from edge.lab.parts import VERSIONS, Adjacency, Bgp, Protection, Role
+from edge.lab.rib import session_name
+from edge.lab.topology import Topology
 
 # Debian keeps it where ordinary users do not look.
 _SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin")
 
-_HEAD = """\
+HEAD = """\
 log stderr all;
 router id {router_id};
 protocol device {{ }}
-protocol direct {{ ipv4; ipv6; }}
-protocol kernel kernel_v4 {{ merge paths on; ipv4 {{ import none; export where source = RTS_BGP; }}; }}
-protocol kernel kernel_v6 {{ merge paths on; ipv6 {{ import none; export where source = RTS_BGP; }}; }}
-filter from_edge {{
-  if net != {service_v4} && net != {service_v6} then reject;
-  if (65535, 0) ~ bgp_community then bgp_local_pref = 0;
-  accept;
-}}
 template bgp neighbour {{
   hold time 9; keepalive time 3;
   graceful restart off; long lived graceful restart off;
@@ -37,18 +31,23 @@ template bgp neighbour {{
 }}
 """
 
+_FORWARDING = """\
+protocol direct { ipv4; ipv6; }
+protocol kernel kernel_v4 { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }
+protocol kernel kernel_v6 { merge paths on; ipv6 { import none; export where source = RTS_BGP; }; }
+"""
+
+_BFD = 'protocol bfd { interface "*" { interval 100 ms; multiplier 3; }; }\n'
+
 _SESSION = """\
 protocol bgp {name} from neighbour {{
   local {own.ip} as {own_asn};
   neighbor {peer.ip} as {peer_asn};{options}
-  {channel} {{ {policy} }};
+  {channel} {{ import filter {{ {judgement} accept; }}; export {export}; }};
 }}
 """
 
-_POLICY = {
-    Role.EDGE: "import filter from_edge; export none;",
-    Role.ROUTER: "import all; export where source ~ [ RTS_DEVICE, RTS_BGP ];",
-}
+_EXPORTS = {Role.EDGE: "none", Role.ROUTER: "where source ~ [ RTS_DEVICE, RTS_BGP ]"}
 
 
 def executable() -> str:
@@ -64,37 +63,41 @@ def arguments(config: Path, control: Path) -> list[str]:
     return [executable(), "-f", "-c", str(config), "-s", str(control), "-P", f"{control}.pid"]
 
 
-def session_name(neighbour: str, version: str) -> str:
-    """What the session with a neighbour is called in BIRD; ``version`` is ``v4`` or ``v6``."""
-    return f"{neighbour.replace('-', '_')}_{version}"
-
-
 def config(topology: Topology, router: str) -> str:
     """The text of a router's bird.conf."""
-    return _HEAD.format(
-        router_id=topology.addresses(router).v4,
-        service_v4=topology.service_v4.network,
-        service_v6=topology.service_v6.network,
-    ) + "".join(
-        _session(topology, adjacency, version)
-        for adjacency in topology.adjacencies(router)
-        if adjacency.link.bgp is not None
-        for version in ("v4", "v6")
+    neighbours = [(one, one.link.bgp) for one in topology.adjacencies(router) if one.link.bgp is not None]
+    return "".join(
+        (
+            HEAD.format(router_id=topology.addresses(router).v4),
+            _FORWARDING,
+            _BFD if any(bgp.bfd for _, bgp in neighbours) else "",
+            *(_session(topology, one, bgp, version) for one, bgp in neighbours for version in VERSIONS),
+        )
     )
 
 
-def _session(topology: Topology, adjacency: Adjacency, version: str) -> str:
+def protection(protected: Protection) -> str:
+    """The options of a session that protect it."""
+    options = "" if protected.md5 is None else f'\n  password "{protected.md5}";'
+    return options + ("\n  ttl security on;" if protected.gtsm else "")
+
+
+def _session(topology: Topology, adjacency: Adjacency, bgp: Bgp, version: str) -> str:
     link, own, peer = adjacency
-    assert link.bgp is not None
-    options = ""
     role = topology.node(peer.node).role
     # Of two speakers one dials: an edge always, of two routers the first end of the link.
-    if role is Role.EDGE or own is link.b:
-        options += "\n  passive on;"
-    if link.bgp.md5 is not None:
-        options += f'\n  password "{link.bgp.md5}";'
-    if link.bgp.gtsm:
-        options += "\n  ttl security on;"
+    options = "\n  passive on;" if role is Role.EDGE or own is link.b else ""
+    options += protection(bgp)
+    if bgp.bfd:
+        options += "\n  bfd on;"
+    judgement = ""
+    if role is Role.EDGE:
+        service = getattr(topology, f"service_{version}").network
+        judgement += f"if net != {service} then reject; "
+    if bgp.local_pref is not None:
+        judgement += f"bgp_local_pref = {bgp.local_pref}; "
+    if bgp.honour_graceful_shutdown:
+        judgement += "if (65535, 0) ~ bgp_community then bgp_local_pref = 0;"
     return _SESSION.format(
         name=session_name(peer.node, version),
         own=getattr(own, version),
@@ -103,5 +106,6 @@ def _session(topology: Topology, adjacency: Adjacency, version: str) -> str:
         peer_asn=topology.node(peer.node).asn,
         options=options,
         channel=f"ip{version}",
-        policy=_POLICY[role],
+        judgement=judgement,
+        export=_EXPORTS[role],
     )

@@ -7,46 +7,19 @@ code before it. Codes of 8000 and above are errors (BIRD, doc/reply_codes).
 import asyncio
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from edge.errors import EdgeError, UnreachableError
+from edge.lab.rib import Prefix, RibRoute, Session
 
 _PROTOCOL_LIST = 1002
 _ROUTE_LIST = 1007
 _ROUTE_ATTRIBUTES = 1012
 _FIRST_ERROR = 8000
 
-_ROUTE = re.compile(r"unicast \[(?P<session>\S+) [^]]*\](?P<best> \*)?")
-_NEXT_HOP = re.compile(r"\s+via (?P<gateway>\S+) on (?P<interface>\S+)")
+# A reflector has no way to the next hops of what it passes on, and calls them unreachable.
+_ROUTE = re.compile(r"(unicast|unreachable) \[(?P<session>\S+) [^]]*\](?P<best> \*)?")
 _ATTRIBUTE = re.compile(r"\s+BGP\.(?P<name>\w+): (?P<value>.*)")
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """A BGP session. ``state`` is BIRD's word for it: Established, Active, Connect, Idle, Passive, ..."""
-
-    name: str
-    state: str
-    since: str
-
-    @property
-    def established(self) -> bool:
-        """Whether routes flow."""
-        return self.state == "Established"
-
-
-@dataclass(frozen=True, slots=True)
-class RibRoute:
-    """A route as one neighbour gave it; ``best`` if it is the one in use (or the first of those that are)."""
-
-    session: str
-    best: bool
-    gateway: str
-    interface: str
-    as_path: tuple[int, ...]
-    communities: tuple[tuple[int, int], ...]
 
 
 class Birdc:
@@ -60,7 +33,7 @@ class Birdc:
         lines = await self._ask("show protocols")
         return tuple(parse_sessions(text for code, text in lines if code == _PROTOCOL_LIST))
 
-    async def routes(self, prefix: IPv4Network | IPv6Network) -> tuple[RibRoute, ...]:
+    async def routes(self, prefix: Prefix) -> tuple[RibRoute, ...]:
         """What the router knows about a prefix, best first; () if nothing."""
         lines = await self._ask(f"show route {prefix} all")
         return tuple(parse_routes(text for code, text in lines if code in (_ROUTE_LIST, _ROUTE_ATTRIBUTES)))
@@ -107,24 +80,31 @@ def parse_sessions(lines: Iterable[str]) -> Iterator[Session]:
 
 
 def parse_routes(lines: Iterable[str]) -> Iterator[RibRoute]:
-    """The lines of ``show route PREFIX all``: a head line for each route, then next hop and attributes."""
+    """The lines of ``show route PREFIX all``: a head line for each route, then its attributes."""
     head: re.Match[str] | None = None
-    gateway = interface = ""
     attributes: dict[str, str] = {}
-
-    def finished() -> Iterator[RibRoute]:
-        if head is not None:
-            path = tuple(int(asn) for asn in attributes.get("as_path", "").split())
-            pairs = re.findall(r"\((\d+),(\d+)\)", attributes.get("community", ""))
-            communities = tuple((int(high), int(low)) for high, low in pairs)
-            yield RibRoute(head["session"], bool(head["best"]), gateway, interface, path, communities)
-
     for line in lines:
         if match := _ROUTE.search(line):
-            yield from finished()
-            head, gateway, interface, attributes = match, "", "", {}
-        elif match := _NEXT_HOP.match(line):
-            gateway, interface = match["gateway"], match["interface"]
+            if head is not None:
+                yield _route(head, attributes)
+            head, attributes = match, {}
         elif match := _ATTRIBUTE.match(line):
             attributes[match["name"]] = match["value"]
-    yield from finished()
+    if head is not None:
+        yield _route(head, attributes)
+
+
+def _route(head: re.Match[str], attributes: dict[str, str]) -> RibRoute:
+    local_pref = attributes.get("local_pref")
+    communities = re.findall(r"\((\d+), ?(\d+)\)", attributes.get("community", ""))
+    large = re.findall(r"\((\d+), ?(\d+), ?(\d+)\)", attributes.get("large_community", ""))
+    return RibRoute(
+        session=head["session"],
+        best=bool(head["best"]),
+        next_hop=attributes.get("next_hop", "").split(" ")[0],
+        as_path=tuple(int(asn) for asn in attributes.get("as_path", "").split()),
+        local_pref=None if local_pref is None else int(local_pref),
+        communities=tuple((int(high), int(low)) for high, low in communities),
+        large_communities=tuple((int(first), int(second), int(third)) for first, second, third in large),
+        originator=attributes.get("originator_id", ""),
+    )

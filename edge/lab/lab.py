@@ -7,18 +7,19 @@ from outside, and then in that function ``async with Lab(topology, log_dir) as l
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import msgspec
 
 from edge.errors import DeadlineError, EdgeError
-from edge.lab import bird, fib, links
-from edge.lab.birdc import Birdc, Session
+from edge.lab import fib, links
 from edge.lab.namespaces import RUN_DIR
+from edge.lab.parts import Addresses
 from edge.lab.process import Completed, Process, complete, start
-from edge.lab.topology import Addresses, Role, Topology
+from edge.lab.rib import Prefix, Router, Session
+from edge.lab.routers import Routers
+from edge.lab.topology import Topology
 from edge.lab.wire import Cable, Way, WayCounters
 
 Service = Callable[["Lab"], Awaitable[None]]
@@ -44,6 +45,7 @@ class Lab:
         self.processes: list[Process] = []
         self._seed = seed
         self._services = services
+        self._routers = Routers(topology, log_dir, RUN_DIR, self.spawn)
 
     async def __aenter__(self) -> Self:
         self._emulator = links.EmulatorControl()
@@ -136,30 +138,34 @@ class Lab:
         """Packets of every link and direction since the lab began."""
         return await self._emulator.count()
 
-    def bird(self, router: str) -> Birdc:
-        """The control socket of a router."""
-        return Birdc(self._control(router))
+    def router(self, name: str) -> Router:
+        """What a router or reflector says of itself."""
+        return self._routers.ask(name)
 
     async def sessions(self) -> dict[str, tuple[Session, ...]]:
-        """The BGP sessions of every router, by router; () for a router that does not answer."""
-        found = {}
-        for router in self.topology.names(Role.ROUTER):
-            try:
-                found[router] = await self.bird(router).sessions()
-            except EdgeError:
-                found[router] = ()
-        return found
+        """The BGP sessions of every router and reflector, by name; () for one that does not answer."""
+        return await self._routers.sessions()
 
-    def watch(self, node: str, prefixes: Sequence[IPv4Network | IPv6Network] = ()) -> fib.FibWatcher:
+    async def halt(self, name: str) -> None:
+        """Stop the programs of a router or reflector in order: it takes leave of its neighbours."""
+        for process in reversed(self.processes):
+            if process.node == self.topology.node(name).name and process.returncode is None:
+                await process.stop()
+
+    async def resume(self, name: str) -> None:
+        """Start a router or reflector again after `halt`."""
+        await self._routers.start(name)
+
+    def watch(self, node: str, prefixes: Sequence[Prefix] = ()) -> fib.FibWatcher:
         """A recorder of how a node's kernel routes some prefixes, by default the anycast prefixes."""
         return fib.FibWatcher(node, prefixes or self.anycast_prefixes)
 
-    async def next_hops(self, node: str, prefix: IPv4Network | IPv6Network) -> tuple[fib.NextHop, ...]:
+    async def next_hops(self, node: str, prefix: Prefix) -> tuple[fib.NextHop, ...]:
         """Where a node's kernel sends packets for a prefix at this moment; () for nowhere."""
         return await fib.next_hops(node, prefix)
 
     @property
-    def anycast_prefixes(self) -> tuple[IPv4Network, IPv6Network]:
+    def anycast_prefixes(self) -> tuple[Prefix, Prefix]:
         """What the fleet announces."""
         return self.topology.service_v4.network, self.topology.service_v6.network
 
@@ -168,7 +174,7 @@ class Lab:
             self._lost.set_result(process)
 
     async def _stop(self) -> None:
-        infrastructure = {links.WIRE, *self.topology.names(Role.ROUTER)}
+        infrastructure = {links.WIRE, *self._routers.names}
         programs = [process for process in self.processes if process.node not in infrastructure]
         await asyncio.gather(*(process.stop() for process in programs))
         for process in reversed(self.processes):
@@ -186,37 +192,13 @@ class Lab:
             raise
 
     async def _start_routers(self) -> None:
-        for router in self.topology.names(Role.ROUTER):
-            config = self.log_dir / f"{router}.bird.conf"
-            config.write_text(bird.config(self.topology, router))
-            await self.spawn(router, bird.arguments(config, self._control(router)), name="bird")
+        for name in self._routers.names:
+            await self._routers.start(name)
         try:
             async with asyncio.timeout(_START_S):
-                while not await self._routers_have_met():
+                while not await self._routers.met():
                     await asyncio.sleep(_POLL_S)
                     self.check()
         except TimeoutError:
             problem = f"the routers do not meet within {_START_S:g} s; see {self.log_dir}"
             raise DeadlineError(problem) from None
-
-    async def _routers_have_met(self) -> bool:
-        """Whether all sessions between routers are up; those with edges wait for the edges."""
-        found = await self.sessions()
-        if not all(found.values()):
-            return False
-        up = {
-            (router, session.name)
-            for router, each in found.items()
-            for session in each
-            if session.established
-        }
-        return all(
-            (own.node, bird.session_name(peer.node, version)) in up
-            for link in self.topology.links
-            if link.bgp and all(self.topology.node(end.node).role is Role.ROUTER for end in link.ends)
-            for own, peer in (link.ends, link.ends[::-1])
-            for version in ("v4", "v6")
-        )
-
-    def _control(self, router: str) -> Path:
-        return self.run_dir / f"{router}.bird"

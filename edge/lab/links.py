@@ -12,7 +12,8 @@ from pyroute2 import AsyncIPRoute
 
 from edge.lab import namespaces
 from edge.lab.impairment import Impairment
-from edge.lab.topology import Role, Topology
+from edge.lab.parts import Role
+from edge.lab.topology import Topology
 from edge.lab.wire import (
     MAX_MESSAGE,
     Answer,
@@ -47,6 +48,7 @@ _COMMON = {
 _SYSCTLS = {
     Role.CLIENT: _COMMON,
     Role.EDGE: _COMMON,
+    Role.REFLECTOR: _COMMON,
     Role.ROUTER: _COMMON
     | {
         "net/ipv4/ip_forward": 1,

@@ -16,7 +16,8 @@ from edge.lab.certificates import write_certificate
 from edge.lab.faults import NONE, Fault
 from edge.lab.lab import Lab
 from edge.lab.process import Process
-from edge.lab.topology import Role, Topology
+from edge.lab.parts import Role
+from edge.lab.topology import Topology
 from edge.overload import OverloadParams
 from edge.runtime.admin_client import admin_request
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from edge.errors import EdgeError, RefusedError, UnreachableError, UsageError
-from edge.lab import bird, daemon, topology
+from edge.lab import daemon, routers, topology
 from edge.lab.enclosure import Enclosure, Traces
 from edge.lab.residue import Residue, residue, start_time
 from edge.lab.status import LabStatus
@@ -43,7 +43,7 @@ def up(name: str, shape: topology.Topology, *, seed: int = 0, services: Sequence
 
     RefusedError if a lab of that name is up, UnreachableError if this machine cannot have one.
     """
-    bird.executable()
+    routers.require(shape)
     with _sole_user():
         directory = _directory(name)
         if (record := _record(name)) is not None and record.alive:

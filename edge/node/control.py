@@ -1,7 +1,7 @@
 """What a node decides: how newcomers are treated, and whether it announces. Deciding is all it does; `Node` acts.
 
 load reports -> pressure -> admission: the gate for every worker
-pressure, refusals, self-probes, the operator's hold -> policy: announce or not
+pressure, refusals, self-probes, the operator's hold, the others, the ledger -> policy: announce, and how
 """
 
 from __future__ import annotations
@@ -9,12 +9,16 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from bgp.policy import Decision, Policy, PolicyInput, State
+from bgp.ledger import UNLIMITED, Allowance
+from bgp.policy import Decision, Explanation, GuardName, Policy, PolicyInput, State
+from bgp.view import NO_VIEW, Others
 from edge.config import NodeConfig
 from edge.overload import Admission, Condition, Gate, LoadSample, PressureGauge
 from edge.runtime import metric_table as metric
+from edge.runtime.documents import Numbers
 from edge.runtime.messages import Report
 from edge.runtime.metrics import NodeMetrics
 from edge.runtime.sampler import node_load
@@ -22,18 +26,34 @@ from edge.runtime.sampler import node_load
 log = logging.getLogger("edge.control")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known beside the load; the fields are those of `PolicyInput`."""
+
+    probes_passed: int = 0
+    probes_failed: int = 0
+    unicast_failed: int = 0
+    defect: str = ""
+    hold: Literal["none", "withdraw", "announce"] = "none"
+    start_wait_s: float = 0.0
+    others: Others = NO_VIEW
+    allowance: Allowance = UNLIMITED
+
+
 class Control:
-    """Times are of one clock that does not go backwards. ``announced`` is what was decided last."""
+    """Times are of one clock that does not go backwards."""
 
     def __init__(self, config: NodeConfig, now: float) -> None:
-        self.announced = False
         self._announced_changed_at: float | None = None
+        self._capacity = config.overload.capacity.calls
         self._gauge = PressureGauge(config.overload.capacity, config.overload.tau_s)
         self._pressure = self._gauge.update(LoadSample(), now)
         self._admission = Admission(config.overload, now)
         self._policy = Policy(config.policy, mode=config.policy.mode)
         self._counted = (0, 0)  # refusals and newcomers that the admission knows of
+        self._refusals: frozenset[GuardName] = frozenset()
         self._unpublished: list[Decision] = []
+        self._unpublished_refusals: list[GuardName] = []
 
     @property
     def gate(self) -> Gate:
@@ -42,7 +62,31 @@ class Control:
 
     @property
     def state(self) -> State:
+        """Where the policy stands; in mode ``observe`` it may differ from what is announced."""
         return self._policy.state
+
+    @property
+    def in_effect(self) -> State:
+        """The state that routing is to be in, and that the others are told."""
+        return self._policy.in_effect
+
+    @property
+    def announced(self) -> bool:
+        return self._policy.announce
+
+    @property
+    def deprefer(self) -> bool:
+        return self._policy.deprefer
+
+    @property
+    def claims(self) -> bool:
+        """Whether the node wants to be the next that leaves."""
+        return self._policy.wants_to_move
+
+    @property
+    def load(self) -> float:
+        """A fraction of capacity, by the worst signal."""
+        return self._pressure.value
 
     @property
     def reason(self) -> str:
@@ -61,33 +105,41 @@ class Control:
         self._admission.count(max(0, refused - before_refused), max(0, newcomers - before_newcomers), now)
         self._counted = (refused, newcomers)
 
-    def decide(
-        self, *, probes_passed: int, probes_failed: int, defect: str, drained: bool, now: float
-    ) -> bool:
-        """Take at most one step of the policy; whether `announced` has changed by it.
-
-        ``defect`` is what makes every call fail whatever the probes say, empty for none.
-        """
+    def decide(self, evidence: Evidence, now: float) -> None:
+        """Take at most one step of the policy."""
+        before = self.announced, self.deprefer
         decision = self._policy.decide(
-            PolicyInput(
-                now=now,
-                probes_passed=probes_passed,
-                probes_failed=probes_failed,
-                defect=defect,
-                pressure=self._pressure.value,
-                refusal_ratio=self._admission.refusal_ratio(now),
-                shedding=self._admission.condition is not Condition.SERVING,
-                drained=drained,
-            ),
-            jitter=random.uniform(-1.0, 1.0),
+            self._input(evidence, now), jitter=random.uniform(-1.0, 1.0), delay=random.random()
         )
         if decision is not None:
             self._note(decision)
-        if self._policy.announce == self.announced:
-            return False
-        self.announced = self._policy.announce
-        self._announced_changed_at = now
-        return True
+        for guard in self._policy.refusals - self._refusals:
+            self._unpublished_refusals.append(guard)
+            log.info("event=guard_refuses guard=%s state=%s", guard, self._policy.state.value)
+        self._refusals = self._policy.refusals
+        if before != (self.announced, self.deprefer):
+            self._announced_changed_at = now
+
+    def explain(self, evidence: Evidence, now: float) -> Explanation:
+        """Why the policy is where it is, and what would change that."""
+        return self._policy.explain(self._input(evidence, now))
+
+    def _input(self, evidence: Evidence, now: float) -> PolicyInput:
+        return PolicyInput(
+            now=now,
+            probes_passed=evidence.probes_passed,
+            probes_failed=evidence.probes_failed,
+            unicast_failed=evidence.unicast_failed,
+            defect=evidence.defect,
+            pressure=self._pressure.value,
+            refusal_ratio=self._admission.refusal_ratio(now),
+            shedding=self._admission.condition is not Condition.SERVING,
+            load=self._pressure.value * self._capacity,
+            hold=evidence.hold,
+            start_wait_s=evidence.start_wait_s,
+            others=evidence.others,
+            allowance=evidence.allowance,
+        )
 
     def _note(self, decision: Decision) -> None:
         log.info(
@@ -98,7 +150,7 @@ class Control:
             decision.reason,
         )
         self._unpublished.append(decision)
-        if decision.before is State.WITHDRAWN and decision.after is State.ANNOUNCED:
+        if decision.after is State.ANNOUNCED and decision.before in (State.DEPREFERRED, State.WITHDRAWN):
             # Routing brings everybody back at once; admission lets them in little by little.
             self._admission.warm_up()
 
@@ -107,17 +159,37 @@ class Control:
         for decision in self._unpublished:
             metrics.increment(metric.POLICY_DECISIONS, decision.after.value)
         self._unpublished.clear()
+        for guard in self._unpublished_refusals:
+            metrics.increment(metric.GUARD_REFUSALS, guard.value)
+        self._unpublished_refusals.clear()
         for signal, value in self._pressure.by_signal.items():
             metrics.set(metric.PRESSURE, value, signal.value)
         metrics.set_state(metric.ADMISSION_STATE, self._admission.state.value)
         metrics.set(metric.REFUSE_PROBABILITY, self._admission.refuse_probability)
         metrics.set_state(metric.POLICY_STATE, self._policy.state.value)
 
+    def numbers(self, now: float) -> Numbers:
+        """Its part of an explanation."""
+        return Numbers(
+            pressure=self._pressure.value,
+            pressure_signal=self._pressure.worst.value,
+            by_signal={signal.value: value for signal, value in self._pressure.by_signal.items()},
+            admission=self._admission.state.value,
+            refusal_ratio=self._admission.refusal_ratio(now),
+            load_calls=self._pressure.value * self._capacity,
+            capacity_calls=self._capacity,
+        )
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        return self._policy.decisions
+
     def status(self, now: float) -> dict[str, Any]:
         """Its part of the node's status."""
         return {
             "state": self._policy.state.value,
             "announced": self.announced,
+            "deprefer": self.deprefer,
             "announced_changed_at": self._announced_changed_at,
             "pressure": self._pressure.value,
             "pressure_signal": self._pressure.worst.value,

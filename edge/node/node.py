@@ -12,19 +12,29 @@ from datetime import UTC, datetime
 from typing import Any
 
 import edge
-from bgp.exabgp import SpeakerError
+from bgp.ledger import UNLIMITED
 from bgp.policy import State
-from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerLost
-from bgp.table import Diverged
+from bgp.view import NO_VIEW
 from edge.backend.base import load_backend
 from edge.config import Credentials, NodeConfig, load_credentials, load_keys
-from edge.errors import ConfigError, EdgeError, UnreachableError, UsageError
-from edge.node.control import Control
+from edge.errors import ConfigError, EdgeError, UsageError
+from edge.node import explanation
+from edge.node.control import Control, Evidence
+from edge.node.orders import Orders
+from edge.node.routing import Routing
 from edge.node.settings import worker_settings
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
-from edge.runtime.admin import AdminSocket, DrainOrder, Health, admin_routes, metrics_routes, open_tcp
-from edge.runtime.holds import Hold, HoldFile
+from edge.runtime.admin import (
+    AdminSocket,
+    AnnounceOrder,
+    Health,
+    WithdrawOrder,
+    admin_routes,
+    metrics_routes,
+    open_tcp,
+)
+from edge.runtime.documents import BgpPeers, BgpRoutes, NodeExplanation
 from edge.runtime.http1 import HttpServer
 from edge.runtime.metrics import NodeMetrics, WorkerTotals
 from edge.runtime.netlink import Netlink, SourceRoute
@@ -44,12 +54,11 @@ class Node:
     def __init__(self, config: NodeConfig) -> None:
         self.config = config
         self._metrics = NodeMetrics(edge.__version__)
-        self._control = Control(config, asyncio.get_running_loop().time())
-        self._hold_file = HoldFile(config.state.directory / "hold.json")
-        self._hold = self._hold_file.read()
-        self._routes = config.bgp.routes() if config.bgp else ()
+        now = asyncio.get_running_loop().time()
+        self._control = Control(config, now)
+        self._orders = Orders(config.node.name, config.state.directory / "hold.json")
+        self._routing: Routing | None = None
         self._restarts = 0  # of workers, that the metrics know of
-        self._speaker: ExaBgpSpeaker | None = None
         self._supervisor: Supervisor
         self._probe = SelfProbe(
             config.service.addresses,
@@ -57,6 +66,13 @@ class Node:
             interval_s=config.probe.interval_s,
             timeout_s=config.probe.timeout_s,
             on_round=self._probed,
+        )
+        self._unicast_probe = SelfProbe(
+            config.unicast.addresses,
+            config.service.port,
+            interval_s=config.probe.interval_s,
+            timeout_s=config.probe.timeout_s,
+            on_round=lambda *_: None,
         )
         self._credentials: Credentials
         self._leaving = False
@@ -85,8 +101,8 @@ class Node:
         stack.push_async_callback(self._supervisor.stop, "the node stopped")
         await self._supervisor.start()
         await self._open_admin(stack)
-        await self._start_speaker(stack)
-        for work in (self._probe.run(), self._keep_control()):
+        await self._start_routing(stack)
+        for work in (self._probe.run(), self._unicast_probe.run(), self._keep_control()):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
             task.add_done_callback(self._control_ended)
@@ -94,11 +110,12 @@ class Node:
     async def stop(self) -> None:
         """Withdraw and give the routers time; the rest is the exit stack's."""
         self._leaving = True
-        if self._speaker is not None and self._control.announced:
-            self._control.announced = False
-            self._speaker.withdraw_all()
-            if not await self._speaker.wait_withdrawn(WITHDRAW_TIMEOUT_S):
-                log.warning("event=withdrawal_unconfirmed")
+        if self._routing is None:
+            return
+        was_announced = self._control.announced
+        if not await self._routing.stop(WITHDRAW_TIMEOUT_S):
+            log.warning("event=withdrawal_unconfirmed")
+        if was_announced:
             await asyncio.sleep(self.config.shutdown.grace_s)
 
     def _control_ended(self, task: asyncio.Task[None]) -> None:
@@ -132,6 +149,13 @@ class Node:
                 stack.callback(sock.close)
         return sockets
 
+    async def _start_routing(self, stack: AsyncExitStack) -> None:
+        if self.config.bgp is not None:
+            now = asyncio.get_running_loop().time()
+            routing = Routing(self.config, self.config.bgp, self._metrics, now)
+            await routing.start(stack)
+            self._routing = routing
+
     async def _open_admin(self, stack: AsyncExitStack) -> None:
         admin = AdminSocket(self.config.admin.socket, admin_routes(self))
         await admin.open()
@@ -141,17 +165,6 @@ class Node:
             server = HttpServer(metrics_routes(self))
             await server.listen(open_tcp(listen.host, listen.port))
             stack.push_async_callback(server.close)
-
-    async def _start_speaker(self, stack: AsyncExitStack) -> None:
-        if self.config.bgp is None:
-            return
-        directory = self.config.state.directory / "speaker"
-        self._speaker = ExaBgpSpeaker(self.config.bgp, directory, self._speaker_event)
-        try:
-            await self._speaker.start()
-        except SpeakerError as error:
-            raise UnreachableError(f"$.bgp: {error}") from error
-        stack.push_async_callback(self._speaker.stop)
 
     # --- several times a second -------------------------------------------------------------------------
 
@@ -164,7 +177,9 @@ class Node:
             for worker in self._supervisor.workers:
                 worker.set_gate(self._control.gate)
             self._update_route(now)
-            self._publish()
+            self._control.publish(self._metrics)
+            if self._routing is not None:
+                self._routing.publish(now)
             await asyncio.sleep(CONTROL_INTERVAL_S)
 
     def _take_reports(self) -> None:
@@ -187,51 +202,41 @@ class Node:
             )
 
     def _update_route(self, now: float) -> None:
-        """Decide whether to announce; tell the speaker if that has changed."""
+        """Decide whether to announce; have the neighbors and the fleet know."""
         if self._leaving:
             return
-        expired = datetime.now(UTC) >= self._credentials.expires_at
-        changed = self._control.decide(
+        control, routing = self._control, self._routing
+        control.decide(self._evidence(now), now)
+        if routing is not None:
+            routing.tell(control.in_effect, now)
+            routing.tell_fleet(
+                control.in_effect,
+                claim=control.claims,
+                load=control.load,
+                capacity=self.config.overload.capacity.calls,
+                now=now,
+            )
+            routing.tick(now)
+
+    def _evidence(self, now: float) -> Evidence:
+        expires_at, routing = self._credentials.expires_at, self._routing
+        expired = datetime.now(UTC) >= expires_at
+        return Evidence(
             probes_passed=self._probe.passed,
             probes_failed=self._probe.failed,
-            defect=f"the certificate expired on {self._credentials.expires_at:%Y-%m-%d %H:%M}"
-            if expired
-            else "",
-            drained=self._hold is not None,
-            now=now,
+            unicast_failed=self._unicast_probe.failed,
+            defect=f"the certificate expired on {expires_at:%Y-%m-%d %H:%M}" if expired else "",
+            hold=self._orders.kind(time.time()),
+            start_wait_s=routing.costs.start_wait_s(now) if routing else 0.0,
+            others=routing.others(now) if routing else NO_VIEW,
+            allowance=routing.costs.allowance(now) if routing else UNLIMITED,
         )
-        if changed and self._speaker is not None:
-            for route in self._routes:
-                if self._control.announced:
-                    self._speaker.announce(route)
-                else:
-                    self._speaker.withdraw(route.prefix)
-
-    def _publish(self) -> None:
-        metrics = self._metrics
-        self._control.publish(metrics)
-        state = "announced" if self._control.announced else "withdrawn"
-        for route in self._routes:
-            metrics.set_state(metric.ROUTE_STATE, state, str(route.prefix))
-        if self._speaker is not None and self.config.bgp is not None:
-            up = self._speaker.sessions_up
-            for neighbor in self.config.bgp.sessions():
-                metrics.set(metric.BGP_NEIGHBOR_UP, neighbor.address in up, str(neighbor.address))
 
     def _probed(self, passed: bool, took_s: float) -> None:
         self._metrics.increment(metric.SELF_PROBES, "ok" if passed else "failed")
         if passed:
             self._metrics.observe(metric.SELF_PROBE_DURATION, took_s)
         self._update_route(asyncio.get_running_loop().time())
-
-    def _speaker_event(self, event: SpeakerEvent) -> None:
-        match event:
-            case SpeakerLost():
-                self._metrics.increment(metric.SPEAKER_RESTARTS)
-            case Diverged(divergence=divergence):
-                self._metrics.increment(metric.ROUTE_DIVERGENCES, divergence.value)
-            case _:
-                pass
 
     # --- what an operator asks --------------------------------------------------------------------------
 
@@ -263,7 +268,7 @@ class Node:
             "site": str(self.config.node.site),
             "version": edge.__version__,
             "reason": self._reason(),
-            "hold": self._hold,
+            "hold": self._orders.hold(time.time()),
             **self._control.status(now),
             "calls": sum(int(report.load.calls) for report in reports),
             "connections": {
@@ -282,17 +287,40 @@ class Node:
         }
 
     def _bgp_status(self) -> dict[str, Any] | None:
-        if self.config.bgp is None or self._speaker is None:
+        if self.config.bgp is None or self._routing is None:
             return None
-        up = self._speaker.sessions_up
         return {
-            "pid": self._speaker.pid,
+            "pid": self._routing.speaker.pid,
             "prefixes": list(self.config.bgp.prefixes),
-            "neighbors": {
-                str(neighbor.address): "up" if neighbor.address in up else "down"
-                for neighbor in self.config.bgp.sessions()
-            },
+            "neighbors": self._routing.peers.sessions(),
         }
+
+    def explain(self) -> NodeExplanation:
+        now = asyncio.get_running_loop().time()
+        return explanation.of_node(
+            config=self.config,
+            control=self._control,
+            routing=self._routing,
+            evidence=self._evidence(now),
+            hold=self._orders.hold(time.time()),
+            probe=self._probe,
+            now=now,
+            wall=time.time(),
+        )
+
+    def bgp_peers(self) -> BgpPeers:
+        now, node = asyncio.get_running_loop().time(), str(self.config.node.name)
+        return (
+            BgpPeers(node=node, peers=())
+            if self._routing is None
+            else self._routing.peers_document(node, now)
+        )
+
+    def bgp_routes(self) -> BgpRoutes:
+        node = str(self.config.node.name)
+        if self._routing is None:
+            return BgpRoutes(node=node, announced=(), received=())
+        return self._routing.routes_document(node)
 
     async def calls(self) -> list[Any]:
         return await self._supervisor.calls()
@@ -300,20 +328,18 @@ class Node:
     def render_metrics(self) -> bytes:
         return self._metrics.render()
 
-    async def drain(self, order: DrainOrder) -> dict[str, Any]:
-        before = self._hold
-        if before is not None and not order.reason:
-            return self.status()
-        hold = Hold(order.reason, time.time() if before is None else before.since)
-        self._hold_file.write(hold)
-        return self._held(hold)
+    async def withdraw(self, order: WithdrawOrder) -> dict[str, Any]:
+        now = asyncio.get_running_loop().time()
+        announced = self._routing is not None and self._control.announced
+        others = self._routing.others(now) if self._routing else NO_VIEW
+        self._orders.withdraw(order, time.time(), announced=announced, others=others)
+        return self._ordered()
 
-    async def undrain(self) -> dict[str, Any]:
-        self._hold_file.clear()
-        return self._held(None)
+    async def announce(self, order: AnnounceOrder) -> dict[str, Any]:
+        self._orders.announce(order, time.time())
+        return self._ordered()
 
-    def _held(self, hold: Hold | None) -> dict[str, Any]:
-        self._hold = hold
+    def _ordered(self) -> dict[str, Any]:
         self._update_route(asyncio.get_running_loop().time())
         return self.status()
 

@@ -15,11 +15,13 @@ import struct
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol, TypeVar
 
 import msgspec
 
 from edge.errors import UnreachableError, UsageError
+from edge.runtime.documents import BgpPeers, BgpRoutes, NodeExplanation
+from edge.runtime.holds import WallTime
 from edge.runtime.http1 import HttpServer, Request, Response, Routes, json_response
 from edge.runtime.metrics import CONTENT_TYPE
 from edge.runtime.sockets import bind_error, is_ipv6
@@ -29,10 +31,40 @@ SOCKET_MODE = 0o660
 _PEERCRED = struct.Struct("=3i")  # struct ucred: pid, uid, gid
 
 
-class DrainOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of ``POST /drain``: why, in the operator's words; it shows in ``/status``."""
+Reason = Annotated[str, msgspec.Meta(max_length=1000)]
+Who = Annotated[str, msgspec.Meta(max_length=100)]
 
-    reason: str = ""
+
+class WithdrawOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /withdraw`` and ``POST /drain``: stay out until then, or until another order.
+
+    ``reason`` and ``who`` are an operator's words, and show wherever the hold does. ``force``: even if nobody else
+    is known to announce.
+    """
+
+    reason: Reason = ""
+    who: Who = ""
+    until: WallTime | None = None
+    force: bool = False
+
+
+class AnnounceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /announce`` and ``POST /undrain``: no operator keeps the node out any longer.
+
+    ``hold``: moreover it must not leave for load, until then, or until another order.
+    """
+
+    reason: Reason = ""
+    who: Who = ""
+    hold: bool = False
+    until: WallTime | None = None
+
+    def __post_init__(self) -> None:
+        if self.until is not None and not self.hold:
+            raise ValueError("'until' is of use with 'hold' only")
+
+
+Order = TypeVar("Order", WithdrawOrder, AnnounceOrder)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -59,10 +91,21 @@ class Administered(Protocol):
 
     def render_metrics(self) -> bytes: ...
 
-    async def drain(self, order: DrainOrder) -> object:
-        """Withdraw and let the calls finish; returns the state it is in now."""
+    def explain(self) -> NodeExplanation:
+        """Why the node is where it is, and what would change that."""
 
-    async def undrain(self) -> object: ...
+    def bgp_peers(self) -> BgpPeers: ...
+
+    def bgp_routes(self) -> BgpRoutes: ...
+
+    async def withdraw(self, order: WithdrawOrder) -> object:
+        """Withdraw now and stay out; calls that are up go on. Returns the status that follows.
+
+        Raises `RefusedError` if nobody else is known to announce, `UsageError` if ``until`` has passed.
+        """
+
+    async def announce(self, order: AnnounceOrder) -> object:
+        """End any hold, or pin the node announced. Returns the status that follows; raises `UsageError` as above."""
 
 
 def metrics_routes(node: Administered) -> Routes:
@@ -89,25 +132,43 @@ def admin_routes(node: Administered) -> Routes:
     async def calls(_: Request) -> Response:
         return json_response(await node.calls())
 
-    async def drain(request: Request) -> Response:
-        try:
-            order = msgspec.json.decode(request.body or b"{}", type=DrainOrder)
-        except msgspec.DecodeError as error:
-            raise UsageError(f"request body: {error}") from error
-        return json_response(await node.drain(order))
+    async def explain(_: Request) -> Response:
+        return json_response(node.explain())
 
-    async def undrain(_: Request) -> Response:
-        return json_response(await node.undrain())
+    async def bgp_peers(_: Request) -> Response:
+        return json_response(node.bgp_peers())
+
+    async def bgp_routes(_: Request) -> Response:
+        return json_response(node.bgp_routes())
+
+    async def withdraw(request: Request) -> Response:
+        return json_response(await node.withdraw(_order(request, WithdrawOrder)))
+
+    async def announce(request: Request) -> Response:
+        return json_response(await node.announce(_order(request, AnnounceOrder)))
 
     return {
         ("GET", "/livez"): livez,
         ("GET", "/readyz"): readyz,
         ("GET", "/status"): status,
         ("GET", "/calls"): calls,
-        ("POST", "/drain"): drain,
-        ("POST", "/undrain"): undrain,
+        ("GET", "/explain"): explain,
+        ("GET", "/bgp/peers"): bgp_peers,
+        ("GET", "/bgp/routes"): bgp_routes,
+        ("POST", "/withdraw"): withdraw,
+        ("POST", "/announce"): announce,
+        # Draining begins with withdrawing, and the rest is waiting: the same orders under the words of who waits.
+        ("POST", "/drain"): withdraw,
+        ("POST", "/undrain"): announce,
         **metrics_routes(node),
     }
+
+
+def _order(request: Request, kind: type[Order]) -> Order:
+    try:
+        return msgspec.json.decode(request.body or b"{}", type=kind)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"request body: {error}") from error
 
 
 def _health_response(health: Health) -> Response:

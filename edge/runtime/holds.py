@@ -1,20 +1,43 @@
-"""The operator's word, kept over restarts: who took this node out of service, why and when."""
+"""The operator's word, kept over restarts: who keeps this node out of service or in it, why, and until when."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated, Literal
 
 import msgspec
 
 from edge.errors import EdgeError
 
+WallTime = Annotated[float, msgspec.Meta(ge=0, le=32503680000)]
+"""Seconds since 1970 by the wall clock, before the year 3000: every calendar can show it."""
+
 
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``since`` is wall-clock time in seconds since 1970: it has to mean something after a reboot."""
+    """``withdraw`` keeps the node out; ``announce`` keeps it in, whatever its load (fences act all the same).
+
+    ``since`` and ``until`` are wall-clock times, for they have to mean something after a reboot; ``until`` is None
+    for a hold that ends by another order only. Files of before there were kinds hold a node out without end.
+    """
 
     reason: str
-    since: float
+    since: WallTime
+    kind: Literal["withdraw", "announce"] = "withdraw"
+    who: str = ""
+    until: WallTime | None = None
+
+    def at(self, now: float) -> Hold | None:
+        """The hold as it stands at ``now``, wall-clock time; None once it is over.
+
+        A clock that stands before ``since`` was set back (or lost its battery), and cannot tell how much of the
+        time has gone: the whole of it begins anew. So what is left is never more than was ordered.
+        """
+        if self.until is None:
+            return self
+        if now < self.since:
+            return msgspec.structs.replace(self, since=now, until=now + (self.until - self.since))
+        return self if now < self.until else None
 
 
 class HoldFile:
@@ -24,13 +47,13 @@ class HoldFile:
         self._path = path
 
     def read(self) -> Hold | None:
-        """The hold, or None. A file that cannot be read or understood holds the node: somebody put it there."""
+        """The hold, or None. A file that cannot be read or understood holds the node out: somebody put it there."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=Hold)
         except FileNotFoundError:
             return None
-        except (OSError, msgspec.DecodeError) as error:
-            return Hold(f"{self._path} is damaged ({error}); 'undrain' removes it", 0.0)
+        except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
+            return Hold(f"{self._path} is damaged ({error}); 'edgectl announce' removes it", 0.0)
 
     def write(self, hold: Hold) -> None:
         """Raises `EdgeError` if it cannot be kept, for a hold that a restart forgets is none."""

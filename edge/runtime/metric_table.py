@@ -83,8 +83,24 @@ def _values(members: type[Enum]) -> tuple[str, ...]:
 
 OUTCOMES = ("migrated", "on_anycast", "direct")
 RESULTS = ("ok", "failed")
-POLICY_STATES = ("starting", "announced", "withdrawn", "fenced", "held")
+POLICY_STATES = ("starting", "announced", "depreferred", "withdrawn", "fenced", "held")
+GUARDS = (
+    "operator",
+    "hold",
+    "view",
+    "last_site",
+    "spare",
+    "settling",
+    "mover",
+    "claim",
+    "ledger",
+    "proof",
+    "back_off",
+    "sync",
+    "last_site_broken",
+)
 PREFIX = "an announced prefix"
+NEIGHBOR = "the address of a configured neighbor"
 
 METRICS: Final[tuple[Metric, ...]] = (
     BUILD_INFO := Gauge(
@@ -203,7 +219,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     ROUTE_STATE := State(
         name="edge_route_state",
         help="What the speaker was last asked to do with a prefix.",
-        labels={"prefix": PREFIX, "state": ("announced", "withdrawn")},
+        labels={"prefix": PREFIX, "state": ("announced", "depreferred", "withdrawn")},
     ),
     ROUTE_DIVERGENCES := Counter(
         name="edge_route_divergences_total",
@@ -213,10 +229,49 @@ METRICS: Final[tuple[Metric, ...]] = (
     SPEAKER_RESTARTS := Counter(
         name="edge_speaker_restarts_total", help="Times the BGP speaker died and was started again."
     ),
+    GUARD_REFUSALS := Counter(
+        name="edge_guard_refusals_total",
+        help="Times a move for load was wanted and a guard began to refuse it.",
+        labels={"guard": GUARDS},
+    ),
+    FLAP_PENALTY := Gauge(
+        name="edge_bgp_flap_penalty",
+        help="What a neighbor's routers are supposed to have counted against a prefix (RFC 2439).",
+        labels={"prefix": PREFIX, "neighbor": NEIGHBOR},
+    ),
+    VIEW_RELIABLE := Gauge(
+        name="edge_view_reliable",
+        help="1 while what is known of the other nodes can be relied on; without that no move for load is made.",
+    ),
+    VIEW_AGE := Gauge(
+        name="edge_view_age_seconds",
+        unit="seconds",
+        help="How long ago the view of the other nodes could last be relied on; 0 while it can.",
+    ),
+    VIEW_NODES := Gauge(
+        name="edge_view_nodes",
+        help="Other nodes that are seen, by the state they tell.",
+        labels={"state": POLICY_STATES},
+    ),
+    OTHERS_SPARE := Gauge(
+        name="edge_view_spare_calls",
+        help="How many calls the other nodes can still take.",
+    ),
+    CONVERGENCE := Histogram(
+        name="edge_bgp_convergence_seconds",
+        unit="seconds",
+        help="From a change of our own route until every reflector was seen to know it.",
+        buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0),
+    ),
+    ECHO_ALARMS := Counter(
+        name="edge_bgp_echo_alarms_total",
+        help="Times the reflectors went on seeing what we had changed 5 s before.",
+        labels={"kind": ("still-announced", "not-announced")},
+    ),
     BGP_NEIGHBOR_UP := Gauge(
         name="edge_bgp_neighbor_up",
         help="1 while the session with a BGP neighbor is established.",
-        labels={"neighbor": "the address of a configured neighbor"},
+        labels={"neighbor": NEIGHBOR},
     ),
     SELF_PROBES := Counter(
         name="edge_self_probes_total",

@@ -93,7 +93,7 @@ class Stage:
 
     async def drain(self) -> float:
         """Take the node out as an operator does; how long until it is gone."""
-        return await self.gone(await self._order("/drain", {"reason": REASON}))
+        return await self.gone(await self._order("/drain", {"reason": REASON, "force": True}))
 
     async def undrain(self) -> float:
         """Put it back; how long until it is."""

@@ -1,6 +1,6 @@
-"""Real ExaBGP against a real BIRD over loopback: no privilege, no namespaces, every failure for real.
+"""Both speakers, ExaBGP and BIRD, against a real BIRD over loopback: no privilege, no namespaces, real failures.
 
-What is measured is how long the router goes on believing in a route whose owner died, hung or gave it up. Times
+Every test is run with each of them, but for those of one alone at the end. What is measured is how long the router goes on believing in a route whose owner died, hung or gave it up. Times
 are printed (`pytest -rP`); limits are those of the failure matrix.
 """
 
@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,13 @@ import pytest
 
 from bgp import leash
 from bgp.account import Account
+from bgp.bird_speaker import BirdSpeaker
+from bgp.child import SpeakerError
 from bgp.conf import SpeakerConfig
-from bgp.exabgp import ExaBgp, SpeakerError, _welcome
+from bgp.exabgp import _welcome
 from bgp.route import Route, parse_prefix
 from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerLost, SpeakerStarted, SpeakerTiming
-from bgp.table import NeighborChanged
+from bgp.table import Diverged, Divergence, NeighborChanged
 
 pytestmark = pytest.mark.needs("bird")
 
@@ -41,6 +44,9 @@ ROUTER_AS, EDGE_AS = 64501, 64601
 SERVICE_V4, SERVICE_V6 = "192.0.2.1/32", "2001:db8::1/128"
 NEVER_AGAIN = "203.0.113.0/24"
 NEXT_HOP_V6 = "2001:db8:ffff::b"
+
+SPEAKERS: dict[str, Any] = {"exabgp": ExaBgpSpeaker, "bird": BirdSpeaker}
+LOST = {"exabgp": "the bridge hung up", "bird": "bird or its keeper has ended"}
 
 # Root can run the speaker as somebody else, and should.
 USERS = [None, "nobody"] if os.geteuid() == 0 else [None]
@@ -56,7 +62,7 @@ protocol device {{ }}
 protocol bgp edge {{
   local {router} port {port} as {router_as};
   neighbor {edge} as {edge_as};
-  multihop; passive; hold time 9;
+  multihop; strict bind on; passive; hold time 9;
   error wait time 1, 1;
   {options}
   ipv4 {{ import all; export none; }};
@@ -94,8 +100,14 @@ class Router:
     def attributes(self, prefix: str) -> dict[str, str]:
         return dict(re.findall(r"BGP\.(\w+): (.*)", self.ask(f"show route {prefix} all")))
 
-    def is_established(self) -> bool:
-        return "Established" in self.ask("show protocols edge")
+    def session(self) -> str:
+        """Its state and since when."""
+        return self.ask("show protocols edge").splitlines()[-2]
+
+    def updates(self) -> int:
+        """How many routes it was told so far, new or not."""
+        counts = re.findall(r"Import updates: +(\d+)", self.ask("show protocols all edge"))
+        return sum(map(int, counts))
 
     def until(self, expected: set[str], timeout_s: float) -> float:
         """Seconds until exactly ``expected`` is in the table."""
@@ -146,6 +158,11 @@ def router(place: Path) -> Iterator[Router]:
         yield router
 
 
+@pytest.fixture(params=list(SPEAKERS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 def config(router: Router, **neighbor: Any) -> dict[str, Any]:
     return {
         "router_id": "192.0.2.11",
@@ -166,10 +183,10 @@ def config(router: Router, **neighbor: Any) -> dict[str, Any]:
 
 @contextlib.asynccontextmanager
 async def running_speaker(
-    router: Router, place: Path, timing: SpeakerTiming | None = None, **neighbor: Any
+    kind: str, router: Router, place: Path, timing: SpeakerTiming | None = None, **neighbor: Any
 ) -> Any:
     events: list[SpeakerEvent] = []
-    speaker = ExaBgpSpeaker(
+    speaker = SPEAKERS[kind](
         msgspec.convert(config(router, **neighbor), SpeakerConfig),
         place / "run",
         events.append,
@@ -197,6 +214,18 @@ def note(what: str, seconds: float) -> None:
     sys.stdout.write(f"{what} after {seconds * 1000:.0f} ms\n")
 
 
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def tree(kind: str, pid: int) -> tuple[int, int]:
+    """The speaker with this pid, and who holds it to its lease: ExaBGP's bridge, BIRD's keeper."""
+    if kind == "bird":
+        return pid, parent(pid)
+    (bridge,) = children(pid)
+    return pid, bridge
+
+
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -211,9 +240,9 @@ def is_alive(pid: int) -> bool:
 # --- what the neighbor hears -------------------------------------------------------------------------------
 
 
-def test_routes_arrive_with_every_attribute_and_change_and_go(router: Router, place: Path) -> None:
+def test_routes_arrive_with_every_attribute_and_change_and_go(kind: str, router: Router, place: Path) -> None:
     async def story() -> None:
-        async with running_speaker(router, place) as (speaker, events):
+        async with running_speaker(kind, router, place) as (speaker, events):
             pid = speaker.pid
             everything: dict[str, Any] = {
                 "med": 50,
@@ -256,9 +285,28 @@ def test_routes_arrive_with_every_attribute_and_change_and_go(router: Router, pl
     asyncio.run(story())
 
 
-def test_sessions_are_reported(router: Router, place: Path) -> None:
+def test_a_change_is_one_update_and_no_session_bounces(kind: str, router: Router, place: Path) -> None:
     async def story() -> None:
-        async with running_speaker(router, place) as (speaker, events):
+        async with running_speaker(kind, router, place) as (speaker, _):
+            for prefix in (SERVICE_V4, SERVICE_V6, NEVER_AGAIN):
+                speaker.announce(Route.parse(prefix))
+            await seen(router, {SERVICE_V4, SERVICE_V6, NEVER_AGAIN})
+            session, updates = router.session(), router.updates()
+            for prepend in (1, 2, 3):
+                speaker.announce(Route.parse(SERVICE_V4, prepend=prepend, communities=["65535:0"]))
+                assert await speaker.wait_synchronized(BACK_S)
+            await eventually(lambda: router.updates() == updates + 3)
+            speaker.withdraw(parse_prefix(NEVER_AGAIN))
+            await seen(router, {SERVICE_V4, SERVICE_V6})
+            assert (router.session(), router.updates()) == (session, updates + 3)
+            assert router.attributes(SERVICE_V4)["as_path"] == " ".join([str(EDGE_AS)] * 4)
+
+    asyncio.run(story())
+
+
+def test_sessions_are_reported(kind: str, router: Router, place: Path) -> None:
+    async def story() -> None:
+        async with running_speaker(kind, router, place) as (speaker, events):
             await eventually(lambda: bool(speaker.sessions_up))
             await asyncio.to_thread(router.ask, "disable edge")
             await eventually(lambda: not speaker.sessions_up)
@@ -273,13 +321,13 @@ def test_sessions_are_reported(router: Router, place: Path) -> None:
     asyncio.run(story())
 
 
-def test_a_session_with_md5_and_gtsm(place: Path) -> None:
+def test_a_session_with_md5_and_gtsm(kind: str, place: Path) -> None:
     key = "pass'; {#word}"
     (place / "key").write_text(f"{key}\n")
 
     async def story(router: Router) -> None:
         secured = {"md5_file": str(place / "key"), "ttl_security": True}
-        async with running_speaker(router, place, **secured) as (speaker, _):
+        async with running_speaker(kind, router, place, **secured) as (speaker, _):
             speaker.announce(Route.parse(SERVICE_V4))
             await seen(router, {SERVICE_V4})
 
@@ -295,13 +343,15 @@ from pathlib import Path
 import msgspec
 from bgp.conf import SpeakerConfig
 from bgp.route import Route
+from bgp.bird_speaker import BirdSpeaker
 from bgp.speaker import ExaBgpSpeaker
 
 async def main():
     config = msgspec.convert(json.loads(sys.argv[1]), SpeakerConfig)
-    speaker = ExaBgpSpeaker(config, Path(sys.argv[2]), lambda event: None)
+    kind = {"exabgp": ExaBgpSpeaker, "bird": BirdSpeaker}[sys.argv[2]]
+    speaker = kind(config, Path(sys.argv[3]), lambda event: None)
     await speaker.start()
-    for prefix in sys.argv[3:]:
+    for prefix in sys.argv[4:]:
         speaker.announce(Route.parse(prefix))
     assert await speaker.wait_synchronized(10)
     print(speaker.pid, flush=True)
@@ -313,7 +363,7 @@ asyncio.run(main())
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A process with a speaker in it, as a node is. ``tree`` are its ExaBGP and that one's bridge."""
+    """A process with a speaker in it, as a node is. ``tree`` are the speaker and who holds it to its lease."""
 
     pid: int
     tree: tuple[int, int]
@@ -324,16 +374,15 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def running_daemon(router: Router, place: Path, **settings: Any) -> Iterator[Daemon]:
-    command = [sys.executable, "-c", DAEMON, json.dumps(config(router) | settings), str(place / "run")]
+def running_daemon(kind: str, router: Router, place: Path, **settings: Any) -> Iterator[Daemon]:
+    command = [sys.executable, "-c", DAEMON, json.dumps(config(router) | settings), kind, str(place / "run")]
     daemon = subprocess.Popen([*command, SERVICE_V4, SERVICE_V6], stdout=subprocess.PIPE, text=True)
     assert daemon.stdout is not None
     try:
         assert select.select([daemon.stdout], [], [], 20)[0], "no speaker after 20 s"
-        exabgp = int(daemon.stdout.readline())
-        (bridge,) = children(exabgp)
+        pids = tree(kind, int(daemon.stdout.readline()))
         router.until({SERVICE_V4, SERVICE_V6}, BACK_S)
-        yield Daemon(daemon.pid, (exabgp, bridge))
+        yield Daemon(daemon.pid, pids)
     finally:
         daemon.kill()
         daemon.wait()
@@ -348,20 +397,22 @@ def assert_gone(pids: tuple[int, ...], timeout_s: float = 2.0) -> None:
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_a_killed_daemon_takes_its_routes_with_it(router: Router, place: Path, user: str | None) -> None:
+def test_a_killed_daemon_takes_its_routes_with_it(
+    kind: str, router: Router, place: Path, user: str | None
+) -> None:
     """The kernel forgets the death signal at a change of user: a speaker that drops by itself would survive."""
-    with running_daemon(router, place, user=user) as daemon:
+    with running_daemon(kind, router, place, user=user) as daemon:
         uid = os.geteuid() if user is None else pwd.getpwnam(user).pw_uid
         assert [os.stat(f"/proc/{pid}").st_uid for pid in daemon.tree] == [uid, uid]
-        file = (place / "run" / "exabgp.conf").stat()
+        file = (place / "run" / f"{kind}.conf").stat()
         assert (file.st_uid, file.st_mode & 0o777) == (uid, 0o600)
         daemon.signal(signal.SIGKILL)
         note("gone", router.until(set(), GONE_S))
         assert_gone(daemon.tree)
 
 
-def test_a_hung_daemon_loses_its_lease_and_recovers_by_itself(router: Router, place: Path) -> None:
-    with running_daemon(router, place) as daemon:
+def test_a_hung_daemon_loses_its_lease_and_recovers_by_itself(kind: str, router: Router, place: Path) -> None:
+    with running_daemon(kind, router, place) as daemon:
         stopped = daemon.signal(signal.SIGSTOP)
         router.until(set(), GONE_WHEN_HUNG_S)
         note("gone", time.monotonic() - stopped)
@@ -371,8 +422,10 @@ def test_a_hung_daemon_loses_its_lease_and_recovers_by_itself(router: Router, pl
         note("back", took)
 
 
-def test_a_lease_is_enforced_even_when_exabgp_does_not_listen(router: Router, place: Path) -> None:
-    with running_daemon(router, place) as daemon:
+def test_a_lease_is_enforced_even_when_the_speaker_does_not_listen(
+    kind: str, router: Router, place: Path
+) -> None:
+    with running_daemon(kind, router, place) as daemon:
         os.kill(daemon.tree[0], signal.SIGSTOP)
         stopped = daemon.signal(signal.SIGSTOP)
         router.until(set(), 2 * GONE_WHEN_HUNG_S)
@@ -380,20 +433,19 @@ def test_a_lease_is_enforced_even_when_exabgp_does_not_listen(router: Router, pl
         assert_gone(daemon.tree)
 
 
-@pytest.mark.parametrize("victim", ["exabgp", "bridge"])
+@pytest.mark.parametrize("victim", ["speaker", "warden"])
 def test_a_killed_speaker_comes_back_with_what_is_wanted_now(
-    router: Router, place: Path, victim: str
+    kind: str, router: Router, place: Path, victim: str
 ) -> None:
     async def story() -> None:
-        async with running_speaker(router, place) as (speaker, events):
+        async with running_speaker(kind, router, place) as (speaker, events):
             for prefix in (SERVICE_V4, SERVICE_V6, NEVER_AGAIN):
                 speaker.announce(Route.parse(prefix))
             await seen(router, {SERVICE_V4, SERVICE_V6, NEVER_AGAIN})
             assert await speaker.wait_synchronized(BACK_S)
-            exabgp = speaker.pid
-            (bridge,) = children(exabgp)
+            pids = tree(kind, speaker.pid)
             began = time.monotonic()
-            os.kill(exabgp if victim == "exabgp" else bridge, signal.SIGKILL)
+            os.kill(pids[victim == "warden"], signal.SIGKILL)
             # In the same moment: the new speaker must not hear of what the old one announced.
             speaker.withdraw(parse_prefix(NEVER_AGAIN))
             await seen(router, set(), GONE_S)
@@ -401,20 +453,19 @@ def test_a_killed_speaker_comes_back_with_what_is_wanted_now(
             await seen(router, {SERVICE_V4, SERVICE_V6}, BACK_S)
             note("back", time.monotonic() - began)
             assert await speaker.wait_synchronized(BACK_S)
-            assert speaker.pid not in {exabgp, None}
-            assert not is_alive(exabgp)
-            assert not is_alive(bridge)
+            assert speaker.pid not in {pids[0], None}
+            assert not any(map(is_alive, pids))
             (lost,) = [event for event in events if isinstance(event, SpeakerLost)]
-            assert lost == SpeakerLost("the bridge hung up", 0.0)
+            assert lost == SpeakerLost(LOST[kind], 0.0)
 
     asyncio.run(story())
 
 
-def test_a_hung_speaker_is_replaced(router: Router, place: Path) -> None:
+def test_a_hung_speaker_is_replaced(kind: str, router: Router, place: Path) -> None:
     quick = SpeakerTiming(command_timeout_s=1.0, reconcile_interval_s=0.5)
 
     async def story() -> None:
-        async with running_speaker(router, place, quick) as (speaker, events):
+        async with running_speaker(kind, router, place, quick) as (speaker, events):
             speaker.announce(Route.parse(SERVICE_V4))
             await seen(router, {SERVICE_V4})
             hung = speaker.pid
@@ -429,16 +480,16 @@ def test_a_hung_speaker_is_replaced(router: Router, place: Path) -> None:
     asyncio.run(story())
 
 
-@pytest.mark.parametrize("victim", ["exabgp", "bridge"])
-def test_what_hangs_does_not_hold_up_a_stop(router: Router, place: Path, victim: str) -> None:
+@pytest.mark.parametrize("victim", ["speaker", "warden"])
+def test_what_hangs_does_not_hold_up_a_stop(kind: str, router: Router, place: Path, victim: str) -> None:
     brisk = SpeakerTiming(withdraw_timeout_s=0.5, stop_timeout_s=0.5)
 
     async def story() -> None:
-        async with running_speaker(router, place, brisk) as (speaker, _):
+        async with running_speaker(kind, router, place, brisk) as (speaker, _):
             speaker.announce(Route.parse(SERVICE_V4))
             await seen(router, {SERVICE_V4})
-            pids = (speaker.pid, *children(speaker.pid))
-            os.kill(pids[0] if victim == "exabgp" else pids[1], signal.SIGSTOP)
+            pids = tree(kind, speaker.pid)
+            os.kill(pids[victim == "warden"], signal.SIGSTOP)
             began = time.monotonic()
         assert time.monotonic() - began < 2.5
         assert_gone(pids)
@@ -447,11 +498,11 @@ def test_what_hangs_does_not_hold_up_a_stop(router: Router, place: Path, victim:
     asyncio.run(story())
 
 
-def test_failures_in_a_row_wait_longer_and_longer(router: Router, place: Path) -> None:
+def test_failures_in_a_row_wait_longer_and_longer(kind: str, router: Router, place: Path) -> None:
     patient = SpeakerTiming(restart_delays_s=(0.0, 0.5, 60.0))
 
     async def story() -> None:
-        async with running_speaker(router, place, patient) as (speaker, events):
+        async with running_speaker(kind, router, place, patient) as (speaker, events):
             for expected in patient.restart_delays_s:
                 await eventually(lambda: speaker.pid is not None)
                 os.kill(speaker.pid, signal.SIGKILL)
@@ -464,13 +515,12 @@ def test_failures_in_a_row_wait_longer_and_longer(router: Router, place: Path) -
     asyncio.run(story())
 
 
-def test_an_orderly_stop_withdraws_first_and_leaves_nothing(router: Router, place: Path) -> None:
+def test_an_orderly_stop_withdraws_first_and_leaves_nothing(kind: str, router: Router, place: Path) -> None:
     async def story() -> None:
-        async with running_speaker(router, place) as (speaker, _):
+        async with running_speaker(kind, router, place) as (speaker, _):
             speaker.announce(Route.parse(SERVICE_V4))
             await seen(router, {SERVICE_V4})
-            exabgp = speaker.pid
-            pids = (exabgp, *children(exabgp))
+            pids = tree(kind, speaker.pid)
         assert_gone(pids)
         await seen(router, set(), GONE_S)
 
@@ -486,40 +536,33 @@ def comm(pid: int) -> str:
 # --- a start that fails ------------------------------------------------------------------------------------
 
 
-def start(router: Router, place: Path, **settings: Any) -> None:
+def start(kind: str, router: Router, place: Path, **settings: Any) -> None:
     async def attempt() -> None:
         speaker_config = msgspec.convert(config(router) | settings, SpeakerConfig)
-        await ExaBgp.start(speaker_config, place / "run", lease_s=2.0, timeout_s=5.0)
+        await SPEAKERS[kind](speaker_config, place / "run", lambda event: None).start()
 
     asyncio.run(attempt())
 
 
-def test_an_unknown_user(router: Router, place: Path) -> None:
+def test_an_unknown_user(kind: str, router: Router, place: Path) -> None:
     with pytest.raises(SpeakerError, match="there is no user 'nemo'"):
-        start(router, place, user="nemo")
+        start(kind, router, place, user="nemo")
 
 
-def test_a_key_file_that_is_not_there(router: Router, place: Path) -> None:
+def test_a_key_file_that_is_not_there(kind: str, router: Router, place: Path) -> None:
     neighbors = config(router, md5_file="/nonexistent/key")["neighbors"]
     with pytest.raises(SpeakerError, match="/nonexistent/key"):
-        start(router, place, neighbors=neighbors)
-
-
-def test_a_speaker_that_ends_at_once_says_why(router: Router, place: Path) -> None:
-    neighbors = config(router, passive=True, port=router.port, local_address=ROUTER)["neighbors"]
-    with pytest.raises(SpeakerError, match=r"exabgp ended with 1 at its start: [a-z]") as caught:
-        start(router, place, neighbors=neighbors)
-    assert "\n" not in str(caught.value)
+        start(kind, router, place, neighbors=neighbors)
     assert list((place / "run").iterdir()) == []
 
 
-def test_another_thread_than_the_main_one(router: Router, place: Path) -> None:
-    """The kernel kills ExaBGP when the thread that started it ends."""
+def test_another_thread_than_the_main_one(kind: str, router: Router, place: Path) -> None:
+    """The kernel kills the speaker when the thread that started it ends."""
     caught: list[SpeakerError] = []
 
     def attempt() -> None:
         try:
-            start(router, place)
+            start(kind, router, place)
         except SpeakerError as error:
             caught.append(error)
 
@@ -527,6 +570,17 @@ def test_another_thread_than_the_main_one(router: Router, place: Path) -> None:
     thread.start()
     thread.join()
     assert "main thread" in str(caught[0])
+
+
+# --- of ExaBGP alone ----------------------------------------------------------------------------------------
+
+
+def test_exabgp_that_ends_at_once_says_why(router: Router, place: Path) -> None:
+    neighbors = config(router, passive=True, port=router.port, local_address=ROUTER)["neighbors"]
+    with pytest.raises(SpeakerError, match=r"exabgp ended with 1 at its start: [a-z]") as caught:
+        start("exabgp", router, place, neighbors=neighbors)
+    assert "\n" not in str(caught.value)
+    assert list((place / "run").iterdir()) == []
 
 
 def test_a_stranger_at_the_bridge_socket_is_hung_up_on(place: Path) -> None:
@@ -560,3 +614,61 @@ def test_a_leash_without_an_owner_lets_nothing_start(place: Path) -> None:
     assert done.returncode == 1
     assert "process 1 is gone" in done.stderr
     assert not mark.exists()
+
+
+# --- of BIRD alone -----------------------------------------------------------------------------------------
+
+
+def test_a_route_that_bird_does_not_tell_any_more_is_repaired(router: Router, place: Path) -> None:
+    """Somebody with BIRD's own client does what was not asked for."""
+    quick = SpeakerTiming(reconcile_interval_s=0.5)
+
+    async def story() -> None:
+        async with running_speaker("bird", router, place, quick) as (speaker, events):
+            speaker.announce(Route.parse(SERVICE_V4))
+            await seen(router, {SERVICE_V4})
+            assert await speaker.wait_synchronized(BACK_S)
+            own = Router(place / "run", router.port)
+            await asyncio.to_thread(own.ask, "disable n0_ipv4_told")
+            await seen(router, set())
+            await seen(router, {SERVICE_V4})
+        assert Diverged(ip_address(ROUTER), parse_prefix(SERVICE_V4), Divergence.MISSING) in events
+        assert not any(isinstance(event, SpeakerLost) for event in events)
+
+    asyncio.run(story())
+
+
+def test_a_hung_keeper_is_replaced(router: Router, place: Path) -> None:
+    """It would not enforce the lease any more."""
+    quick = SpeakerTiming(command_timeout_s=1.0)
+
+    async def story() -> None:
+        async with running_speaker("bird", router, place, quick) as (speaker, events):
+            pids = tree("bird", speaker.pid)
+            os.kill(pids[1], signal.SIGSTOP)
+            await eventually(lambda: speaker.pid not in {pids[0], None})
+            assert not any(map(is_alive, pids))
+        (lost,) = [event for event in events if isinstance(event, SpeakerLost)]
+        assert lost.reason == "no answer in 1 s from bird's keeper"
+
+    asyncio.run(story())
+
+
+def test_a_port_that_somebody_else_has(router: Router, place: Path) -> None:
+    passive = {"passive": True, "port": router.port, "local_address": ROUTER}
+
+    async def story() -> None:
+        async with running_speaker("bird", router, place, **passive) as (_, events):
+            await eventually(lambda: any(isinstance(event, SpeakerLost) for event in events))
+        lost = next(event for event in events if isinstance(event, SpeakerLost))
+        assert lost.reason == f"bird cannot listen for neighbor {ROUTER}"
+
+    asyncio.run(story())
+
+
+def test_a_key_that_bird_cannot_read(router: Router, place: Path) -> None:
+    (place / "key").write_text('one"; password "another')
+    neighbors = config(router, md5_file=str(place / "key"))["neighbors"]
+    with pytest.raises(SpeakerError, match=f"neighbor {ROUTER}: the MD5 key"):
+        start("bird", router, place, neighbors=neighbors)
+    assert list((place / "run").iterdir()) == []

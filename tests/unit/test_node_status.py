@@ -15,13 +15,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from bgp.route import Route
+from bgp.ledger import UNLIMITED, Allowance
+from bgp.state import State
+from bgp.view import NO_VIEW, Others
 from edge.config import NodeConfig, parse_config
 from edge.errors import EdgeError
 from edge.lab.certificates import write_certificate
 from edge.node import Node, run
 from edge.runtime import supervisor
-from edge.runtime.admin import DrainOrder
+from edge.runtime.admin import AnnounceOrder, WithdrawOrder
 from edge.runtime.admin_client import Answer, admin_request
 
 CONFIG = """
@@ -59,6 +61,7 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "state": str,
     "reason": str,
     "announced": bool,
+    "deprefer": bool,
     "announced_changed_at": (float, type(None)),
     "hold": (dict, type(None)),
     "pressure": (float, int),
@@ -146,7 +149,7 @@ def test_it_answers_from_the_moment_its_socket_is_there(
             answers.append(await ask(node.config, method, target))
         answers.append(await ask(node.config, "POST", "/drain", {"reason": "not yet"}))
 
-    monkeypatch.setattr(Node, "_start_speaker", slow_speaker)
+    monkeypatch.setattr(Node, "_start_routing", slow_speaker)
 
     async def main() -> None:
         async with running(config):
@@ -169,7 +172,7 @@ def test_a_hold_is_kept_by_the_next_node_until_it_is_taken_back(config: NodeConf
     async def first() -> None:
         async with running(config) as node:
             await until(lambda: is_ready(node))
-            held = await node.drain(DrainOrder("a new disk"))
+            held = await node.withdraw(WithdrawOrder("a new disk"))
             assert (held["state"], held["announced"]) == ("held", False)
             assert node.ready().problems == ("held: held by the operator",)
 
@@ -179,7 +182,7 @@ def test_a_hold_is_kept_by_the_next_node_until_it_is_taken_back(config: NodeConf
             status = node.status()
             assert (status["state"], status["announced"]) == ("held", False)
             assert msgspec.to_builtins(status["hold"])["reason"] == "a new disk"
-            assert (await node.undrain())["state"] != "held"
+            assert (await node.announce(AnnounceOrder()))["state"] != "held"
             await until(lambda: is_ready(node))
 
     asyncio.run(first())
@@ -200,7 +203,7 @@ def test_a_hold_that_cannot_be_kept_is_none(config: NodeConfig) -> None:
             assert node.status()["hold"] is None
             assert node.ready().ok
             obstacle.rmdir()
-            await node.drain(DrainOrder("a new disk"))
+            await node.withdraw(WithdrawOrder("a new disk"))
             hold = config.state.directory / "hold.json"
             hold.unlink()
             (hold / "precious").mkdir(parents=True)
@@ -231,21 +234,34 @@ def test_a_hung_worker_is_seen_by_livez_and_fences_the_node(
     asyncio.run(main())
 
 
-class Speaker:
-    """Notes what it is told."""
-
-    pid, sessions_up = 0, frozenset[Any]()
+class Routes:
+    """Notes what the node would have the world know."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
+        self.costs = self
 
-    def announce(self, route: Route) -> None:
-        self.told.append(f"announce {route.prefix}")
+    def start_wait_s(self, now: float) -> float:
+        return 0.0
 
-    def withdraw_all(self) -> None:
-        self.told.append("withdraw all")
+    def allowance(self, now: float) -> Allowance:
+        return UNLIMITED
 
-    async def wait_withdrawn(self, timeout_s: float) -> bool:
+    def others(self, now: float) -> Others:
+        return NO_VIEW
+
+    def tell(self, state: State, now: float) -> None:
+        if [state.value] != self.told[-1:]:
+            self.told.append(state.value)
+
+    def tell_fleet(self, state: State, **_: float) -> None: ...
+
+    def tick(self, now: float) -> None: ...
+
+    def publish(self, now: float) -> None: ...
+
+    async def stop(self, timeout_s: float) -> bool:
+        self.told.append("nothing more")
         return True
 
 
@@ -254,14 +270,14 @@ def test_once_it_leaves_nothing_brings_its_route_back(config: NodeConfig) -> Non
 
     async def main() -> None:
         async with running(config) as node:
-            speaker: Any = Speaker()
-            node._speaker, node._routes = speaker, (Route.parse("192.0.2.0/24"),)
+            routes: Any = Routes()
+            node._routing = routes
             await until(lambda: is_ready(node))
             passed = node.status()["probe"]["passed"]
             await node.stop()
             assert node.status()["probe"]["passed"] > passed
             assert node.ready().problems == ("the node is stopping",)
-            assert speaker.told == ["announce 192.0.2.0/24", "withdraw all"]
+            assert routes.told[-2:] == ["announced", "nothing more"]
 
     asyncio.run(main())
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Protocol
+from edge.lab.faults import FAULTS
+from edge.lab.scenarios.scenario import Scenario
 
-from edge.lab.report import LabReport
-from edge.lab.scenarios.overload import Overload
-
-
-class Scenario(Protocol):
-    """``run`` builds a lab, plays, takes the lab away, writes everything into ``out`` and judges.
-
-    ``fault`` names one of the scenario's faults; `UsageError` if it has no such fault.
-    """
-
-    def run(self, out: Path, *, seed: int, fault: str | None) -> LabReport: ...
-
-
-SCENARIOS: dict[str, Scenario] = {"overload": Overload()}
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario(
+            "overload",
+            "a node is overloaded, withdraws its route, and nobody on it misses a frame",
+            "edge.lab.scenarios.overload:play",
+            faults=tuple(FAULTS),
+        ),
+    )
+}

@@ -4,8 +4,7 @@ Callers at both sites speak to the service address, over IPv4 and IPv6. Then a l
 that the first site is routed to. It sheds, withdraws, new calls land elsewhere; the load goes, and it announces
 again. All the while the first callers speak on. At the end both sides of every call compare what they counted.
 
-The story is played inside the lab (`play`, in namespaces of its own); `Overload.run` watches from outside and
-has the last check: that nothing of the lab is left.
+The story is played inside the lab; from outside, `Scenario.run` has the last check: that nothing of it is left.
 """
 
 from __future__ import annotations
@@ -20,18 +19,16 @@ from typing import Any
 import msgspec
 
 from edge.client.summary import CallSummary
-from edge.errors import DeadlineError, UsageError
+from edge.errors import DeadlineError
 from edge.lab.callers import Caller
-from edge.lab.enclosure import Enclosure
 from edge.lab.faults import FAULTS, NONE
 from edge.lab.lab import Lab
-from edge.lab.live import LiveView
 from edge.lab.nodes import CALL_CAPACITY, SERVICE_NAME, SERVICE_PORT, start_fleet
-from edge.lab.picture import write_page
-from edge.lab.report import Check, LabReport
-from edge.lab.residue import residue
-from edge.lab.scenarios.timeline import Tell, Timeline, observe
-from edge.lab.topology import Role, default_topology
+from edge.lab.parts import Role
+from edge.lab.report import Check
+from edge.lab.scenarios.scenario import AUDIO, Order, Tell
+from edge.lab.scenarios.timeline import Timeline, observe
+from edge.lab.topologies import default_topology
 
 HOT, ITS_ROUTER, ITS_SITE = "e1", "t1", "c1"
 SITES = ("c1", "c2")
@@ -56,49 +53,6 @@ PATIENCE_RETURN_S = 75.0
 PATIENCE_HANG_UP_S = 40.0
 
 
-class Order(msgspec.Struct, frozen=True):
-    """What `play` is told."""
-
-    log_dir: str
-    save: str
-    seed: int
-    fault: str | None
-
-
-class Overload:
-    """The scenario as `edgectl lab run` sees it."""
-
-    def run(self, out: Path, *, seed: int, fault: str | None) -> LabReport:
-        if fault is not None and fault not in FAULTS:
-            raise UsageError(f"no fault {fault!r} in this scenario; there are {', '.join(FAULTS)}")
-        log_dir = (out / "logs").absolute()
-        audio = (out / "caller.wav").absolute()
-        try:
-            log_dir.mkdir(parents=True, exist_ok=True)
-            for old in (audio, out / "report.json", out / "report.html"):
-                old.unlink(missing_ok=True)
-        except OSError as error:
-            raise UsageError(f"{out}: cannot be written: {error.strerror}; choose another --out") from error
-        report = LabReport("overload", seed)
-        with LiveView() as view:
-
-            def told(entry: Any) -> None:
-                report.timeline.append(entry)
-                view.show(entry)
-
-            order = Order(str(log_dir), str(audio), seed, fault)
-            target = "edge.lab.scenarios.overload:play"
-            with Enclosure(target, msgspec.to_builtins(order)) as enclosure:
-                checks, traces = enclosure.finish(told)
-        report.checks = [msgspec.convert(check, Check) for check in checks]
-        report.checks.append(Check("residue", residue(traces).total, 0, "things left"))
-        report.timeline.sort(key=lambda entry: entry["t"])  # some times become known later than others
-        report.write(out / "report.json")
-        write_page(report, out / "report.html", audio.name if audio.exists() else None)
-        view.verdict(report, out)
-        return report
-
-
 def play(argument: Any, tell: Tell) -> Any:
     """Inside the lab: the story from beginning to end; the checks as JSON values."""
     story = Story(msgspec.convert(argument, Order), tell)
@@ -119,7 +73,7 @@ class Story:
 
     async def tell_it(self) -> list[Check]:
         order = self._order
-        async with Lab(self._topology, Path(order.log_dir), seed=order.seed) as lab:
+        async with Lab(self._topology, order.log_dir, seed=order.seed) as lab:
             self._timeline = Timeline(self._tell)
             self._lab = lab
             self._fleet = await start_fleet(lab, fault=FAULTS[order.fault] if order.fault else NONE)
@@ -189,7 +143,7 @@ class Story:
             SERVICE_PORT,
             SERVICE_NAME,
             self._fleet.certificate,
-            Path(self._order.save) if save else None,
+            Path(self._order.out, AUDIO) if save else None,
         )
 
     async def _load(self) -> Any:

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any
 
 from edge.lab.callers import Caller
 from edge.lab.fib import FibWatcher
 from edge.lab.nodes import Fleet
+from edge.lab.scenarios.scenario import Tell
 
 INTERVAL_S = 0.25
-
-Tell = Callable[[Any], None]
 
 
 class Timeline:

@@ -29,6 +29,9 @@ local_address = "2001:db8:1::2"
 peer_as = 64601
 port = 1790
 passive = true
+role = "fleet"
+router_id = "192.0.2.12"
+ttl_security = 3
 """
 RUN = ("/usr/bin/python3", "-I", "/opt/edge/bgp/bridge.py", "/run/edge/bgp/bridge.sock", "2")
 KEY = b"s3cret"
@@ -54,13 +57,13 @@ neighbor 198.51.100.1 {
   incoming-ttl 255;
   md5-password czNjcmV0;
   md5-base64 true;
-  capability { graceful-restart disable; }
+  capability { graceful-restart disable; extended-message disable; }
   family { ipv4 unicast; ipv6 unicast; }
   api { processes [ edge ]; neighbor-changes; }
 }
 
 neighbor 2001:db8:1::1 {
-  router-id 192.0.2.11;
+  router-id 192.0.2.12;
   local-address 2001:db8:1::2;
   local-as 64601;
   peer-as 64601;
@@ -69,9 +72,11 @@ neighbor 2001:db8:1::1 {
   adj-rib-in false;
   passive true;
   listen 1790;
-  capability { graceful-restart disable; }
+  outgoing-ttl 255;
+  incoming-ttl 253;
+  capability { graceful-restart disable; extended-message disable; add-path receive; }
   family { ipv6 unicast; }
-  api { processes [ edge ]; neighbor-changes; }
+  api { processes [ edge ]; neighbor-changes; receive { parsed; update; } }
 }
 """
 
@@ -106,6 +111,8 @@ def changed(old: str, new: str) -> str:
         (changed("ttl_security", "ttl_securty"), "unknown field"),
         (changed("peer_as = 64501", "peer_as = 0"), "peer_as"),
         (changed('"192.0.2.11"', '"2001:db8::b"'), "router_id"),
+        (changed('"192.0.2.12"', '"192.0.2.12; }"'), "router_id.*neighbors"),
+        (changed("peer_as = 64601", "peer_as = 64602"), "within its AS"),
         (changed("local_as = 64601\n", "local_as = 64601\nhold_time_s = 0\n"), "hold_time_s"),
         (
             changed('"2001:db8:1::1"', '"198.51.100.1"').replace("2001:db8:1::2", "198.51.100.2"),

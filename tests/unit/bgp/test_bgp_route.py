@@ -4,8 +4,17 @@ from ipaddress import IPv4Address, IPv6Address, ip_network
 
 import pytest
 
-from bgp.neighbor import Neighbor
-from bgp.route import GRACEFUL_SHUTDOWN, NO_EXPORT, Community, LargeCommunity, Route, RouteError, parse_prefix
+from bgp.neighbor import Neighbor, Role
+from bgp.route import (
+    GRACEFUL_SHUTDOWN,
+    NO_EXPORT,
+    Audience,
+    Community,
+    LargeCommunity,
+    Route,
+    RouteError,
+    parse_prefix,
+)
 
 
 @pytest.mark.parametrize(
@@ -80,11 +89,34 @@ def test_the_path_towards_an_external_neighbor_starts_with_our_own_as() -> None:
     assert session().advertisement(Route.parse("192.0.2.0/24", prepend=2)).as_path == (64601,) * 3
 
 
-def test_the_path_within_our_as_is_empty_and_cannot_be_prepended() -> None:
-    internal = session(peer_as=64601)
+@pytest.mark.parametrize("role", Role)
+def test_the_path_within_our_as_is_empty_and_nothing_is_prepended(role: Role) -> None:
+    """One route goes to upstreams and the fleet alike: de-preferred for the world, it is still said."""
+    internal = session(peer_as=64601, role=role)
     assert internal.advertisement(Route.parse("192.0.2.0/24")).as_path == ()
-    with pytest.raises(RouteError, match="internal"):
-        internal.advertisement(Route.parse("192.0.2.0/24", prepend=1))
+    assert internal.advertisement(Route.parse("192.0.2.0/24", prepend=2)).as_path == ()
+
+
+def test_what_the_fleet_is_told_stays_within_the_as() -> None:
+    """Or a reflector would pass on to its own upstreams what we never announced to ours."""
+    route = Route.parse("192.0.2.0/24", communities=["65000:1"])
+    told = session(peer_as=64601, role=Role.FLEET).advertisement(route)
+    assert told.communities == {Community(65000, 1), NO_EXPORT}
+    assert session(peer_as=64601).advertisement(route).communities == {Community(65000, 1)}
+
+
+def test_what_is_for_the_fleet_is_not_told_to_upstreams() -> None:
+    """Load in the routing table of the world would cost damping with each change, and is nobody's business."""
+    control = Route(parse_prefix("192.0.2.9/32"), audience=Audience.FLEET)
+    assert session().advertisement(control) is None
+    assert session(peer_as=64601).advertisement(control) is None
+    told = session(peer_as=64601, role=Role.FLEET).advertisement(control)
+    assert told.communities == {NO_EXPORT}
+
+
+def test_a_session_of_the_fleet_is_within_our_as() -> None:
+    with pytest.raises(RouteError, match="within its AS"):
+        session(role=Role.FLEET)
 
 
 def test_self_is_our_address_of_the_family_of_the_route() -> None:

@@ -4,7 +4,8 @@ from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 
-from bgp.neighbor import Neighbor
+from bgp.neighbor import Advertisement, Neighbor, Role
+from bgp.received import Flooded, Path, PathHeard
 from bgp.route import Route, RouteError, parse_prefix
 from bgp.table import (
     Diverged,
@@ -258,6 +259,42 @@ def test_sessions_end_with_the_speaker() -> None:
     assert [event.is_up for event in events(subject) if isinstance(event, NeighborChanged)] == [True, False]
 
 
+def update(announced: str) -> str:
+    attributes = '{"origin": "igp"}'
+    return (
+        '{"type": "update", "neighbor": {"address": {"peer": "198.51.100.1"}, "direction": "receive", '
+        f'"message": {{"update": {{"attribute": {attributes}, "announce": {{"ipv4 unicast": '
+        f'{{"198.51.100.33": [{announced}]}}}}}}}}}}}}'
+    )
+
+
+def test_what_the_fleet_says_is_heard_between_command_and_answer() -> None:
+    own = IPv4Address("198.51.100.2")
+    peer = Neighbor(R1, own, 64601, 64601, frozenset({4}), role=Role.FLEET, max_routes=1)
+    subject = RouteTable([peer], command_timeout_s=TIMEOUT, reconcile_interval_s=INTERVAL)
+    subject.announce(SERVICE)
+    subject.speaker_started(0.0)
+    (command,) = subject.commands_to_send(0.0)
+    assert command.endswith("next-hop 198.51.100.2 community [ 65535:65281 ]")
+    path = '{"nlri": "192.0.2.33/32", "path-information": "0.0.0.4"}'
+    # Before its session is up there is nobody who could say it.
+    subject.receive_line(update(path), 0.0)
+    assert events(subject) == []
+    assert answer(subject, 0.0, state("up"), update(path)) == []
+    (_, heard) = events(subject)
+    assert heard == PathHeard(R1, Path(parse_prefix("192.0.2.33/32"), 4, IPv4Address("198.51.100.33")))
+    subject.receive_line(update('{"nlri": "192.0.2.34/32"}'), 0.0)
+    assert events(subject) == [Flooded(R1, "more than 1 routes")]
+    # With the speaker its sessions are gone, and what was said on them.
+    subject.speaker_lost()
+    subject.speaker_started(1.0)
+    subject.receive_line(update(path), 1.0)
+    assert [type(event) for event in events(subject)] == [NeighborChanged]
+    subject.receive_line(state("up"), 1.0)
+    subject.receive_line(update(path), 1.0)
+    assert events(subject)[1:] == [heard]
+
+
 def test_lines_without_meaning_are_reported_and_change_nothing() -> None:
     subject = synchronized(R1)
     for line in ("done", "shutdown in progress", SHOWN.format(R1), '{"type": "update"}'):
@@ -289,10 +326,27 @@ def test_a_route_that_nobody_would_hear_is_an_error_and_changes_nothing() -> Non
 
 
 def test_a_route_that_cannot_be_said_to_one_changes_nothing_for_any() -> None:
-    external = Neighbor(R1, IPv4Address("198.51.100.2"), 64601, 64501, frozenset({4}))
-    internal = Neighbor(R2, IPv4Address("198.51.100.2"), 64601, 64601, frozenset({4}))
-    subject = RouteTable([external, internal], command_timeout_s=TIMEOUT, reconcile_interval_s=INTERVAL)
+    plain = Neighbor(R1, IPv4Address("198.51.100.2"), 64601, 64501, frozenset({4}))
+    mute = Neighbor(
+        IPv6Address("2001:db8:1::1"), IPv6Address("2001:db8:1::2"), 64601, 64501, frozenset({4, 6})
+    )
+    subject = RouteTable([plain, mute], command_timeout_s=TIMEOUT, reconcile_interval_s=INTERVAL)
     subject.speaker_started(0.0)
-    with pytest.raises(RouteError, match="internal"):
-        subject.announce(Route.parse("192.0.2.1/32", prepend=1))
+    with pytest.raises(RouteError, match="next_hop_v4"):
+        subject.announce(SERVICE)
     assert subject.commands_to_send(0.0) == [SHOW_ADJ_RIB_OUT]
+
+
+def test_the_routes_that_were_last_seen_out() -> None:
+    subject = synchronized(R1)
+    told = Advertisement(SERVICE.prefix, IPv4Address("198.51.100.2"), (64601,))
+    assert subject.routes_out == {(R1, SERVICE.prefix): told}
+    subject.withdraw_all()
+    subject.commands_to_send(1.0)
+    assert answer(subject, 1.0, "done") == [SHOW_ADJ_RIB_OUT]
+    # Acknowledged is not seen.
+    assert subject.routes_out == {(R1, SERVICE.prefix): told}
+    answer(subject, 1.0, SHOWN.format(R1) + " local-preference 7", "done")
+    assert subject.routes_out == {(R1, SERVICE.prefix): None}
+    subject.speaker_lost()
+    assert subject.routes_out == {}

@@ -1,5 +1,6 @@
 """The speaker's line protocol. The verb of a command is found anywhere in the line, so this is about safety."""
 
+import json
 import re
 from ipaddress import IPv4Address, IPv6Address
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bgp import text
+from bgp import bridge, text
 from bgp.neighbor import Advertisement, Neighbor
 from bgp.route import (
     SELF,
@@ -20,7 +21,15 @@ from bgp.route import (
     parse_address,
     parse_prefix,
 )
-from bgp.text import Ack, AdjRibOutEntry, SessionChanged, SessionState, UnknownLine
+from bgp.text import (
+    Ack,
+    AdjRibOutEntry,
+    SessionChanged,
+    SessionState,
+    UnknownLine,
+    UpdateReceived,
+    UpdatesDropped,
+)
 
 # What ExaBGP 5.0.15 registers besides the words that are meant, and `debug`, which it looks for itself.
 DANGEROUS = (
@@ -263,9 +272,39 @@ def test_anything_else_is_unknown_and_never_an_acknowledgement(line: str) -> Non
     assert text.parse_line(line) == UnknownLine(line)
 
 
+def test_updates_come_with_whose_they_are() -> None:
+    message = {"eor": {"afi": "ipv4", "safi": "unicast"}}
+    line = state_event(direction="receive", message="?").replace('"?"', json.dumps(message))
+    assert text.parse_line(line.replace('"state"', '"update"')) == UpdateReceived(R4, message)
+
+
+def test_the_mark_of_updates_that_were_thrown_away() -> None:
+    """The bridge makes it, and may import nothing from here."""
+    assert text.parse_line((bridge._DROPPED % b"198.51.100.1").decode().rstrip("\n")) == UpdatesDropped(R4)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"type":' * 100_000,
+        '{"type": "update", "neighbor": ' + "9" * 10_000 + "}",
+        '{"type": ["update"], "neighbor": NaN}',
+        '{"type": "update", "neighbor": {"address": {"peer": ["198.51.100.1"]}, "direction": "receive"}}',
+        '{"type": "update", "neighbor": {"address": {"peer": 5}, "direction": "receive", "message": {}}}',
+        '{"type": "update", "neighbor": {"address": {"peer": "198.51.100.1"}, "direction": "send", "message": 1}}',
+        '{"type": "dropped"}',
+        '{"type": {"update": 1}, "neighbor": {"address": {"peer": "198.51.100.1"}}}',
+    ],
+)
+def test_events_that_cannot_be(line: str) -> None:
+    assert text.parse_line(line) == UnknownLine(line)
+
+
 @given(st.text())
 def test_no_line_raises(line: str) -> None:
     text.parse_line(line)
+    text.parse_line("{" + line)
 
 
 @given(

@@ -4,7 +4,7 @@ import logging
 import subprocess
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import click
 import pytest
@@ -35,15 +35,6 @@ def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], N
         monkeypatch.setitem(SECTIONS["About"], "probe", Entry("planted_command", "for this test"))
 
     return plant
-
-
-@pytest.fixture(autouse=True)
-def _untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.parametrize("error, code", EVERY_ERROR, ids=lambda value: type(value).__name__)

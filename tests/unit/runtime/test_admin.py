@@ -11,8 +11,17 @@ from pathlib import Path
 import pytest
 
 from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
-from edge.runtime.admin import AdminSocket, DrainOrder, Health, admin_routes, metrics_routes, open_tcp
+from edge.runtime.admin import (
+    AdminSocket,
+    AnnounceOrder,
+    Health,
+    WithdrawOrder,
+    admin_routes,
+    metrics_routes,
+    open_tcp,
+)
 from edge.runtime.admin_client import Answer, admin_request
+from edge.runtime.documents import BgpPeers, BgpRoutes, NodeExplanation
 from edge.runtime.http1 import HttpServer
 
 
@@ -21,7 +30,7 @@ class Node:
 
     def __init__(self, *, ready: bool = True) -> None:
         self.is_ready = ready
-        self.orders: list[DrainOrder] = []
+        self.orders: list[WithdrawOrder | AnnounceOrder] = []
         self.announcers = 2
 
     def live(self) -> Health:
@@ -31,7 +40,7 @@ class Node:
         return Health(ok=self.is_ready, problems=() if self.is_ready else ("draining: upgrade",))
 
     def status(self) -> object:
-        return {"node": "ams-1", "drained": len(self.orders)}
+        return {"node": "ams-1", "orders": len(self.orders)}
 
     async def calls(self) -> object:
         return [{"call_id": "sess_1"}]
@@ -39,14 +48,23 @@ class Node:
     def render_metrics(self) -> bytes:
         return b"edge_calls 3.0\n"
 
-    async def drain(self, order: DrainOrder) -> object:
-        if self.announcers == 1:
-            raise RefusedError("ams-1 is the last one to announce")
+    def explain(self) -> NodeExplanation:
+        raise RuntimeError("a mistake in the program")
+
+    def bgp_peers(self) -> BgpPeers:
+        return BgpPeers(node="ams-1", peers=())
+
+    def bgp_routes(self) -> BgpRoutes:
+        return BgpRoutes(node="ams-1", announced=(), received=())
+
+    async def withdraw(self, order: WithdrawOrder) -> object:
+        if self.announcers == 1 and not order.force:
+            raise RefusedError("ams-1 is the last to announce")
         self.orders.append(order)
         return self.status()
 
-    async def undrain(self) -> object:
-        self.orders.clear()
+    async def announce(self, order: AnnounceOrder) -> object:
+        self.orders.append(order)
         return self.status()
 
 
@@ -82,24 +100,65 @@ def test_calls_are_listed(path: Path) -> None:
     assert ask(path, "GET", "/calls") == Answer(200, [{"call_id": "sess_1"}])
 
 
-def test_drain_and_undrain(path: Path) -> None:
-    node = Node()
-    assert ask(path, "POST", "/drain", {"reason": "upgrade"}, node=node).value == {
+def test_documents_name_their_kind(path: Path) -> None:
+    assert ask(path, "GET", "/bgp/peers").value == {
+        "kind": "BgpPeers",
+        "apiVersion": "edge/v1",
         "node": "ams-1",
-        "drained": 1,
+        "peers": [],
     }
-    assert node.orders == [DrainOrder("upgrade")]
-    assert ask(path, "POST", "/undrain", node=node).value == {"node": "ams-1", "drained": 0}
-    ask(path, "POST", "/drain", node=node)
-    assert node.orders == [DrainOrder("")]
+    routes = ask(path, "GET", "/bgp/routes").value
+    assert routes == {
+        "kind": "BgpRoutes",
+        "apiVersion": "edge/v1",
+        "node": "ams-1",
+        "announced": [],
+        "received": [],
+    }
 
 
-def test_a_drain_order_with_a_slip_is_refused_not_half_obeyed(path: Path) -> None:
+@pytest.mark.parametrize("target", ["/withdraw", "/drain"])
+def test_to_drain_begins_with_withdrawing(path: Path, target: str) -> None:
     node = Node()
-    answer = ask(path, "POST", "/drain", {"raeson": "upgrade"}, node=node)
+    body = {"reason": "upgrade", "who": "alice", "until": 1_790_000_000.0, "force": True}
+    assert ask(path, "POST", target, body, node=node).value == {"node": "ams-1", "orders": 1}
+    ask(path, "POST", target, node=node)
+    assert node.orders == [WithdrawOrder("upgrade", "alice", 1_790_000_000.0, True), WithdrawOrder()]
+
+
+@pytest.mark.parametrize("target", ["/announce", "/undrain"])
+def test_both_words_for_the_way_back_are_one_order(path: Path, target: str) -> None:
+    node = Node()
+    ask(path, "POST", target, {"hold": True, "until": 1_790_000_000.0, "reason": "the match"}, node=node)
+    ask(path, "POST", target, node=node)
+    assert node.orders == [AnnounceOrder("the match", "", True, 1_790_000_000.0), AnnounceOrder()]
+
+
+@pytest.mark.parametrize(
+    "target,body,says",
+    [
+        ("/drain", {"raeson": "upgrade"}, "raeson"),
+        ("/drain", {"hold": True}, "hold"),
+        ("/withdraw", {"reason": None}, "reason"),
+        ("/withdraw", {"reason": "x" * 1001}, "length <= 1000"),
+        ("/withdraw", {"who": "x" * 101}, "length <= 100"),
+        ("/withdraw", {"until": "tomorrow"}, "until"),
+        ("/withdraw", {"until": -1}, ">= 0"),
+        ("/withdraw", {"until": 1e300}, "until"),
+        ("/withdraw", {"force": "yes"}, "force"),
+        ("/announce", {"force": True}, "force"),
+        ("/announce", {"until": 1_790_000_000.0}, "'until' is of use with 'hold' only"),
+        ("/announce", [], "Expected `object`"),
+    ],
+)
+def test_an_order_with_a_slip_is_refused_not_half_obeyed(
+    path: Path, target: str, body: object, says: str
+) -> None:
+    node = Node()
+    answer = ask(path, "POST", target, body, node=node)
     assert answer.status == 400
     assert node.orders == []
-    with pytest.raises(UsageError, match="raeson"):
+    with pytest.raises(UsageError, match=says):
         answer.checked()
 
 
@@ -107,9 +166,16 @@ def test_the_asker_ends_as_if_it_had_failed_itself(path: Path) -> None:
     node = Node()
     node.announcers = 1
     answer = ask(path, "POST", "/drain", node=node)
-    with pytest.raises(RefusedError, match="last one to announce"):
+    assert answer.status == 409
+    with pytest.raises(RefusedError, match="last to announce"):
         answer.checked()
-    assert ask(path, "GET", "/status").checked() == {"node": "ams-1", "drained": 0}
+    assert ask(path, "POST", "/drain", {"force": True}, node=node).status == 200
+    assert ask(path, "GET", "/status").checked() == {"node": "ams-1", "orders": 0}
+
+
+def test_a_mistake_of_the_node_is_an_error_not_silence(path: Path) -> None:
+    with pytest.raises(EdgeError, match="the node's log has the details"):
+        ask(path, "GET", "/explain").checked()
 
 
 def test_an_error_of_no_special_kind_is_an_error() -> None:

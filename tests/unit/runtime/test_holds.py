@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from edge.errors import EdgeError
 from edge.runtime.holds import Hold, HoldFile
 
-HOLD = Hold("a new disk", since=1_790_000_000.0)
+NOON = 1_790_000_000.0
+HOLD = Hold("a new disk", since=NOON, kind="announce", who="alice", until=NOON + 1800)
 
 
 @pytest.fixture
@@ -33,14 +35,25 @@ def test_no_file_is_no_hold(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"\xff\xfe", b"[]", b'{"reason": "x"}', b'{"reason": "x", "since": "today"}'],
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[]",
+        b'{"reason": "x"}',
+        b'{"reason": "x", "since": "today"}',
+        b'{"reason": "x", "since": 1.0, "kind": "neither"}',
+        b'{"reason": "x", "since": 1.0, "until": 1e300}',
+    ],
 )
 def test_a_damaged_file_holds_and_says_so(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     hold = HoldFile(path).read()
     assert hold is not None
+    assert hold.kind == "withdraw"
+    assert hold.at(NOON) == hold
     assert hold.reason.startswith(f"{path} is damaged (")
-    assert "'undrain' removes it" in hold.reason
+    assert "'edgectl announce' removes it" in hold.reason
     HoldFile(path).clear()
     assert HoldFile(path).read() is None
 
@@ -67,3 +80,31 @@ def test_a_write_that_was_cut_short_is_nothing(path: Path) -> None:
     assert HoldFile(path).read() is None
     HoldFile(path).write(HOLD)
     assert HoldFile(path).read() == HOLD
+
+
+def test_a_file_from_before_there_were_kinds_keeps_the_node_out(path: Path) -> None:
+    path.write_bytes(b'{"reason":"a new disk","since":1700000000.5}')
+    assert HoldFile(path).read() == Hold("a new disk", 1700000000.5, "withdraw", who="", until=None)
+
+
+def test_a_hold_is_over_at_its_end_and_not_before() -> None:
+    assert HOLD.at(NOON) == HOLD
+    assert HOLD.at(NOON + 1799.9) == HOLD
+    assert HOLD.at(NOON + 1800) is None
+    assert HOLD.at(NOON + 1e7) is None
+
+
+def test_one_without_end_has_none_whatever_the_clock_says() -> None:
+    endless = msgspec.structs.replace(HOLD, until=None)
+    assert endless.at(0.0) == endless
+    assert endless.at(NOON * 1.5) == endless
+
+
+def test_a_clock_set_back_never_leaves_more_than_was_ordered() -> None:
+    """A board without a battery starts in 1970; a hold of half an hour must not last for decades."""
+    hold = HOLD.at(100.0)
+    assert hold is not None
+    assert (hold.since, hold.until) == (100.0, 1900.0)
+    assert hold.at(1899.0) == hold
+    assert hold.at(1900.0) is None
+    assert hold.at(NOON + 1) is None  # the clock was corrected meanwhile

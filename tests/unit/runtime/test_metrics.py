@@ -14,6 +14,7 @@ from edge.runtime.metric_table import (
     ADMISSION_STATE,
     DATAGRAMS_UNSENT,
     METRICS,
+    GUARDS,
     POLICY_STATES,
     ROUTE_DIVERGENCES,
     SELF_PROBE_DURATION,
@@ -127,6 +128,7 @@ def test_a_state_is_one_of_several_series() -> None:
 def test_closed_labels_are_those_of_the_code_they_speak_of() -> None:
     """The runtime must not import bgp; this is what keeps its words in step."""
     assert {state.value for state in policy.State} == set(POLICY_STATES)
+    assert {guard.value for guard in policy.GuardName} == set(GUARDS)
     assert {divergence.value for divergence in table.Divergence} == set(ROUTE_DIVERGENCES.labels["kind"])
 
 

@@ -1,0 +1,74 @@
+"""Spans and moments of time as people type and read them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+from typing import Any
+
+import click
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SPAN = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhd])+")
+_PART = re.compile(r"([0-9.]+)([smhd])")
+_LONGEST_S = 366 * 86400.0
+_STEPS = (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
+
+
+class Span(click.ParamType[float]):
+    """``30m``, ``1h30m``, ``2d``: seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if not _SPAN.fullmatch(value):
+            self.fail(f"{value!r} is not a span of time; say 90s, 30m, 1h30m or 2d", param, ctx)
+        seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(value))
+        return _within_reach(self, seconds, value, param, ctx)
+
+
+class Moment(click.ParamType[datetime]):
+    """``2026-11-22T10:00``, with or without seconds and offset; without one it is local time."""
+
+    name = "moment"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = datetime.fromisoformat(value).astimezone()
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is not a moment; say it like 2026-11-22T10:00", param, ctx)
+        left_s = (moment - datetime.now().astimezone()).total_seconds()
+        _within_reach(self, left_s, value, param, ctx)
+        return moment
+
+
+def _within_reach(
+    kind: click.ParamType[Any],
+    seconds: float,
+    value: str,
+    param: click.Parameter | None,
+    ctx: click.Context | None,
+) -> float:
+    if seconds <= 0:
+        kind.fail(f"{value!r} is over already", param, ctx)
+    if seconds > _LONGEST_S:
+        kind.fail(f"{value!r} is more than a year away; for a hold without end leave it out", param, ctx)
+    return seconds
+
+
+def span(seconds: float) -> str:
+    """``3 min 12 s``: the two largest units, or tenths of a second for what is short."""
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    for large, size_s, small, part_s in _STEPS:
+        if seconds >= size_s:
+            count, rest = divmod(math.floor(seconds), size_s)
+            return f"{count} {large} {rest // part_s} {small}" if rest >= part_s else f"{count} {large}"
+    return f"{math.floor(seconds)} s"
+
+
+def moment(at: float, now: float) -> str:
+    """A wall-clock time in local time: of the day alone if that says it, else with its date."""
+    there, here = datetime.fromtimestamp(at).astimezone(), datetime.fromtimestamp(now).astimezone()
+    return f"{there:%H:%M:%S}" if there.date() == here.date() else f"{there:%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,185 @@
+"""What stories about routing have in common: a lab with its fleet, the routers' kernels watched, and load to order.
+
+Everything that a check counts comes from outside the node it is about: the routers' forwarding tables, the callers'
+counts. What nodes say of themselves only tells the story when to go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+from edge.errors import DeadlineError
+from edge.lab.callers import Caller
+from edge.lab.fib import FibWatcher, RouteChange
+from edge.lab.lab import Lab
+from edge.lab.nodes import SERVICE_NAME, SERVICE_PORT, Fleet, FleetOptions, start_fleet
+from edge.lab.parts import Role
+from edge.lab.process import Process
+from edge.lab.scenarios.scenario import Order, Tell
+from edge.lab.scenarios.timeline import Timeline, observe
+from edge.lab.topology import Topology
+from edge.runtime.admin_client import Answer, admin_request
+
+POLL_S = 0.02
+PATIENCE_ANNOUNCE_S = 40.0
+
+Holds = Callable[[dict[str, Any]], bool]
+
+
+class Stage:
+    """See the module. Times are monotonic, in seconds."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        fleet: Fleet,
+        watchers: dict[str, FibWatcher],
+        timeline: Timeline,
+        callers: list[Caller],
+    ) -> None:
+        self.lab = lab
+        self.fleet = fleet
+        self.watchers = watchers
+        self.timeline = timeline
+        self.callers = {caller.site: caller for caller in callers}
+
+    # --- what routers do ----------------------------------------------------------------------------------
+
+    async def gone(self, router: str, edge: str, since: float, timeout_s: float) -> float | None:
+        """How long after ``since`` the router's kernel sent packets of neither family to ``edge``; None: not in time."""
+        return await self._routed(router, since, timeout_s, lambda change: edge not in change.neighbours)
+
+    async def back(self, router: str, edge: str, since: float, timeout_s: float) -> float | None:
+        """How long until it sent packets of both families there."""
+        return await self._routed(router, since, timeout_s, lambda change: edge in change.neighbours)
+
+    async def _routed(
+        self, router: str, since: float, timeout_s: float, holds: Callable[[RouteChange], bool]
+    ) -> float | None:
+        watcher = self.watchers[router]
+        last = since
+        for prefix in self.lab.anycast_prefixes:
+            if holds(watcher.at(prefix, since)):
+                continue
+            try:
+                change = await watcher.wait(prefix, holds, since=since, timeout=timeout_s)
+            except DeadlineError as error:
+                self.timeline.event(str(error))
+                return None
+            last = max(last, change.at)
+        return last - since
+
+    def departures(self, edge: str, since: float) -> int:
+        """How often any watched router's kernel ceased to send packets of either family to ``edge``."""
+        return sum(
+            edge in before.neighbours and edge not in after.neighbours
+            for before, after in self._steps()
+            if after.at >= since
+        )
+
+    def dark_s(self, since: float, until: float) -> float:
+        """For how long in all some watched router had nowhere to send packets of some family."""
+        edges = {*self.lab.topology.names(Role.EDGE), *self.watchers}
+        dark = 0.0
+        for watcher in self.watchers.values():
+            for prefix in self.lab.anycast_prefixes:
+                changes = [change for change in watcher.changes if change.prefix == prefix]
+                ends = [change.at for change in changes[1:]] + [until]
+                for change, end in zip(changes, ends, strict=True):
+                    if not edges & {*change.neighbours}:
+                        dark += max(0.0, min(end, until) - max(change.at, since))
+        return dark
+
+    def _steps(self) -> Iterator[tuple[RouteChange, RouteChange]]:
+        for watcher in self.watchers.values():
+            for prefix in self.lab.anycast_prefixes:
+                changes = [change for change in watcher.changes if change.prefix == prefix]
+                yield from itertools.pairwise(changes)
+
+    # --- what nodes say -----------------------------------------------------------------------------------
+
+    async def until(self, edge: str, holds: Holds, timeout_s: float) -> dict[str, Any] | None:
+        """The node's status once ``holds`` for it; None if that is not so in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    status = await self.fleet.status(edge)
+                    if status is not None and holds(status):
+                        return status
+                    await asyncio.sleep(POLL_S)
+        except TimeoutError:
+            return None
+
+    async def until_all(self, edges: Sequence[str], holds: Holds, timeout_s: float) -> bool:
+        """Whether ``holds`` came to be for each of them in time."""
+        found = await asyncio.gather(*(self.until(edge, holds, timeout_s) for edge in edges))
+        return None not in found
+
+    async def announced(self, edges: Sequence[str] = ()) -> None:
+        """Every edge is announced, and hears of all the others. Raises DeadlineError."""
+        for edge in edges or self.lab.topology.names(Role.EDGE):
+            status = await self.until(
+                edge, lambda status: status["state"] == "announced", PATIENCE_ANNOUNCE_S
+            )
+            if status is None:
+                raise DeadlineError(f"{edge} is not announced within {PATIENCE_ANNOUNCE_S:g} s")
+
+    async def ask(self, edge: str, method: str, target: str, body: object = None) -> Answer:
+        """What its admin socket answers. Raises as `admin_request`."""
+        return await admin_request(self.fleet.sockets[edge], method, target, body)
+
+    async def order(self, edge: str, target: str, **body: Any) -> float:
+        """Order something of a node; when. Raises what the node answered."""
+        at = time.monotonic()
+        (await self.ask(edge, "POST", target, body)).checked()
+        return at
+
+    # --- callers and load ---------------------------------------------------------------------------------
+
+    async def load(self, site: str, calls: int, *, host: str | None = None) -> Process:
+        """So many callers of one site that go on until the process is stopped, and call again when refused."""
+        target = host or str(self.lab.topology.service_v4.ip)
+        argv = [
+            *(sys.executable, "-P", "-m", "edge.cli", "load", f"{target}:{SERVICE_PORT}"),
+            *("--calls", str(calls), "--ramp", "2", "--hold", "600", "-o", "json"),
+            *("--ca", str(self.fleet.certificate), "--server-name", SERVICE_NAME),
+        ]
+        self.timeline.event(f"{calls} callers at {site}", mark=True)
+        return await self.lab.spawn(site, argv, name="load", finite=True)
+
+
+@asynccontextmanager
+async def staged(
+    order: Order,
+    tell: Tell,
+    topology: Topology,
+    options: FleetOptions,
+    *,
+    callers: Sequence[str] = (),
+) -> AsyncIterator[Stage]:
+    """A lab in which every edge is announced, and an observer at work. Raises `EdgeError` when it does not get there."""
+    async with AsyncExitStack() as stack:
+        lab = await stack.enter_async_context(Lab(topology, order.log_dir, seed=order.seed))
+        watchers = {
+            router: await stack.enter_async_context(lab.watch(router))
+            for router in topology.names(Role.ROUTER)
+        }
+        sites = [Caller(lab, site) for site in callers]
+        for caller in sites:
+            await caller.start()
+        stage = Stage(lab, await start_fleet(lab, options=options), watchers, Timeline(tell), sites)
+        observing = asyncio.create_task(observe(stage.timeline, stage.fleet, sites, list(watchers.values())))
+        try:
+            await stage.announced()
+            stage.timeline.event("all edges are announced", mark=True)
+            yield stage
+            lab.check()
+        finally:
+            observing.cancel()
+            await asyncio.gather(observing, return_exceptions=True)

@@ -1,0 +1,302 @@
+"""A node behind a real admin socket, for commands to talk to; and what it says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge.errors import EdgeError
+from edge.runtime.admin import AdminSocket, AnnounceOrder, Health, WithdrawOrder, admin_routes
+from edge.runtime.documents import (
+    AnnouncedRoute,
+    BgpPeers,
+    BgpRoutes,
+    NodeExplanation,
+    Peer,
+    ReceivedRoute,
+)
+
+AT = 1_795_246_262.0  # 2026-11-21 07:31:02 UTC
+
+
+class FakeNode:
+    """Notes its orders and answers from what the test lays out."""
+
+    def __init__(self, explanation: dict[str, Any]) -> None:
+        self.explanation = explanation
+        self.orders: list[WithdrawOrder | AnnounceOrder] = []
+        self.refusal: EdgeError | None = None
+        self.calls_up = 7
+
+    def live(self) -> Health:
+        return Health(True)
+
+    def ready(self) -> Health:
+        return Health(True)
+
+    async def calls(self) -> object:
+        return []
+
+    def render_metrics(self) -> bytes:
+        return b""
+
+    def status(self) -> dict[str, Any]:
+        order = self.orders[-1] if self.orders else AnnounceOrder()
+        held = isinstance(order, WithdrawOrder)
+        hold = {
+            "kind": "withdraw" if held else "announce",
+            "reason": order.reason,
+            "who": order.who,
+            "since": AT,
+            "until": order.until,
+        }
+        return {
+            "kind": "NodeStatus",
+            "node": "e1",
+            "state": "held" if held else "announced",
+            "reason": "the operator holds it" if held else "released by the operator",
+            "announced": not held,
+            "hold": hold if held or order.hold else None,
+            "calls": self.calls_up,
+        }
+
+    def explain(self) -> NodeExplanation:
+        return msgspec.convert(self.explanation, NodeExplanation)
+
+    def bgp_peers(self) -> BgpPeers:
+        peer = Peer(
+            address="203.0.113.10",
+            role="upstream",
+            asn=64501,
+            state="up",
+            since_s=3723.0,
+            last_reason="",
+            damping="cisco",
+            received=0,
+            bfd="up",
+        )
+        return BgpPeers(
+            node="e1",
+            peers=(
+                peer,
+                msgspec.structs.replace(
+                    peer,
+                    address="203.0.113.101",
+                    role="fleet",
+                    asn=64600,
+                    state="down",
+                    since_s=None,
+                    last_reason="peer reset\x1b]0;owned\x07, message (hold timer)",
+                    damping="off",
+                    bfd=None,
+                ),
+            ),
+        )
+
+    def bgp_routes(self) -> BgpRoutes:
+        route = AnnouncedRoute(
+            neighbor="203.0.113.10",
+            prefix="198.51.100.0/24",
+            next_hop="203.0.113.11",
+            as_path=(64600, 64600, 64600),
+            med=None,
+            communities=("65535:0",),
+            confirmed=True,
+        )
+        heard = ReceivedRoute(
+            neighbor="203.0.113.101",
+            prefix="198.51.100.0/24",
+            path_id=2,
+            next_hop="203.0.113.21",
+            originator="203.0.113.21",
+            communities=("64600:1:1", "64600:3:4"),
+            own=False,
+        )
+        return BgpRoutes(
+            node="e1",
+            announced=(
+                route,
+                msgspec.structs.replace(route, neighbor="203.0.113.101", as_path=(), med=5, confirmed=False),
+            ),
+            received=(
+                heard,
+                msgspec.structs.replace(
+                    heard, neighbor="203.0.113.102", next_hop="203.0.113.11", originator="", own=True
+                ),
+            ),
+        )
+
+    async def withdraw(self, order: WithdrawOrder) -> object:
+        return self._take(order)
+
+    async def announce(self, order: AnnounceOrder) -> object:
+        return self._take(order)
+
+    def _take(self, order: WithdrawOrder | AnnounceOrder) -> object:
+        if self.refusal is not None:
+            raise self.refusal
+        self.orders.append(order)
+        return self.status()
+
+
+@pytest.fixture(autouse=True)
+def _untouched_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times are told in local time; here that is UTC."""
+    import time
+
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def node(explanation: dict[str, Any]) -> FakeNode:
+    return FakeNode(explanation)
+
+
+@pytest.fixture
+def serve(node: FakeNode) -> Iterator[Callable[[Path], None]]:
+    """Lets ``node`` listen at a path, on a thread of its own, until the test is over."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    with contextlib.ExitStack() as stack:
+        stack.callback(loop.close)
+        stack.callback(thread.join)
+        stack.callback(loop.call_soon_threadsafe, loop.stop)
+
+        def wait(work: Any) -> None:
+            asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+        def serve(path: Path) -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            admin = AdminSocket(path, admin_routes(node))
+            wait(admin.open())
+            stack.callback(lambda: wait(admin.close()))
+
+        yield serve
+
+
+@pytest.fixture
+def explanation() -> dict[str, Any]:
+    """The document of a node that withdrew for load three minutes ago; tests change what they are about."""
+
+    def finding(name: str, met: bool, sentence: str, left_s: float | None = None) -> dict[str, Any]:
+        return {"name": name, "met": met, "sentence": sentence, "left_s": left_s}
+
+    overloaded = (
+        "overloaded for 60.2 s (limit 60 s): pressure 1.08 (high from 0.85), 34.0% of newcomers refused; "
+        "2 others announce (needs 2), the others can take 31 calls (needs more than 1.1 x 24 = 26.4)"
+    )
+    return {
+        "kind": "NodeExplanation",
+        "apiVersion": "edge/v1",
+        "node": "e1",
+        "site": "ams",
+        "time": AT,
+        "state": "withdrawn",
+        "since_s": 192.4,
+        "announced": False,
+        "deprefer": False,
+        "reason": overloaded,
+        "hold": None,
+        "explanation": {
+            "state": "withdrawn",
+            "in_effect": "withdrawn",
+            "since_s": 192.4,
+            "reason": overloaded,
+            "held_by": ["not announced: calm for 20 s (needs 2 min)"],
+            "ways": [
+                {
+                    "target": "fenced",
+                    "voluntary": False,
+                    "conditions": [finding("broken", False, "0 self-probes in a row failed (limit 3)")],
+                },
+                {
+                    "target": "announced",
+                    "voluntary": True,
+                    "conditions": [
+                        finding("calm", False, "calm for 20 s (needs 2 min)", 100.0),
+                        finding("hold", False, "its hold goes on for 6 min 48 s", 408.0),
+                        finding("proof", True, "312 self-probes in a row passed (needs 3)"),
+                    ],
+                },
+            ],
+        },
+        "numbers": {
+            "pressure": 0.51,
+            "pressure_signal": "calls",
+            "by_signal": {"cpu": 0.33, "calls": 0.51},
+            "admission": "accepting",
+            "refusal_ratio": 0.014,
+            "load_calls": 12.24,
+            "capacity_calls": 24.0,
+        },
+        "view": {
+            "problem": "",
+            "nodes": [
+                {
+                    "address": "203.0.113.21",
+                    "state": "announced",
+                    "claim": False,
+                    "load": 0.4,
+                    "capacity": 24,
+                    "since_s": 260.0,
+                    "seen_by": ["203.0.113.101", "203.0.113.102"],
+                }
+            ],
+            "others": {"synced": True, "announcing": 2, "spare": 31.2, "claimant": "", "settled_s": 192.0},
+        },
+        "ledger": {
+            "penalty": 1380.2,
+            "budget": 1500.0,
+            "where": "198.51.100.0/24 with 203.0.113.10",
+            "entries": [
+                {
+                    "prefix": "198.51.100.0/24",
+                    "neighbor": "203.0.113.10",
+                    "penalty": 1380.2,
+                    "budget": 1500.0,
+                    "profile": "cisco",
+                    "suppressed_likely": False,
+                }
+            ],
+        },
+        "probe": {"passed": 312, "failed": 0, "problem": ""},
+        "bgp": {"neighbors": {"203.0.113.10": "up", "2001:db8:21::1": "down"}},
+        "decisions": [
+            {
+                "at_wall": AT - 90_000,
+                "from": "starting",
+                "to": "announced",
+                "carried_out": True,
+                "reason": "3 self-probes in a row passed (needs 3)",
+            },
+            {
+                "at_wall": AT - 192.4,
+                "from": "depreferred",
+                "to": "withdrawn",
+                "carried_out": True,
+                "reason": overloaded,
+            },
+        ],
+    }
