@@ -117,6 +117,10 @@ class Situation:
 
     @property
     def alone(self) -> bool:
-        """Known for sure to be the only one; without a view it is not known."""
+        """Known for sure to be the only one; without a view it is not known.
+
+        A reflector that begins anew looks for a moment like a fleet that is gone, so that moment has to pass.
+        """
         others = self.given.others
-        return not others.problem and others.synced and not others.announcing
+        sure = not others.problem and others.synced and others.settled_s >= self.params.settle_s
+        return sure and not others.announcing

@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import fsum
 
 from bgp import control_route
 from bgp.adj_rib_in import AdjRibIn, TooManyPaths
@@ -233,8 +234,8 @@ class View:
         if not self._counting:
             reasons = (f"{address} {one.source.problem(now)}" for address, one in self._neighbors.items())
             return Others(", ".join(reasons))
-        announcing, spare, moved_at = 0, 0.0, float("-inf")
-        claimants = []
+        moved_at = float("-inf")
+        claimants, spares = [], []
         for address, node in self._nodes.items():
             if node.is_ignored(now):
                 continue
@@ -242,15 +243,14 @@ class View:
             if node.merged.claims and int(address) < int(self._own):
                 claimants.append(address)
             if node.is_steady(now):
-                announcing += 1
-                spare += node.merged.spare
+                spares.append(node.merged.spare)
         steady_s = self._params.steady_s
         young = now - self._joined_at < steady_s
         return Others(
             problem=f"heard for less than {steady_s:g} s" if young else "",
             synced=True,
-            announcing=announcing,
-            spare=spare,
+            announcing=len(spares),
+            spare=fsum(spares),
             claimant=str(min(claimants, key=int, default="")),
             settled_s=now - moved_at,
         )

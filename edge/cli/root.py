@@ -36,6 +36,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "announce": Entry("edge.cli.announce", "End a withdrawal, or keep a node in the routes."),
         "bgp": Entry("edge.cli.bgp", "Look at a node's BGP sessions, and at what is said on them."),
     },
+    "On paper": {
+        "simulate": Entry(
+            "edge.cli.simulate", "Try a fleet and its policy in virtual time, beside other policies."
+        ),
+    },
     "About": {
         "version": Entry("edge.cli.version", "Print the versions that a bug report needs."),
     },

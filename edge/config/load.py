@@ -60,16 +60,16 @@ def _with_absolute_md5_files(config: NodeConfig, directory: Path) -> NodeConfig:
     return msgspec.structs.replace(config, bgp=msgspec.structs.replace(config.bgp, neighbors=neighbors))
 
 
-def explained(error: msgspec.ValidationError) -> ConfigError:
-    """What msgspec says, in an operator's words and with the path down to the key."""
+def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct] = NodeConfig) -> ConfigError:
+    """What msgspec says about a file of ``kind``, in an operator's words and with the path down to the key."""
     problem, _, path = _one_line(str(error)).partition(" - at `$")
     where = "$" + path.removesuffix("`")
-    known = _keys_at(where)
+    known = _keys_at(where, kind)
     name = _FIELD.search(problem)
     if problem.startswith("Object contains unknown field") and name:
         return ConfigError(f"{where}.{name['name']}", _unknown(name["name"], known))
     if problem.startswith("Object missing required field") and name:
-        return ConfigError(f"{where}.{name['name']}", "is missing; every node needs it")
+        return ConfigError(f"{where}.{name['name']}", "is missing; it has no default")
     # A struct's own check knows no path; by agreement its message starts with the key it is about.
     key = _KEY_FIRST.match(problem)
     if key and key["name"] in known:
@@ -89,9 +89,8 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"unknown key; {advice}"
 
 
-def _keys_at(path: str) -> list[str]:
-    """The keys that may stand at ``path``, which leads to a table or to a value in one."""
-    kind: Any = NodeConfig
+def _keys_at(path: str, kind: Any) -> list[str]:
+    """The keys that may stand at ``path``, which leads from ``kind`` to a table or to a value in one."""
     for name in re.findall(r"\.(\w+)", path):
         types = {field.name: field.type for field in msgspec.structs.fields(kind)}
         kind = next(_structs_in(types[name]), None)

@@ -83,6 +83,11 @@ class FibWatcher:
         """The state of a prefix, with the time it began."""
         return next(change for change in reversed(self.changes) if change.prefix == prefix)
 
+    def at(self, prefix: Prefix, moment: float) -> RouteChange:
+        """The state of a prefix at a moment; for one before we watched, the first that is known."""
+        changes = [change for change in self.changes if change.prefix == prefix]
+        return next((change for change in reversed(changes) if change.at <= moment), changes[0])
+
     async def wait(
         self,
         prefix: Prefix,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
+from bgp.conf import Damping
 from bgp.policy import PolicyParams
+from bgp.starts import DELAYS_S, STABLE_S
+from bgp.view import ViewParams
 from edge.errors import EdgeError
 from edge.lab.certificates import write_certificate
 from edge.lab.faults import NONE, Fault
 from edge.lab.lab import Lab
+from edge.lab.parts import VERSIONS, Adjacency, Protection, Role
 from edge.lab.process import Process
-from edge.lab.parts import Role
 from edge.lab.topology import Topology
 from edge.overload import OverloadParams
 from edge.runtime.admin_client import admin_request
@@ -30,6 +34,23 @@ TIME_FACTOR = 0.05
 CALL_CAPACITY = 24
 LOOP_LAG_CAPACITY_S = 1.0
 """Ten times the default: a lab is a dozen processes on two cores, and its scenarios bring their own load."""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetOptions:
+    """How the nodes of a lab are configured, where it differs from one lab to the other.
+
+    ``policy`` has keys of ``[policy]`` beside those that `TIME_FACTOR` shortens; ``calls`` is what one node can take.
+    """
+
+    speaker: Literal["exabgp", "bird"] = "exabgp"
+    damping: Damping = "cisco"
+    policy: Mapping[str, Any] = field(default_factory=dict)
+    calls: int = CALL_CAPACITY
+    fault: Fault = NONE
+
+
+USUAL = FleetOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +71,7 @@ class Fleet:
         return found
 
 
-async def start_fleet(lab: Lab, *, fault: Fault = NONE) -> Fleet:
+async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     """Start a node on every edge of the topology."""
     edges = lab.topology.names(Role.EDGE)
     directories = {name: lab.run_dir / name for name in edges}
@@ -62,7 +83,7 @@ async def start_fleet(lab: Lab, *, fault: Fault = NONE) -> Fleet:
     write_certificate(certificate, key, [SERVICE_NAME], [*service, *unicast])
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"
-        document = node_config(lab.topology, name, number, directories[name], certificate, key, fault)
+        document = node_config(lab.topology, name, number, directories[name], certificate, key, options)
         config.write_text(_toml(document))
         await start_node(lab, name, config)
     return Fleet(certificate, {name: directory / "admin.sock" for name, directory in directories.items()})
@@ -81,24 +102,21 @@ async def start_node(lab: Lab, name: str, config: Path) -> Process:
 
 
 def node_config(
-    topology: Topology, name: str, number: int, directory: Path, certificate: Path, key: Path, fault: Fault
+    topology: Topology,
+    name: str,
+    number: int,
+    directory: Path,
+    certificate: Path,
+    key: Path,
+    options: FleetOptions,
 ) -> dict[str, Any]:
     """The configuration of edge ``name`` as TOML values; its times are shortened by `TIME_FACTOR`."""
-    uplink = topology.uplink(name)
-    bgp = uplink.link.bgp
-    assert bgp is not None  # edges are joined to routers by BGP
-    secret: dict[str, Any] = {"ttl_security": bgp.gtsm}
-    if bgp.md5 is not None:
-        md5_file = directory / "bgp.md5"
-        md5_file.touch(mode=0o600)
-        md5_file.write_text(bgp.md5)
-        secret["md5_file"] = str(md5_file)
-    peer_as, local_as = topology.node(uplink.peer.node).asn, topology.node(name).asn
-    sessions = ((uplink.own.v4.ip, uplink.peer.v4.ip), (uplink.own.v6.ip, uplink.peer.v6.ip))
     overload = OverloadParams().scaled(TIME_FACTOR)
     policy = PolicyParams().scaled(TIME_FACTOR)
+    uplinks = [one for one in topology.adjacencies(name) if one.link.bgp is not None]
+    fault = options.fault
     return {
-        "node": {"name": name, "site": uplink.peer.node, "server_id": f"{number:016x}"},
+        "node": {"name": name, "site": uplinks[0].peer.node, "server_id": f"{number:016x}"},
         "service": {
             "addresses": _texts(topology.service_v4.ip, topology.service_v6.ip),
             "port": SERVICE_PORT,
@@ -109,22 +127,76 @@ def node_config(
         "voice": {"backend": fault.backend},
         "overload": {
             **msgspec.to_builtins(overload),
-            "capacity": {"calls": float(CALL_CAPACITY), "loop_lag_s": LOOP_LAG_CAPACITY_S},
+            "capacity": {"calls": float(options.calls), "loop_lag_s": LOOP_LAG_CAPACITY_S},
         },
-        "policy": {**msgspec.to_builtins(policy), "mode": fault.policy_mode},
+        "policy": {**msgspec.to_builtins(policy), "mode": fault.policy_mode, **options.policy},
+        "view": msgspec.to_builtins(ViewParams().scaled(TIME_FACTOR)),
+        "restart": {
+            "delays_s": [delay_s * TIME_FACTOR for delay_s in DELAYS_S],
+            "stable_s": STABLE_S * TIME_FACTOR,
+        },
         "shutdown": {"grace_s": 1.0},
         "bgp": {
+            "speaker": options.speaker,
             "router_id": str(topology.addresses(name).v4),
-            "local_as": local_as,
+            "local_as": topology.node(name).asn,
             "prefixes": [str(topology.service_v4.network), str(topology.service_v6.network)],
             "neighbors": [
-                {"address": str(theirs), "local_address": str(ours), "peer_as": peer_as, **secret}
-                for ours, theirs in sessions
+                *(one for uplink in uplinks for one in _upstreams(topology, uplink, directory, options)),
+                *_fleet(topology, name, directory),
             ],
-        },
+        }
+        | ({"bfd": {}} if any(one.link.bgp and one.link.bgp.bfd for one in uplinks) else {}),
         "admin": {"socket": str(directory / "admin.sock")},
         "state": {"directory": str(directory)},
     }
+
+
+def _upstreams(
+    topology: Topology, uplink: Adjacency, directory: Path, options: FleetOptions
+) -> Iterator[dict[str, Any]]:
+    link = uplink.link
+    assert link.bgp is not None
+    for version in VERSIONS:
+        yield {
+            "address": str(getattr(uplink.peer, version).ip),
+            "local_address": str(getattr(uplink.own, version).ip),
+            "peer_as": topology.node(uplink.peer.node).asn,
+            "damping": options.damping,
+            "ttl_security": link.bgp.gtsm,
+            **_secret(link.bgp, directory / f"{link.name}.md5"),
+        }
+
+
+def _fleet(topology: Topology, name: str, directory: Path) -> Iterator[dict[str, Any]]:
+    """A session with each reflector, where we are known by the number of the reflector beside our own address.
+
+    One router ID for all would do for ExaBGP. BIRD takes a route for a loop whose originator is itself on the same
+    session (RFC 4456, section 8), and our own route has to come back: so we are another one on each session.
+    """
+    own = topology.addresses(name)
+    for number, reflector in enumerate(topology.fleet_peers(name)):
+        theirs = topology.addresses(reflector)
+        for version in VERSIONS:
+            yield {
+                "role": "fleet",
+                "address": str(getattr(theirs, version)),
+                "local_address": str(getattr(own, version)),
+                "peer_as": topology.node(reflector).asn,
+                "router_id": str(
+                    own.v4 if number == 0 else IPv4Address((240 + number) << 24) + int(own.v4) % 2**24
+                ),
+                "ttl_security": topology.fleet_hops if topology.fleet.gtsm else False,
+                **_secret(topology.fleet, directory / "fleet.md5"),
+            }
+
+
+def _secret(protection: Protection, path: Path) -> dict[str, Any]:
+    if protection.md5 is None:
+        return {}
+    path.touch(mode=0o600)
+    path.write_text(protection.md5)
+    return {"md5_file": str(path)}
 
 
 def _texts(*addresses: IPv4Address | IPv6Address) -> list[str]:

@@ -72,7 +72,9 @@ class Routers:
 
     def _among_themselves(self) -> Iterator[tuple[str, str]]:
         for name in self.names:
-            neighbours = {one.peer.node for one in self._topology.adjacencies(name) if one.link.bgp is not None}
+            neighbours = {
+                one.peer.node for one in self._topology.adjacencies(name) if one.link.bgp is not None
+            }
             neighbours |= set(self._topology.fleet_peers(name))
             for neighbour in neighbours & set(self.names):
                 for version in VERSIONS:

@@ -11,7 +11,7 @@ edge has a session with every reflector, and the reflectors have one with each o
 from collections.abc import Iterator
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -33,7 +33,10 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fleet: Protection = Protection()
 
     def __post_init__(self) -> None:
-        services = {"service_v4": self.service_v4, "service_v6": self.service_v6}
+        services: dict[str, IPv4Interface | IPv6Interface] = {
+            "service_v4": self.service_v4,
+            "service_v6": self.service_v6,
+        }
         for where, problem in problems(self.nodes, self.links, services, self.fleet):
             raise ConfigError(where, problem)
 
@@ -54,6 +57,20 @@ class Topology(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if name in (link.name, f"{link.b.node}-{link.a.node}"):
                 return link
         raise UsageError(f"no link {name!r} in this lab; there are {', '.join(li.name for li in self.links)}")
+
+    def with_bgp(self, link: str, **changes: Any) -> Self:
+        """The same, but for how BGP is spoken on one link: ``with_bgp("t1-e1", local_pref=200)``."""
+        changed = self.link(link)
+        assert changed.bgp is not None  # the caller knows the topology
+        spoken = msgspec.structs.replace(changed, bgp=msgspec.structs.replace(changed.bgp, **changes))
+        links = tuple(spoken if one is changed else one for one in self.links)
+        return msgspec.structs.replace(self, links=links)
+
+    def with_node(self, name: str, **changes: Any) -> Self:
+        """The same, but for one node: ``with_node("t2", software=Software.FRR)``."""
+        changed = self.node(name)
+        nodes = (msgspec.structs.replace(one, **changes) if one is changed else one for one in self.nodes)
+        return msgspec.structs.replace(self, nodes=tuple(nodes))
 
     def adjacencies(self, name: str) -> Iterator[Adjacency]:
         """The links of a node, in the order of the topology."""

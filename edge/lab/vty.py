@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ def parse_sessions(summary: Any) -> Iterator[Session]:
     for family in summary.values():
         for peer in family["peers"].values():
             since = peer.get("peerUptimeEstablishedEpoch")
-            clock = "-" if since is None else datetime.fromtimestamp(since).strftime("%H:%M:%S")
+            clock = "-" if since is None else datetime.fromtimestamp(since, UTC).strftime("%H:%M:%S")
             yield Session(peer["desc"], peer["state"], clock)
 
 

@@ -135,6 +135,7 @@ class Routing:
     async def stop(self, timeout_s: float) -> bool:
         """Withdraw everything; whether that is certain within ``timeout_s``."""
         self._told = State.STARTING
+        self._echo.desire((), asyncio.get_running_loop().time())
         self.speaker.withdraw_all()
         return await self.speaker.wait_withdrawn(timeout_s)
 

@@ -90,7 +90,10 @@ class Journeys:
     def __init__(self, world: World, targets: Targets, calls: Floats) -> None:
         self._first_choice = world.ranking[:, 0]
         self._sites = world.sites
-        self._parts = [(targets.hearing, calls * (1 - world.deaf_ratio)), (targets.deaf, calls * world.deaf_ratio)]
+        self._parts = [
+            (targets.hearing, calls * (1 - world.deaf_ratio)),
+            (targets.deaf, calls * world.deaf_ratio),
+        ]
 
     def arrivals(self) -> Floats:
         """[S] who arrives where; those without a target arrive nowhere."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge.simulate.schema import Calls, SimulationFile, Surge, matching
-from edge.simulate.world import Floats, Ints, World
+from edge.simulate.world import Floats, World
 
 HOUR_S = 3600.0
 DAY_H = 24.0
@@ -62,7 +62,8 @@ class Redial:
 
     def due(self) -> Floats:
         """[P] who dial again in this step."""
-        return self._waiting[self._now]
+        due: Floats = self._waiting[self._now]
+        return due
 
     def give_up(self, failed: Floats) -> Floats:
         """[P] of those who ``failed`` in this step, who give up; ends the step."""

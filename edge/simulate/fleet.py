@@ -122,7 +122,8 @@ class Fleet:
         self._overloaded_since = _since(self._overloaded_since, overloaded, now)
         self._calm_since = _since(self._calm_since, calm, now)
         self._broken = signals.broken
-        return changed | self.claims | self._unproven
+        asked: Bools = changed | self.claims | self._unproven
+        return asked
 
     def _move_due(self, signals: Signals, view: FleetView, now: float) -> Bools:
         """For whom the times of a move for load have passed, as far as one can tell from outside."""
@@ -138,7 +139,8 @@ class Fleet:
         up = (now - self._calm_since >= params.calm_s) & ~plain & ~held
         if params.guard == "on":
             up |= out & (view.announcing() == 0)
-        return down | up
+        due: Bools = down | up
+        return due
 
     def _given(self, node: int, signals: Signals, others: Others, now: float) -> PolicyInput:
         broken = bool(signals.broken[node])

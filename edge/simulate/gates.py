@@ -49,7 +49,7 @@ class Gates:
 
     @property
     def shedding(self) -> Bools:
-        return self._state != ACCEPTING
+        return np.not_equal(self._state, ACCEPTING)
 
     @property
     def refuse_probability(self) -> Floats:
@@ -60,7 +60,8 @@ class Gates:
     def refusal_ratio(self) -> Floats:
         """[N] refused / all newcomers of the last window; 0 where nobody came."""
         newcomers = self._newcomers.sum(axis=0)
-        return self._refused.sum(axis=0) / np.where(newcomers > 0, newcomers, 1.0)
+        ratio: Floats = self._refused.sum(axis=0) / np.where(newcomers > 0, newcomers, 1.0)
+        return ratio
 
     def update(self, fraction: Floats, now: float) -> None:
         """Take calls / capacity in, one step after the last time."""

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.simulate.schema import Event, SimulationFile, matching
-from edge.simulate.world import Bools, Ints, World
+from edge.simulate.world import Bools, World
 
 HOUR_S = 3600.0
 

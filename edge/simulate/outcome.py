@@ -77,7 +77,8 @@ class Series(msgspec.Struct, frozen=True):
     dropped_ratio: list[float]
     dark_ratio: list[float]
     """Callers without a route / all."""
-    service_dark: list[bool]
+    service_dark: list[float]
+    """The part of the time in which nobody announced."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -89,10 +90,13 @@ class Outcome(msgspec.Struct, frozen=True):
     series: Series
 
 
-class Report(msgspec.Struct, frozen=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The published document."""
 
+    apiVersion: str = "edge/v1"  # noqa: N815 - as in all documents of this project
+    kind: str = "Simulation"
     title: str
+    about: str
     seed: int
     hours: float
     step_s: float
@@ -104,5 +108,3 @@ class Report(msgspec.Struct, frozen=True):
     offered_load: float
     """Calls that would be in progress if all were served / capacity; the mean over the time."""
     policies: list[Outcome]
-    apiVersion: str = "edge/v1"  # noqa: N815 - as in all documents of this project
-    kind: str = "Simulation"

@@ -85,7 +85,7 @@ class Record:
             float(step.pressure.max()),
             failed / offered if offered else 0.0,
             dark,
-            float(service_dark > 0),
+            float(service_dark) / self._span,
         )
 
     def outcome(self, policy: str, routers: Routers, redialling: float) -> Outcome:
@@ -117,7 +117,9 @@ class Record:
                 updates=int(routers.updates.sum()),
                 withdrawals=int(routers.withdrawals.sum()),
                 worst_updates=int(routers.updates[worst_node]),
-                worst_site=world.site_names[world.node_site[worst_node]] if routers.updates[worst_node] else "",
+                worst_site=world.site_names[world.node_site[worst_node]]
+                if routers.updates[worst_node]
+                else "",
                 suppressed_nodes=int(np.count_nonzero(self._suppressed_steps)),
                 suppressed_h=round(int(self._suppressed_steps.sum()) / hour_steps, 2),
                 catchment_changes=round(self._moved / world.populations, 2),
@@ -129,9 +131,8 @@ class Record:
         )
 
     def _series(self) -> Series:
-        columns = [[round(value, 4) for value in column] for column in zip(*self._points, strict=True)]
-        *numbers, service_dark = columns or [[] for _ in range(9)]
-        return Series(*numbers, service_dark=[value > 0 for value in service_dark])
+        columns = ([round(value, 4) for value in column] for column in zip(*self._points, strict=True))
+        return Series(**dict(zip(Series.__struct_fields__, columns, strict=True)))
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -28,13 +28,16 @@ Progress = Callable[[str, int, int], None]
 """Called with the policy, steps done, and steps in all."""
 
 
+def _silent(policy: str, done: int, steps: int) -> None: ...
+
+
 def simulate(
     file: SimulationFile,
     policies: Sequence[str],
     dice: Callable[[], np.random.Generator],
     *,
     seed: int,
-    progress: Progress = lambda policy, done, steps: None,
+    progress: Progress = _silent,
 ) -> Report:
     """Run each of ``policies``; ``dice`` makes a generator of the seed anew, the same each time."""
     world = build(file, dice())
@@ -43,6 +46,7 @@ def simulate(
     offered_per_s = outcomes[0].calls.offered / (file.hours * HOUR_S)
     return Report(
         title=file.title,
+        about=file.about,
         seed=seed,
         hours=file.hours,
         step_s=file.step_s,

@@ -70,7 +70,8 @@ class FleetView:
 
     def announcing(self) -> Ints:
         """[N] how many others announce."""
-        return self._seen.announcing_total - (self._seen.routes != NONE)
+        others: Ints = self._seen.announcing_total - (self._seen.routes != NONE)
+        return others
 
     def spare(self) -> Floats:
         """[N] calls that the others can still take."""

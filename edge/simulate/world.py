@@ -117,7 +117,9 @@ def _peak_utc_h(groups: Sequence[Population], places: Floats) -> Floats:
     return _each(groups, [group.peak_hour for group in groups]) - offset
 
 
-def _ranking(groups: Sequence[Population], places: Floats, site_names: list[str], site_places: Floats) -> Ints:
+def _ranking(
+    groups: Sequence[Population], places: Floats, site_names: list[str], site_places: Floats
+) -> Ints:
     """Named sites first, then the rest by distance (those without a position last, in the order of the file)."""
     distance = np.nan_to_num(_distance(places, site_places), nan=np.inf)
     first = 0
@@ -134,4 +136,5 @@ def _distance(from_places: Floats, to_places: Floats) -> Floats:
     to_north, to_east = np.radians(to_places).T[:, None, :]
     half = np.sin((to_north - north) / 2) ** 2
     half = half + np.cos(north) * np.cos(to_north) * np.sin((to_east - east) / 2) ** 2
-    return 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
+    angle: Floats = 2 * np.arcsin(np.sqrt(np.minimum(half, 1.0)))
+    return angle

@@ -19,7 +19,9 @@ from edge.lab import bird
 from edge.lab.fib import RouteChange
 from edge.lab.lab import Lab
 from edge.lab.process import Process
-from edge.lab.topology import Bgp, Topology, default_topology
+from edge.lab.parts import Bgp
+from edge.lab.topologies import default_topology
+from edge.lab.topology import Topology
 
 PYTHON = (sys.executable, "-S", "-c")
 PORT = 7

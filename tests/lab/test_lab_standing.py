@@ -301,7 +301,7 @@ def test_an_error_inside_keeps_its_class(caller: Any) -> None:
 def test_services_run_in_a_standing_lab(caller: Any) -> None:
     name = f"served-{SUFFIX}"
     up = (
-        "from edge.lab import standing; from edge.lab.topology import default_topology; "
+        "from edge.lab import standing; from edge.lab.topologies import default_topology; "
         f"standing.up({name!r}, default_topology(), services=['inside_lab:sleeper'])"
     )
     done = caller.run(sys.executable, "-P", "-c", up)

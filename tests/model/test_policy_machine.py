@@ -269,6 +269,7 @@ class AnyHistory(RuleBasedStateMachine):
             assert not others.problem
             assert others.synced
             assert others.announcing == 0
+            assert others.settled_s >= PARAMS.settle_s
             assert given.unicast_failed < PARAMS.probes_to_fence
 
     @invariant()

@@ -1,8 +1,9 @@
 """Scenario `overload`: a node is overloaded, withdraws its route, and nobody on it misses a frame.
 
 Callers at both sites speak to the service address, over IPv4 and IPv6. Then a load generator fills the edge
-that the first site is routed to. It sheds, withdraws, new calls land elsewhere; the load goes, and it announces
-again. All the while the first callers speak on. At the end both sides of every call compare what they counted.
+that the first site is routed to. It sheds, asks to be less preferred, which its provider ignores, and withdraws; new
+calls land elsewhere; the load goes, and it announces again. All the while the first callers speak on. At the end both
+sides of every call compare what they counted.
 
 The story is played inside the lab; from outside, `Scenario.run` has the last check: that nothing of it is left.
 """
@@ -23,7 +24,7 @@ from edge.errors import DeadlineError
 from edge.lab.callers import Caller
 from edge.lab.faults import FAULTS, NONE
 from edge.lab.lab import Lab
-from edge.lab.nodes import CALL_CAPACITY, SERVICE_NAME, SERVICE_PORT, start_fleet
+from edge.lab.nodes import CALL_CAPACITY, SERVICE_NAME, SERVICE_PORT, FleetOptions, start_fleet
 from edge.lab.parts import Role
 from edge.lab.report import Check
 from edge.lab.scenarios.scenario import AUDIO, Order, Tell
@@ -65,7 +66,10 @@ class Story:
     def __init__(self, order: Order, tell: Tell) -> None:
         self._order = order
         self._tell = tell
-        self._topology = default_topology(client_delay_ms=CLIENT_DELAY_MS)
+        # Where the provider does what it is asked, no caller would come any more, and no route would be withdrawn.
+        self._topology = default_topology(client_delay_ms=CLIENT_DELAY_MS).with_bgp(
+            f"{ITS_ROUTER}-{HOT}", local_pref=200, honour_graceful_shutdown=False
+        )
         self._routed_to_hot = 0  # routes of the hot edge's router that led to it before
         self._left = self._returned = 0  # of those, how many went and came back
         self._withdraw_ms: float | None = None
@@ -76,7 +80,9 @@ class Story:
         async with Lab(self._topology, order.log_dir, seed=order.seed) as lab:
             self._timeline = Timeline(self._tell)
             self._lab = lab
-            self._fleet = await start_fleet(lab, fault=FAULTS[order.fault] if order.fault else NONE)
+            self._fleet = await start_fleet(
+                lab, options=FleetOptions(fault=FAULTS[order.fault] if order.fault else NONE)
+            )
             self._callers = {site: Caller(lab, site) for site in SITES}
             for caller in self._callers.values():
                 await caller.start()

@@ -11,7 +11,8 @@ import pytest
 from edge.errors import EdgeError, UnreachableError
 from edge.lab import bird
 from edge.lab.birdc import Birdc, RibRoute, Session, parse_routes, parse_sessions
-from edge.lab.topology import decode, default_topology, encode
+from edge.lab.topologies import default_topology
+from edge.lab.topology import decode, encode
 
 ROUTES = """\
 198.51.100.0/24      unicast [e2_v4 03:13:10.123] * (100) [AS64600i]

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from edge.errors import ConfigError, UsageError
-from edge.lab.topology import Role, decode, default_topology, encode, load
+from edge.lab.parts import Role
+from edge.lab.topologies import default_topology
+from edge.lab.topology import decode, encode, load
 
 TOML = """
 [[nodes]]
