@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
+
+_CAP_NET_ADMIN = 12  # capabilities(7)
 
 
 class AccountError(Exception):
@@ -43,6 +46,13 @@ class Account:
         if os.geteuid() != 0:
             raise AccountError(f"only root can start the speaker as another user ({name})")
         return cls(entry.pw_uid, entry.pw_gid, name, is_other=True)
+
+    def check_net_admin(self, what: str) -> None:
+        """Raises AccountError if a program of this account can't have CAP_NET_ADMIN, which ``what`` needs."""
+        status = Path("/proc/self/status").read_text()
+        (effective,) = re.findall(r"^CapEff:\t(\w+)$", status, re.MULTILINE)
+        if not int(effective, 16) & 1 << _CAP_NET_ADMIN:
+            raise AccountError(f"{what} needs CAP_NET_ADMIN")
 
     def make_directory(self, path: Path) -> None:
         """A directory that only this account (and root) can enter."""

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bgp import bird_conf, bird_control
-from bgp.bird import Bird, BirdFailure, first_to_end
+from bgp.bird import Bird, BirdFailure
 from bgp.child import SpeakerError
 from bgp.conf import BfdConfig, SpeakerConfig
-from bgp.lives import Lives, SpeakerTiming
+from bgp.lives import Lives, SpeakerTiming, first_to_end
 from bgp.route import Address
 from bgp.speaker import BfdChanged
 
@@ -72,6 +72,7 @@ class BfdSideCar(Lives[Bird]):
             lease_s=self._timing.lease_s,
             timeout_s=self._timing.command_timeout_s,
             start_timeout_s=self._timing.start_timeout_s,
+            bfd=True,
         )
 
     def _begun(self, life: Bird) -> None:

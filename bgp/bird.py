@@ -3,7 +3,7 @@
 The tree is ``supervisor -> keeper -> BIRD``, each on a leash (``bgp.leash``) of the one before, and the keeper obeys a
 lease (``bgp.keeper``): two fences that do not depend on each other, so that no route outlives whoever answers for it.
 
-BIRD runs without any privilege. It is told to listen on a free port instead of 179, in its own directory it finds
+BIRD runs without any privilege, unless it is to speak BFD. It is told to listen on a free port instead of 179, in its own directory it finds
 everything it needs, and no other BIRD on the machine is touched.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import re
 import shutil
@@ -31,15 +30,11 @@ from bgp.child import Child, SpeakerError
 from bgp.conf import SpeakerConfig
 from bgp.route import Address
 
-logger = logging.getLogger(__name__)
-
 # A table of 10,000 routes with attributes as nodes of ours make them is a fifth of this.
 REPLY_LIMIT = 1 << 24
 
 _READ_SIZE = 1 << 16
 _CONNECT_RETRY_S = 0.01
-# Its end shows on two sockets; this long after the one, the other has shown it, too.
-_END_SEEN_S = 0.2
 _HEARTBEAT = b"."
 _UCRED = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 # Both families; an address that is not there yet can be bound all the same (ip(7)).
@@ -47,7 +42,6 @@ _FREEBIND = {4: (socket.IPPROTO_IP, 15), 6: (socket.IPPROTO_IPV6, 78)}
 _FAMILY = {4: socket.AF_INET, 6: socket.AF_INET6}
 # Debian keeps it where ordinary users do not look.
 _DIRECTORIES = ("/usr/sbin", "/usr/local/sbin")
-
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -61,6 +55,7 @@ class Bird:
 
     def __init__(self, directory: Path, account: Account, timeout_s: float) -> None:
         self._conf_path = directory / "bird.conf"
+        self._new_conf_path = directory / "bird.conf.new"
         self._control_path = directory / "bird.ctl"
         self._pid_path = directory / "bird.pid"
         self._account = account
@@ -81,20 +76,24 @@ class Bird:
         lease_s: float,
         timeout_s: float,
         start_timeout_s: float,
+        bfd: bool,
     ) -> Self:
         """Start BIRD with the configuration ``text`` and its files in ``directory``, private to the speaker's user.
 
-        ``timeout_s`` is how long it may take to answer. To be called on the main thread. Raises SpeakerError, and
+        ``timeout_s`` is how long it may take to answer. With ``bfd`` it is given CAP_NET_ADMIN, without which its BFD
+        can't send (socket(7), SO_PRIORITY). To be called on the main thread. Raises SpeakerError, and
         then has left nothing running.
         """
         try:
             account = Account.current() if config.user is None else Account.named(config.user)
+            if bfd:
+                account.check_net_admin("bfd")
             account.make_directory(directory)
             bird = cls(directory, account, timeout_s)
             async with AsyncExitStack() as undo:
                 undo.callback(bird._remove_files)
                 bird._write(text())
-                await bird._spawn(undo, lease_s, start_timeout_s)
+                await bird._spawn(undo, lease_s, start_timeout_s, bfd=bfd)
                 undo.pop_all()
         except (OSError, ValueError, AccountError) as error:
             raise SpeakerError(f"cannot start bird: {error}") from None
@@ -102,7 +101,10 @@ class Bird:
 
     async def configure(self, text: str) -> None:
         """Make it so. Raises BirdFailure."""
-        self._write(text)
+        try:
+            self._write(text)
+        except OSError as error:
+            raise BirdFailure(f"cannot write bird's configuration: {error}") from None
         reply = await self.ask(bird_control.CONFIGURE)
         # In progress (4) would mean that a session is being restarted, which no change of a route asks for.
         if reply.lines[-1][0] != Code.RECONFIGURED:
@@ -167,9 +169,8 @@ class Bird:
     # --- the start, step by step ------------------------------------------------------------------------
 
     def _write(self, text: str) -> None:
-        new = self._conf_path.with_suffix(".new")
-        self._account.write_file(new, text)
-        new.replace(self._conf_path)
+        self._account.write_file(self._new_conf_path, text)
+        self._new_conf_path.replace(self._conf_path)
 
     async def _hang_up(self) -> None:
         for writer in self._writers:
@@ -179,18 +180,19 @@ class Bird:
 
     def _remove_files(self) -> None:
         # One holds a key, and none is of use to anybody without the process.
-        for path in (self._conf_path, self._control_path, self._pid_path):
+        for path in (self._conf_path, self._new_conf_path, self._control_path, self._pid_path):
             with contextlib.suppress(OSError):
                 path.unlink()
 
-    async def _spawn(self, undo: AsyncExitStack, lease_s: float, timeout_s: float) -> None:
+    async def _spawn(self, undo: AsyncExitStack, lease_s: float, timeout_s: float, *, bfd: bool) -> None:
         undo.push_async_callback(self._hang_up)
         ours, theirs = socket.socketpair()
         with theirs:
             self._link = await asyncio.open_connection(sock=ours)
             self._writers.append(self._link[1])
-            command = self._command(lease_s)
-            self._child = await Child.start(command, self._account, _environment(), theirs.fileno())
+            self._child = await Child.start(
+                self._command(lease_s), self._account, _environment(), theirs.fileno(), net_admin=bfd
+            )
         undo.push_async_callback(self._child.close, 0.0)
         await self._connect(timeout_s)
 
@@ -210,7 +212,8 @@ class Bird:
             return greeted.result()
         if self._child.status is None:
             raise SpeakerError(
-                f"bird did not come up in {timeout_s:g} s: can its user run {sys.executable} and read {keeper.__file__}?"
+                f"bird did not come up in {timeout_s:g} s: "
+                f"can its user run {sys.executable} and read {keeper.__file__}?"
             )
         words = await self._child.last_words()
         raise SpeakerError(f"bird ended with {self._child.status} at its start: {words}")
@@ -245,19 +248,6 @@ async def _read_reply(reader: asyncio.StreamReader) -> Reply:
         if (reply := reply_reader.feed(data)) is not None:
             return reply
     raise ConnectionResetError("bird hung up")
-
-
-async def first_to_end(ended: Coroutine[None, None, str], *work: Coroutine[None, None, str]) -> str:
-    """The result of what ends first; of ``ended`` if that is not much later, for then it is the cause."""
-    tasks = [asyncio.create_task(coroutine) for coroutine in (ended, *work)]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.wait(tasks[:1], timeout=_END_SEEN_S)
-        return next(task for task in tasks if task.done()).result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def free_ports(addresses: Iterable[Address]) -> dict[Address, int]:

@@ -98,12 +98,12 @@ class ReplyReader:
 class Session:
     """A BGP session. ``info`` is BIRD's own words, ``received`` counts what the neighbor has told on each channel.
 
-    ``flooded`` are the channels that have reached their limit.
+    Of its channels ``open`` are those that both sides want to use, and ``flooded`` those at their limit.
     """
 
     name: str
-    since: str
     info: str
+    open: set[str] = field(default_factory=set)
     received: dict[str, tuple[str, ...]] = field(default_factory=dict)
     flooded: set[str] = field(default_factory=set)
 
@@ -113,6 +113,7 @@ class Session:
 
 
 _CHANNEL: Final = re.compile(r"  Channel (\S+)")
+_OPEN: Final = re.compile(r" +State: +UP")
 _RECEIVED: Final = re.compile(r" +Import (?:updates|withdraws):(?P<numbers>[ 0-9-]+)")
 _HIT: Final = re.compile(r" +Import limit: .* \[HIT\]")
 
@@ -123,10 +124,11 @@ def read_sessions(reply: Reply) -> list[Session]:
     channel, is_bgp = "", False
     for code, text in reply.lines:
         if code == Code.PROTOCOL:
-            name, kind, _, _, since, *info = [*text.split(maxsplit=5), "", "", "", ""][:6]
-            is_bgp = kind == "BGP"
+            # Name, protocol, table, state, since when, information.
+            words = text.split()
+            is_bgp = words[1:2] == ["BGP"]
             if is_bgp:
-                sessions.append(Session(name, since, " ".join(info).strip()))
+                sessions.append(Session(words[0], " ".join(words[5:])))
         elif code == Code.DETAILS and is_bgp:
             session = sessions[-1]
             if found := _CHANNEL.fullmatch(text):
@@ -134,6 +136,8 @@ def read_sessions(reply: Reply) -> list[Session]:
             elif found := _RECEIVED.fullmatch(text):
                 earlier = session.received.get(channel, ())
                 session.received[channel] = (*earlier, *found["numbers"].split())
+            elif _OPEN.fullmatch(text):
+                session.open.add(channel)
             elif _HIT.fullmatch(text):
                 session.flooded.add(channel)
     return sessions
@@ -173,10 +177,8 @@ def read_routes(reply: Reply) -> Iterator[BirdRoute]:
         if code == Code.ROUTE and (head := _ROUTE.fullmatch(text)):
             if route is not None:
                 yield route
-            if head["prefix"]:
-                prefix = ip_network(head["prefix"])
-            assert prefix is not None
-            route = BirdRoute(prefix)
+            prefix = _prefix(head["prefix"]) if head["prefix"] else prefix
+            route = None if prefix is None else BirdRoute(prefix)
         elif code == Code.ATTRIBUTE and route is not None:
             if text.startswith("\t\t"):  # a long value goes on
                 route.attributes[name] += f" {text.strip()}"
@@ -185,6 +187,13 @@ def read_routes(reply: Reply) -> Iterator[BirdRoute]:
                 route.attributes[name] = found["value"]
     if route is not None:
         yield route
+
+
+def _prefix(text: str) -> Prefix | None:
+    try:
+        return ip_network(text)
+    except ValueError:
+        return None
 
 
 # Everything that a route of ours is made of.

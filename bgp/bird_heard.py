@@ -50,10 +50,10 @@ class HeardChannel:
     path_ids: int = 0
 
     def counted(self, count: tuple[str, ...], now: float) -> Iterator[ReceivedEvent]:
-        """BIRD has counted this."""
+        """BIRD has counted this; nothing at all on a channel that is not open."""
         if count != self.count:
             self.count, self.counted_at = count, now
-        elif not self.is_complete and count == self.looked_at and now >= self.counted_at + QUIET_S:
+        elif count and not self.is_complete and count == self.looked_at and now >= self.counted_at + QUIET_S:
             self.is_complete = True
             yield EndOfRib(self.neighbor, self.version)
 

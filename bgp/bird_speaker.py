@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bgp import bird_conf, bird_control
-from bgp.bird import Bird, BirdFailure, first_to_end, free_ports
+from bgp.bird import Bird, BirdFailure, free_ports
 from bgp.bird_conf import Local
 from bgp.bird_heard import HeardChannel, read_paths
 from bgp.bird_table import BirdTable
 from bgp.child import md5_keys
 from bgp.conf import BfdConfig, SpeakerConfig
-from bgp.lives import SpeakerTiming
+from bgp.lives import SpeakerTiming, first_to_end
 from bgp.neighbor import Advertisement, Role
 from bgp.received import ReceivedEvent
 from bgp.route import Address, Prefix
@@ -49,6 +49,9 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
         self._neighbors = {
             bird_conf.session_name(index): neighbor for index, neighbor in enumerate(config.sessions())
         }
+        self._failure = ""
+        # Names of sessions with the families that both sides use.
+        self._open: set[tuple[str, int]] = set()
         self._bfd_up: frozenset[Address] = frozenset()
         self._heard: dict[tuple[str, int], HeardChannel] = {}
         # Something is wanted; somebody has told something.
@@ -58,6 +61,7 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
     # --- one life ---------------------------------------------------------------------------------------
 
     async def _begin(self) -> Bird:
+        self._failure = ""
         return await Bird.start(
             self._config,
             self._directory,
@@ -65,6 +69,7 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
             lease_s=self._timing.lease_s,
             timeout_s=self._timing.command_timeout_s,
             start_timeout_s=self._timing.start_timeout_s,
+            bfd=self._bfd is not None,
         )
 
     def _first_text(self) -> str:
@@ -116,6 +121,12 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
             }
         )
         self._drain()
+        self._open = {
+            (session.name, version)
+            for session in sessions
+            for version in self._neighbors[session.name].versions
+            if session.is_up and f"ipv{version}" in session.open
+        }
         for session in sessions:
             self._count_heard(session)
         self._counted.set()
@@ -124,13 +135,17 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
         if not self._table.is_look_due(self._now()):
             return
         told: dict[tuple[Address, Prefix], Advertisement | None] = {}
-        for name, neighbor in self._neighbors.items():
-            for version in neighbor.versions if neighbor.address in self._table.sessions_up else ():
-                reply = await bird.ask(bird_control.show_told(f"{name}.ipv{version}"))
-                for route in bird_control.read_routes(reply):
-                    told[neighbor.address, route.prefix] = bird_control.read_advertisement(route, neighbor)
-        self._table.told_seen(told, self._now())
+        channels = set()
+        for name, version in self._open:
+            neighbor = self._neighbors[name]
+            channels.add((neighbor.address, version))
+            reply = await bird.ask(bird_control.show_told(f"{name}.ipv{version}"))
+            for route in bird_control.read_routes(reply):
+                told[neighbor.address, route.prefix] = bird_control.read_advertisement(route, neighbor)
+        self._table.told_seen(told, channels, self._now())
         self._drain()
+        if self._failure:
+            raise BirdFailure(self._failure)
 
     async def _look_at_bfd(self, bird: Bird) -> None:
         if self._bfd is not None:
@@ -146,7 +161,7 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
         neighbor = self._neighbors[session.name]
         for version in neighbor.versions if neighbor.role is Role.FLEET else ():
             key, name = (session.name, version), f"ipv{version}"
-            if not session.is_up:
+            if key not in self._open:
                 self._heard.pop(key, None)
                 continue
             channel = self._heard.setdefault(key, HeardChannel(neighbor.address, version))
@@ -201,7 +216,7 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
         while (event := self._table.next_event()) is not None:
             self._report(event)
             if isinstance(event, SpeakerFailed):
-                raise BirdFailure(event.reason)
+                self._failure = event.reason
         self._changed.set()
 
     def _report_all(self, events: Iterable[ReceivedEvent]) -> None:

@@ -5,8 +5,8 @@ it says has gone into its sessions.
 
 1. While desired and configured differ, the speaker is given the whole of desired. It takes all of it or nothing; if
    it takes nothing, that ends its life, for a route of its old table may be one that was withdrawn.
-2. After that, and every ``reconcile_interval_s``, told is asked for. A session that is down tells nothing and will be
-   told what is configured. Otherwise told and configured must be the same.
+2. After that, and every ``reconcile_interval_s``, told is asked for. A channel is one address family of a session; one
+   that is not open will be told what is configured. Otherwise told and configured must be the same.
 3. They may differ for a moment, while a session comes up. A difference seen at two looks in a row, ``RETRY_S`` apart,
    is reported, and the speaker is given the table again; one that stays for ``GIVEN_UP_AT`` looks ends this life:
    nothing short of killing it makes that speaker obey.
@@ -18,7 +18,7 @@ has been given nothing. Sans-IO: the owner asks, gives and brings the time; ``no
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
 from bgp.neighbor import Advertisement, Neighbor
@@ -37,6 +37,7 @@ from bgp.table import (
 )
 
 Routes = Mapping[Key, Advertisement]
+Channel = tuple[Address, int]
 
 RETRY_S: Final = 0.2
 REPORTED_AT: Final = 2
@@ -143,16 +144,14 @@ class BirdTable:
         self._sessions_up = up
 
     def is_look_due(self, now: float) -> bool:
-        """Time to ask what those whose session is up have been told, followed by ``told_seen``."""
+        """Time to ask what has gone into the open channels, followed by ``told_seen``."""
         return now >= self._look_due
 
-    def told_seen(self, told: Told, now: float) -> None:
-        """All that those were told whose session is up; the speaker was given nothing meanwhile."""
+    def told_seen(self, told: Told, channels: Container[Channel], now: float) -> None:
+        """All that went into these ``channels``, the open ones; the speaker was given nothing meanwhile."""
         configured = self._configured
-        self._told = {
-            **told,
-            **{key: value for key, value in configured.items() if key[0] not in self._sessions_up},
-        }
+        closed = {key: value for key, value in configured.items() if (key[0], key[1].version) not in channels}
+        self._told = {**told, **closed}
         different = {
             key: divergence
             for key in configured.keys() | self._told.keys()

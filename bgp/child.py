@@ -47,29 +47,28 @@ class Child:
         account: Account,
         environment: Mapping[str, str],
         stdin: int = DEVNULL,
+        *,
+        net_admin: bool = False,
     ) -> Self:
-        """Start ``command`` as ``account``, in a session of its own.
+        """Start ``command`` as ``account``, in a session of its own; if ``net_admin``, with CAP_NET_ADMIN all the same.
 
         To be called on the main thread, because the end of the calling *thread* is what kills it. Raises OSError,
         and SpeakerError on another thread.
         """
         if threading.current_thread() is not threading.main_thread():
             raise SpeakerError("the speaker must be started on the main thread: it dies with that thread")
-        return cls(
-            await asyncio.create_subprocess_exec(
-                *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid())),
-                *command,
-                stdin=stdin,
-                stdout=PIPE,
-                stderr=STDOUT,
-                env=environment,
-                cwd="/",
-                start_new_session=True,
-                user=account.uid if account.is_other else None,
-                group=account.gid if account.is_other else None,
-                extra_groups=() if account.is_other else None,
-            )
+        process = await asyncio.create_subprocess_exec(
+            *_becoming(account, net_admin=net_admin),
+            *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid())),
+            *command,
+            stdin=stdin,
+            stdout=PIPE,
+            stderr=STDOUT,
+            env=environment,
+            cwd="/",
+            start_new_session=True,
         )
+        return cls(process)
 
     @property
     def pid(self) -> int:
@@ -114,6 +113,15 @@ class Child:
             for line in filter(None, map(str.strip, chunk.decode("utf-8", "replace").splitlines())):
                 self._last_words.append(line)
                 logger.info("event=speaker-log pid=%d line=%r", self._process.pid, line)
+
+
+def _becoming(account: Account, *, net_admin: bool) -> tuple[str, ...]:
+    """What goes before a command line that is for ``account``; nothing for our own. It is one of util-linux."""
+    if not account.is_other:
+        return ()
+    kept = "-all,+net_admin" if net_admin else "-all"
+    who = (f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
+    return ("setpriv", *who, f"--inh-caps={kept}", f"--ambient-caps={kept}")
 
 
 def md5_keys(config: SpeakerConfig) -> dict[Address, bytes]:

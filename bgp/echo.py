@@ -122,9 +122,12 @@ class Echo:
             if watch.announced == (prefix in announced):
                 continue
             self._watches[prefix] = watch = _Watch(announced=not watch.announced, decided_at=now)
+            # The way there can be timed from where it begins. That nobody has told our routes yet is a beginning, but
+            # not while neighbors come up: then it is their start that would be timed.
             contradicting = self._contradicting(prefix, now)
-            # The way there can be timed from where it begins. That nobody has told our routes yet is a beginning.
-            watch.is_timed = bool(contradicting) or (watch.announced and contradicting is None)
+            sources = [one for one in self._sources.values() if one.version == prefix.version]
+            is_first = watch.announced and contradicting is None
+            watch.is_timed = bool(contradicting) or (is_first and all(one.counts(now) for one in sources))
             self._look(prefix, now)
 
     def take(self, event: FleetEvent, now: float) -> None:

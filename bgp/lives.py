@@ -6,12 +6,16 @@ import asyncio
 import contextlib
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from bgp.child import SpeakerError
 
 logger = logging.getLogger(__name__)
+
+# The end of a process shows in several places; this long after the first, the surest has shown it, too.
+_END_SEEN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,19 @@ class Lives(ABC, Generic[LifeType]):
         while True:
             life.heartbeat()
             await asyncio.sleep(self._timing.heartbeat_s)
+
+
+async def first_to_end(ended: Coroutine[None, None, str], *work: Coroutine[None, None, str]) -> str:
+    """The result of what ends first; of ``ended`` if that is not much later, for then it is the cause."""
+    tasks = [asyncio.create_task(coroutine) for coroutine in (ended, *work)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(tasks[:1], timeout=_END_SEEN_S)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _shout(task: asyncio.Task[None]) -> None:

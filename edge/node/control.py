@@ -150,8 +150,9 @@ class Control:
             decision.reason,
         )
         self._unpublished.append(decision)
-        if decision.after is State.ANNOUNCED and decision.before in (State.DEPREFERRED, State.WITHDRAWN):
-            # Routing brings everybody back at once; admission lets them in little by little.
+        if decision.voluntary and decision.after is State.ANNOUNCED:
+            # Routing brings everybody back at once; admission lets them in little by little. Who comes back because
+            # nobody else is left, or because the operator says so, is needed at once.
             self._admission.warm_up()
 
     def publish(self, metrics: NodeMetrics) -> None:

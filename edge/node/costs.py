@@ -40,6 +40,12 @@ class Costs:
             for neighbor, session in zip(bgp.neighbors, bgp.sessions(), strict=True)
             if neighbor.role == "upstream"
         }
+        self._carried = {
+            (session.address, route.prefix)
+            for session in bgp.sessions()
+            for route in bgp.routes()
+            if session.advertisement(route) is not None
+        }
         prefixes = [route.prefix for route in bgp.routes()]
         self._ledger_file = LedgerFile(directory / "ledger.json")
         self._ledger, problem = self._ledger_file.load(self._damping, prefixes, clocks=clocks, now=now)
@@ -69,7 +75,8 @@ class Costs:
         return self._ledger.allowance(now)
 
     def penalties(self, now: float) -> dict[tuple[Address, Prefix], float]:
-        return self._ledger.penalties(now)
+        penalties = self._ledger.penalties(now)
+        return {key: penalty for key, penalty in penalties.items() if key in self._carried}
 
     def entries(self, now: float) -> tuple[LedgerEntry, ...]:
         """The accounts, for people."""
@@ -83,6 +90,7 @@ class Costs:
                 suppressed_likely=standing.reuse_in_s > 0,
             )
             for standing in self._ledger.standings(now)
+            if (standing.neighbor, standing.prefix) in self._carried
         )
 
     def take(self, event: SpeakerEvent, now: float) -> None:

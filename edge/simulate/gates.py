@@ -33,7 +33,7 @@ class Gates:
         nodes = len(fraction)
         self._params = params
         self._weight = -math.expm1(-step_s / params.tau_s)
-        self._slopes = np.array([-step_s / params.ramp_down_s, 0.0, step_s / params.ramp_up_s])
+        self._slopes = np.array([-1 / params.ramp_down_s, 0.0, 1 / params.ramp_up_s]) * step_s
         self._shed = shed
         self.pressure: Floats = fraction.copy()
         self._state: Ints = np.full(nodes, ACCEPTING)

@@ -1,7 +1,7 @@
 """The nodes as servers: who of the newcomers is let in, who is refused, who finds nobody. Pure.
 
-Calls are a fluid: of those in progress on a node, the part step / duration ends in each step. They stay where
-they are, whatever happens to routes, until they end or their node dies.
+Calls are a fluid that arrives evenly within a step and ends at the rate 1 / duration. It stays where it is, whatever
+happens to routes, until it ends or its node dies.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ class Servers:
         self._site = world.node_site
         self._first = np.searchsorted(world.node_site, np.arange(world.sites))
         self._capacity = world.capacity
+        # Of the calls at the beginning of a step, and of those accepted in it, so many are left at its end.
         self._stays = math.exp(-step_s / duration_s)
+        self._stays_of_new = (1 - self._stays) * duration_s / step_s
         self.calls: Floats = calls.copy()
         """[N] in progress."""
         self.gates = Gates(params, calls / world.capacity, step_s, shed=shed)
@@ -69,8 +71,9 @@ class Servers:
         answered = newcomers * answers
         self.calls *= self._stays
         admitted = answered * (1 - self.gates.refuse_probability)
-        accepted = np.minimum(admitted, np.maximum(self._capacity - self.calls, 0.0))
-        self.calls += accepted
+        room = np.maximum(self._capacity - self.calls, 0.0)
+        accepted = np.minimum(admitted, room / self._stays_of_new)
+        self.calls += accepted * self._stays_of_new
         refused = answered - accepted
         self.gates.count(refused, answered)
         self.gates.update(self.calls / self._capacity, now)

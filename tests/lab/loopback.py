@@ -14,10 +14,12 @@ from typing import Any
 
 import msgspec
 
+from bgp.bird_speaker import BirdSpeaker
 from bgp.conf import SpeakerConfig
 from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerTiming
 
 SOON_S = 10.0
+SPEAKERS: dict[str, Any] = {"exabgp": ExaBgpSpeaker, "bird": BirdSpeaker}
 
 
 class Bird:
@@ -88,11 +90,11 @@ def short_directory() -> Iterator[Path]:
 
 @contextlib.asynccontextmanager
 async def running_speaker(
-    config: dict[str, Any], directory: Path, timing: SpeakerTiming | None = None
-) -> AsyncIterator[tuple[ExaBgpSpeaker, list[SpeakerEvent]]]:
+    config: dict[str, Any], directory: Path, timing: SpeakerTiming | None = None, kind: str = "exabgp"
+) -> AsyncIterator[tuple[Any, list[SpeakerEvent]]]:
     """A speaker with everything it has reported so far."""
     events: list[SpeakerEvent] = []
-    speaker = ExaBgpSpeaker(msgspec.convert(config, SpeakerConfig), directory, events.append, timing=timing)
+    speaker = SPEAKERS[kind](msgspec.convert(config, SpeakerConfig), directory, events.append, timing=timing)
     await speaker.start()
     try:
         yield speaker, events

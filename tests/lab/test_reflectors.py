@@ -1,4 +1,4 @@
-"""What the fleet hears of itself through two BIRD route reflectors, over loopback.
+"""What the fleet hears of itself through two BIRD route reflectors, over loopback; with either speaker.
 
 The reflectors peer with each other, so that what a node told one of them comes back to it from the other: its
 own route as others see it. A reflector tells nobody a route whose next hop is that neighbor's own address
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import Bird, eventually, free_port, running_bird, running_speaker, short_directory
+from loopback import SPEAKERS, Bird, eventually, free_port, running_bird, running_speaker, short_directory
 
 from bgp.received import EndOfRib, PathHeard, PathLost
 from bgp.received import Path as HeardPath
@@ -65,6 +65,11 @@ protocol bgp client{number} {{
 def place() -> Iterator[Path]:
     with short_directory() as place:
         yield place
+
+
+@pytest.fixture(params=list(SPEAKERS))
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
@@ -125,9 +130,12 @@ def note(what: str, seconds: float) -> None:
     sys.stdout.write(f"{what} after {seconds * 1000:.0f} ms\n")
 
 
-def test_our_own_route_comes_back_from_the_other_reflector(place: Path, port: int) -> None:
+def test_our_own_route_comes_back_from_the_other_reflector(kind: str, place: Path, port: int) -> None:
     async def story() -> None:
-        async with running_speaker(node(NODE, NODE_IDS, port), place / "node") as (speaker, events):
+        async with running_speaker(node(NODE, NODE_IDS, port), place / "node", kind=kind) as (
+            speaker,
+            events,
+        ):
             await eventually(lambda: len(speaker.sessions_up) == 2)
             await eventually(lambda: sum(isinstance(event, EndOfRib) for event in events) == 4)
             for route in (SERVICE_V4, SERVICE_V6):
@@ -150,14 +158,17 @@ def test_our_own_route_comes_back_from_the_other_reflector(place: Path, port: in
         asyncio.run(story())
 
 
-def test_another_node_is_heard_through_both_until_it_is_killed(place: Path, port: int) -> None:
+def test_another_node_is_heard_through_both_until_it_is_killed(kind: str, place: Path, port: int) -> None:
     load = frozenset({LargeCommunity(FLEET_AS, 1, 1), LargeCommunity(FLEET_AS, 3, 4294967295)})
     control = Route(parse_prefix("192.0.2.32/32"), large_communities=load, audience=Audience.FLEET)
 
     async def story() -> None:
         async with (
-            running_speaker(node(NODE, NODE_IDS, port), place / "node") as (speaker, events),
-            running_speaker(node(OTHER, OTHER_IDS, port), place / "other", STAY_DEAD) as (other, _),
+            running_speaker(node(NODE, NODE_IDS, port), place / "node", kind=kind) as (speaker, events),
+            running_speaker(node(OTHER, OTHER_IDS, port), place / "other", STAY_DEAD, kind=kind) as (
+                other,
+                _,
+            ),
         ):
             await eventually(lambda: len(speaker.sessions_up) == len(other.sessions_up) == 2)
             other.announce(control)
@@ -179,11 +190,11 @@ def test_another_node_is_heard_through_both_until_it_is_killed(place: Path, port
         asyncio.run(story())
 
 
-def test_a_reflector_that_dies_takes_only_its_own_view_with_it(place: Path, port: int) -> None:
+def test_a_reflector_that_dies_takes_only_its_own_view_with_it(kind: str, place: Path, port: int) -> None:
     async def story(doomed: Bird) -> None:
         async with (
-            running_speaker(node(NODE, NODE_IDS, port), place / "node") as (speaker, events),
-            running_speaker(node(OTHER, OTHER_IDS, port), place / "other") as (other, _),
+            running_speaker(node(NODE, NODE_IDS, port), place / "node", kind=kind) as (speaker, events),
+            running_speaker(node(OTHER, OTHER_IDS, port), place / "other", kind=kind) as (other, _),
         ):
             other.announce(SERVICE_V4)
             await eventually(lambda: all(len(standing(events, own)) == 2 for own in (R1, R2)))
@@ -199,14 +210,14 @@ def test_a_reflector_that_dies_takes_only_its_own_view_with_it(place: Path, port
         asyncio.run(story(doomed))
 
 
-def test_sessions_with_md5_and_gtsm_on_both_sides(place: Path, port: int) -> None:
+def test_sessions_with_md5_and_gtsm_on_both_sides(kind: str, place: Path, port: int) -> None:
     """The second reflector has the key, but sends from too far away."""
     (place / "key").write_text("pass'; {#word}\n")
     secured = {"md5_file": str(place / "key"), "ttl_security": 2}
     password = 'password "pass\'; {#word}";'
 
     async def story() -> None:
-        async with running_speaker(node(NODE, NODE_IDS, port, **secured), place / "node") as (
+        async with running_speaker(node(NODE, NODE_IDS, port, **secured), place / "node", kind=kind) as (
             speaker,
             events,
         ):

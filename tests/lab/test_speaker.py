@@ -66,7 +66,7 @@ protocol bgp edge {{
   error wait time 1, 1;
   {options}
   ipv4 {{ import all; export none; }};
-  ipv6 {{ import all; export none; }};
+  {ipv6}
 }}
 """
 
@@ -119,12 +119,14 @@ class Router:
 
 
 @contextlib.contextmanager
-def running_router(directory: Path, options: str = "") -> Iterator[Router]:
+def running_router(
+    directory: Path, options: str = "", ipv6: str = "ipv6 { import all; export none; };"
+) -> Iterator[Router]:
     with socket.socket() as free:
         free.bind((ROUTER, 0))
         port = free.getsockname()[1]
     conf = BIRD_CONF.format(
-        router=ROUTER, port=port, router_as=ROUTER_AS, edge=EDGE, edge_as=EDGE_AS, options=options
+        router=ROUTER, port=port, router_as=ROUTER_AS, edge=EDGE, edge_as=EDGE_AS, options=options, ipv6=ipv6
     )
     (directory / "bird.conf").write_text(conf)
     control = directory / "bird.ctl"
@@ -332,6 +334,24 @@ def test_a_session_with_md5_and_gtsm(kind: str, place: Path) -> None:
             await seen(router, {SERVICE_V4})
 
     with running_router(place, f'password "{key}"; ttl security on;') as router:
+        asyncio.run(story(router))
+
+
+def test_a_router_that_wants_one_family_gets_that(kind: str, place: Path) -> None:
+    """What it does not want to hear is nothing to be repaired, and no reason to begin anew."""
+    quick = SpeakerTiming(reconcile_interval_s=0.2)
+
+    async def story(router: Router) -> None:
+        async with running_speaker(kind, router, place, quick) as (speaker, events):
+            for prefix in (SERVICE_V4, SERVICE_V6):
+                speaker.announce(Route.parse(prefix))
+            await seen(router, {SERVICE_V4})
+            assert await speaker.wait_synchronized(BACK_S)
+            await asyncio.sleep(1.5)
+            assert router.prefixes() == {SERVICE_V4}
+            assert not any(isinstance(event, SpeakerLost | Diverged) for event in events)
+
+    with running_router(place, ipv6="") as router:
         asyncio.run(story(router))
 
 

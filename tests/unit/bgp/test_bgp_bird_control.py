@@ -38,7 +38,7 @@ SESSIONS = b"""\
        Import withdraws:            1          0        ---          0          1
        Export updates:              2          0          0        ---          2
    Channel ipv6
-     State:          UP
+     State:          DOWN
      Import limit:   3
        Import updates:              0          0          0          0          0
        Import withdraws:            0          0        ---          0          0
@@ -116,7 +116,8 @@ def test_sessions() -> None:
         "ipv4": ("7", "0", "0", "4", "3", "1", "0", "---", "0", "1"),
         "ipv6": ("0", "0", "0", "0", "0", "0", "0", "---", "0", "0"),
     }
-    assert (n1.name, n1.is_up, n1.info) == ("n1", False, "Active        Socket: Connection refused")
+    assert n0.open == {"ipv4"}
+    assert (n1.name, n1.is_up, n1.info, n1.open) == ("n1", False, "Active Socket: Connection refused", set())
 
 
 def test_routes() -> None:

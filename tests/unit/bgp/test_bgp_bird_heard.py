@@ -101,6 +101,12 @@ def test_a_neighbor_with_nothing_to_tell_also_ends(listener: Listener) -> None:
     assert listener.passes(QUIET_S) == [EndOfRib(NEIGHBOR, 4)]
 
 
+def test_a_channel_that_is_not_open_does_not_end(listener: Listener) -> None:
+    for _ in range(3):
+        listener.now += QUIET_S
+        assert list(listener.channel.counted((), listener.now)) == []
+
+
 def test_what_comes_during_a_look_is_looked_at_again(listener: Listener) -> None:
     listener.tells(FIRST)
     count = listener.channel.count

@@ -46,7 +46,9 @@ class Speaker:
         self.table.sessions_seen(self.up)
         if self.table.is_look_due(self.now):
             told: Told = {key: value for key, value in self.told.items() if not self.up[key[0]]}  # type: ignore[index,misc]
-            self.table.told_seen(told, self.now)
+            self.table.told_seen(
+                told, {(address, 4) for address, down in self.up.items() if not down}, self.now
+            )
         return self.events()
 
     def events(self) -> list[TableEvent]:
@@ -107,7 +109,7 @@ def test_withdrawn_is_certain_only_when_it_was_seen(speaker: Speaker) -> None:
     speaker.table.given({}, speaker.now)
     assert not speaker.table.announces_nothing
     speaker.table.sessions_seen(speaker.up)
-    speaker.table.told_seen({}, speaker.now)
+    speaker.table.told_seen({}, {(A, 4), (B, 4)}, speaker.now)
     assert speaker.table.announces_nothing
 
 
@@ -173,6 +175,16 @@ def test_sessions_that_are_down_are_not_waited_for(speaker: Speaker) -> None:
     del speaker.told[B, SECOND.prefix]
     assert speaker.after(0.2) == [NeighborChanged(B, is_up=True, reason="")]
     assert Diverged(B, SECOND.prefix, Divergence.MISSING) in speaker.after(RETRY_S)
+
+
+def test_a_channel_that_the_neighbor_does_not_want_is_not_waited_for(speaker: Speaker) -> None:
+    """Its session is up, but carries other families only: there is nothing to be repaired."""
+    told = {key: value for key, value in speaker.told.items() if key[0] == A}  # type: ignore[index]
+    for _ in range(2 * GIVEN_UP_AT):
+        speaker.now += RECONCILE_S
+        speaker.table.told_seen(told, {(A, 4)}, speaker.now)  # type: ignore[arg-type]
+    assert speaker.events() == []
+    assert speaker.table.is_synchronized
 
 
 def test_a_route_that_nobody_can_hear_of_changes_nothing(speaker: Speaker) -> None:

@@ -28,7 +28,14 @@ EVENTFUL: dict[str, Any] = {
             "convergence_s": [5, 30],
             "deaf_ratio": 0.1,
         },
-        {"name": "crowd", "count": 10, "calls": 40, "prefers": ["site-1"], "position": [48, 8], "spread_deg": 5},
+        {
+            "name": "crowd",
+            "count": 10,
+            "calls": 40,
+            "prefers": ["site-1"],
+            "position": [48, 8],
+            "spread_deg": 5,
+        },
     ],
     "surges": [{"populations": ["crowd-*"], "start_h": 0.5, "lasts_h": 1.5, "factor": 9}],
     "events": [

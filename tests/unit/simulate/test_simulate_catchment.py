@@ -58,7 +58,9 @@ def test_far_sites_are_found_when_all_near_ones_are_gone(worlds):
     """Rankings are searched in widening parts; the last part must be reached too."""
     file = worlds.file(
         sites=[{"name": "s", "count": 100, "capacity": 10, "position": [0, 0], "spread_deg": 9}],
-        populations=[{"name": "p", "count": 7, "calls": 1, "position": [0, 0], "spread_deg": 9, "convergence_s": 0}],
+        populations=[
+            {"name": "p", "count": 7, "calls": 1, "position": [0, 0], "spread_deg": 9, "convergence_s": 0}
+        ],
     )
     world = worlds.world(file)
     for place in (0, 3, 4, 15, 16, 63, 64, 98, 99):
@@ -82,7 +84,10 @@ def test_those_who_find_a_plain_site_far_away_prefer_it_to_a_depreferred_one_nea
 
 
 def test_named_sites_come_first_in_their_order_and_the_rest_by_distance(worlds):
-    sites = [{"name": name, "capacity": 1, "position": [0, east]} for name, east in (("x", 0), ("y", 10), ("z", 30))]
+    sites = [
+        {"name": name, "capacity": 1, "position": [0, east]}
+        for name, east in (("x", 0), ("y", 10), ("z", 30))
+    ]
     nobody_near = {"name": "p", "calls": 1, "position": [0, 40]}
     file = worlds.file(sites=sites, populations=[nobody_near, nobody_near | {"name": "q", "prefers": ["x"]}])
     assert worlds.world(file).ranking.tolist() == [[2, 1, 0], [0, 2, 1]]
