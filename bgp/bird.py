@@ -205,10 +205,14 @@ class Bird:
         """Until it greets, which it does when it has read its configuration."""
         ended = asyncio.create_task(self._child.wait())
         greeted = asyncio.create_task(self._greeting())
-        await asyncio.wait((ended, greeted), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        ended.cancel()
-        greeted.cancel()
-        if greeted.done():
+        try:
+            await asyncio.wait((ended, greeted), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Also when the start itself is given up: what is half connected must be seen to be closed.
+            ended.cancel()
+            greeted.cancel()
+            await asyncio.wait((ended, greeted))
+        if not greeted.cancelled():
             return greeted.result()
         if self._child.status is None:
             raise SpeakerError(

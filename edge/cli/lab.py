@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import click
 import msgspec
@@ -99,9 +100,26 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> int:
     help="Whether the nodes count what their changes cost with others' routers.",
 )
 @click.option(
+    "--speaker",
+    type=click.Choice(["exabgp", "bird"]),
+    default="exabgp",
+    show_default=True,
+    help="What speaks BGP for the nodes.",
+)
+@click.option("--only", metavar="ROW,ROW...", default="", help="These rows, of a scenario that has rows.")
+@click.option(
     "--out", type=click.Path(path_type=Path), help="Where the report goes.  [default: build/lab/SCENARIO]"
 )
-def run(scenario: str, seed: int, fault: str | None, policy: str, ledger: str, out: Path | None) -> int:
+def run(
+    scenario: str,
+    seed: int,
+    fault: str | None,
+    policy: str,
+    ledger: str,
+    speaker: Literal["exabgp", "bird"],
+    only: str,
+    out: Path | None,
+) -> int:
     """Build a lab, play SCENARIO on it, judge what happened, and take the lab away.
 
     Which there are: edgectl lab scenarios
@@ -111,7 +129,13 @@ def run(scenario: str, seed: int, fault: str | None, policy: str, ledger: str, o
     if scenario not in SCENARIOS:
         raise UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
     report = SCENARIOS[scenario].run(
-        out or Path("build/lab", scenario), seed=seed, fault=fault, policy=policy, ledger=ledger
+        out or Path("build/lab", scenario),
+        seed=seed,
+        fault=fault,
+        policy=policy,
+        ledger=ledger,
+        speaker=speaker,
+        only=tuple(only.replace(",", " ").split()),
     )
     click.echo(f"lab {scenario}: {'PASS' if report.passed else 'FAIL'}")
     return 0 if report.passed else 1
@@ -123,12 +147,13 @@ def scenarios() -> None:
     from edge.lab.scenarios import SCENARIOS
 
     for scenario in SCENARIOS.values():
-        ways = [f"--fault {fault}" for fault in scenario.faults]
-        ways += [f"--policy {policy}" for policy in scenario.policies[1:]]
-        ways += [f"--ledger {ledger}" for ledger in scenario.ledgers[1:]]
         click.echo(f"{scenario.name:12}{scenario.summary}")
-        if ways:
-            click.echo(f"{'':12}fails with {', '.join(ways)}")
+        for option, check in scenario.failures.items():
+            click.echo(f"{'':12}{option} fails {check}")
+        for speaker in scenario.speakers[1:]:
+            click.echo(f"{'':12}--speaker {speaker} holds, too")
+        if scenario.rows:
+            click.echo(f"{'':12}--only {','.join(scenario.rows)}")
 
 
 @lab.command()

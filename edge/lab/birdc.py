@@ -19,6 +19,8 @@ _FIRST_ERROR = 8000
 
 # A reflector has no way to the next hops of what it passes on, and calls them unreachable.
 _ROUTE = re.compile(r"(unicast|unreachable) \[(?P<session>\S+) [^]]*\](?P<best> \*)?")
+# received, rejected, filtered, ignored, accepted
+_IMPORTS = re.compile(r"\s+Import updates:\s+\d+\s+\d+\s+(?P<filtered>\d+)")
 _ATTRIBUTE = re.compile(r"\s+BGP\.(?P<name>\w+): (?P<value>.*)")
 
 
@@ -37,6 +39,11 @@ class Birdc:
         """What the router knows about a prefix, best first; () if nothing."""
         lines = await self._ask(f"show route {prefix} all")
         return tuple(parse_routes(text for code, text in lines if code in (_ROUTE_LIST, _ROUTE_ATTRIBUTES)))
+
+    async def filtered(self, session: str) -> int:
+        """How many routes from a session the router has refused since it started."""
+        lines = await self._ask(f"show protocols all {session}")
+        return sum(map(parse_filtered, (text for _, text in lines)))
 
     async def _ask(self, question: str) -> list[tuple[int, str]]:
         try:
@@ -92,6 +99,12 @@ def parse_routes(lines: Iterable[str]) -> Iterator[RibRoute]:
             attributes[match["name"]] = match["value"]
     if head is not None:
         yield _route(head, attributes)
+
+
+def parse_filtered(line: str) -> int:
+    """Of a line of ``show protocols all``, the number of routes that an import filter refused; most have none."""
+    found = _IMPORTS.match(line)
+    return 0 if found is None else int(found["filtered"])
 
 
 def _route(head: re.Match[str], attributes: dict[str, str]) -> RibRoute:

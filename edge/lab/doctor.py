@@ -16,10 +16,11 @@ from typing import Any
 
 import edge
 from edge.errors import EdgeError, UnreachableError
-from edge.lab import bird, emulator, links, namespaces
+from edge.lab import bird, emulator, frr, links, namespaces
 from edge.lab.enclosure import run_inside
 
 _BIRD_REMEDY = "apt install bird2"
+_FRR_REMEDY = "apt install frr"
 _KERNEL_REMEDY = "boot a kernel of the distribution: apt install linux-image-amd64"
 _OLDEST_BIRD = 2
 
@@ -64,7 +65,7 @@ _OBSTACLES = (
 
 def examine() -> tuple[Finding, ...]:
     """Everything a lab needs on this machine, for the user who asks."""
-    return (_python(), _bird(), *_other_birds(), *_kernel())
+    return (_python(), _bird(), *_other_birds(), _frr(), *_kernel())
 
 
 def _python() -> Finding:
@@ -90,6 +91,19 @@ def _bird() -> Finding:
     if not version or not version[0].split(".")[0].isdigit() or int(version[0].split(".")[0]) < _OLDEST_BIRD:
         return Finding("bird", Verdict.PROBLEM, f"{path} is not BIRD 2", _BIRD_REMEDY)
     return Finding("bird", Verdict.OK, f"{path}, {version[0]}")
+
+
+def _frr() -> Finding:
+    try:
+        path = [frr.executable(program) for program in frr.PROGRAMS][-1]
+    except UnreachableError:
+        without = "not found; needed where a topology has FRR routers"
+        return Finding("frr", Verdict.NOTE, without, _FRR_REMEDY)
+    # "bgpd version 8.4.4", and the licence
+    said = subprocess.run(
+        [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+    return Finding("frr", Verdict.OK, f"{path}, {said.stdout.partition('version ')[2].partition(chr(10))[0]}")
 
 
 def _other_birds() -> tuple[Finding, ...]:

@@ -20,6 +20,7 @@ from edge.lab.process import Completed, Process, complete, start
 from edge.lab.rib import Prefix, Router, Session
 from edge.lab.routers import Routers
 from edge.lab.topology import Topology
+from edge.lab.vty import Vty
 from edge.lab.wire import Cable, Way, WayCounters
 
 Service = Callable[["Lab"], Awaitable[None]]
@@ -141,6 +142,10 @@ class Lab:
     def router(self, name: str) -> Router:
         """What a router or reflector says of itself."""
         return self._routers.ask(name)
+
+    def vty(self, name: str) -> Vty:
+        """What a router that runs FRR says of itself, and of penalties for flaps."""
+        return self._routers.vty(name)
 
     async def sessions(self) -> dict[str, tuple[Session, ...]]:
         """The BGP sessions of every router and reflector, by name; () for one that does not answer."""

@@ -113,9 +113,11 @@ async def _address(topology: Topology, name: str, role: Role) -> None:
         await route.link("set", index=_LOOPBACK, state="up")
         for link, own, peer in topology.adjacencies(name):
             index = await _index(route, peer.node)
-            of_peer = _hardware_address(topology.links.index(link), peer is link.a)
+            number = topology.links.index(link)
+            of_peer = _hardware_address(number, peer is link.a)
             await route.link("set", index=index, state="up")
-            link_locals = IPv6Interface("fe80::1/64"), IPv6Interface("fe80::2/64")
+            # Not the same on every link: FRR takes two such next hops for one, and shares nothing.
+            link_locals = [IPv6Interface(f"fe80::{number + 1:x}:{end}/64") for end in (1, 2)]
             own_local, peer_local = link_locals if own is link.a else link_locals[::-1]
             for address in (own.v4, own.v6, own_local):
                 await route.addr(

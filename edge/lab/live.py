@@ -18,7 +18,13 @@ LATE_S = 1.0  # how late an event may be told
 BAR_CELLS = 12
 BAR_FULL = 1.2  # the pressure at which the bar is full
 
-ROUTE_STYLES = {"announced": "green", "withdrawn": "red", "fenced": "red", "held": "magenta"}
+ROUTE_STYLES = {
+    "announced": "green",
+    "depreferred": "yellow",
+    "withdrawn": "red",
+    "fenced": "red",
+    "held": "magenta",
+}
 ADMISSION_STYLES = {"accepting": "green", "retrying": "yellow", "refusing": "red", "draining": "magenta"}
 
 
@@ -45,6 +51,7 @@ class LiveView:
         """Take the next entry. Events are shown a moment later, for some are told late and belong before others."""
         if entry["kind"] == "event":
             self._events.append(entry)
+        if entry["kind"] != "sample":
             return
         self._print_events(entry["t"] - LATE_S)
         if self._console.is_terminal:

@@ -41,13 +41,18 @@ class FleetOptions:
     """How the nodes of a lab are configured, where it differs from one lab to the other.
 
     ``policy`` has keys of ``[policy]`` beside those that `TIME_FACTOR` shortens; ``calls`` is what one node can take.
+    ``damping`` is how a node supposes that its upstreams count, all alike or each by name; those left out do not.
     """
 
     speaker: Literal["exabgp", "bird"] = "exabgp"
-    damping: Damping = "cisco"
+    damping: Damping | Mapping[str, Damping] = "cisco"
     policy: Mapping[str, Any] = field(default_factory=dict)
     calls: int = CALL_CAPACITY
     fault: Fault = NONE
+
+    def damping_of(self, upstream: str) -> Damping:
+        """How a node supposes that this router counts."""
+        return self.damping if isinstance(self.damping, str) else self.damping.get(upstream, "off")
 
 
 USUAL = FleetOptions()
@@ -60,10 +65,10 @@ class Fleet:
     certificate: Path
     sockets: dict[str, Path]
 
-    async def status(self, node: str) -> dict[str, Any] | None:
+    async def status(self, node: str, *, timeout_s: float = 5.0) -> dict[str, Any] | None:
         """What a node says of itself; None if it does not answer."""
         try:
-            answer = await admin_request(self.sockets[node], "GET", "/status")
+            answer = await admin_request(self.sockets[node], "GET", "/status", timeout_s=timeout_s)
             found = answer.checked()
         except EdgeError:
             return None
@@ -84,7 +89,7 @@ async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"
         document = node_config(lab.topology, name, number, directories[name], certificate, key, options)
-        config.write_text(_toml(document))
+        config.write_text(toml_text(document))
         await start_node(lab, name, config)
     return Fleet(certificate, {name: directory / "admin.sock" for name, directory in directories.items()})
 
@@ -162,7 +167,7 @@ def _upstreams(
             "address": str(getattr(uplink.peer, version).ip),
             "local_address": str(getattr(uplink.own, version).ip),
             "peer_as": topology.node(uplink.peer.node).asn,
-            "damping": options.damping,
+            "damping": options.damping_of(uplink.peer.node),
             "ttl_security": link.bgp.gtsm,
             **_secret(link.bgp, directory / f"{link.name}.md5"),
         }
@@ -203,15 +208,15 @@ def _texts(*addresses: IPv4Address | IPv6Address) -> list[str]:
     return [str(address) for address in addresses]
 
 
-def _toml(document: dict[str, Any], path: str = "") -> str:
+def toml_text(document: dict[str, Any], path: str = "") -> str:
     """TOML text of nested tables, arrays of tables and plain values."""
     lines, tables = [], []
     for key, value in document.items():
         where = f"{path}{key}"
         if isinstance(value, dict):
-            tables.append(f"\n[{where}]\n" + _toml(value, f"{where}."))
+            tables.append(f"\n[{where}]\n" + toml_text(value, f"{where}."))
         elif isinstance(value, list) and value and isinstance(value[0], dict):
-            tables += [f"\n[[{where}]]\n" + _toml(entry, f"{where}.") for entry in value]
+            tables += [f"\n[[{where}]]\n" + toml_text(entry, f"{where}.") for entry in value]
         else:
             # JSON's strings, numbers, booleans and arrays of them are TOML's too.
             lines.append(f"{key} = {msgspec.json.encode(value).decode()}\n")

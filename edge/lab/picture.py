@@ -10,16 +10,18 @@ from typing import Any
 from edge.lab.report import SIGN, LabReport
 
 WIDTH, LEFT, RIGHT = 1100, 110, 20
-NODE_HEIGHT, CALL_HEIGHT, GAP = 92, 16, 26
+NODE_HEIGHT, CALL_HEIGHT, ROW_HEIGHT, GAP = 92, 16, 16, 26
 
 ROUTE_COLOURS = {
     "announced": "#1a7f37",
+    "depreferred": "#d4a72c",
     "withdrawn": "#cf222e",
     "fenced": "#82071e",
     "held": "#8250df",
     "starting": "#8c959f",
 }
 ADMISSION_COLOURS = {"accepting": "none", "retrying": "#fff8c5", "refusing": "#ffd8b5"}
+VERDICT_COLOURS = {True: "#aceebb", False: "#ff8182"}
 NODE_COLOURS = ("#0969da", "#bf8700", "#8250df", "#1b7c83", "#953800")
 
 STYLE = """
@@ -92,6 +94,10 @@ def _drawing(report: LabReport) -> str:
 
     parts: list[str] = []
     top = 10.0
+    for row in (entry for entry in report.timeline if entry["kind"] == "row"):
+        parts += _row(row, x, top)
+        top += ROW_HEIGHT
+    top += GAP if top > 10.0 else 0.0
     for name in nodes:
         parts += _node(name, samples, colours[name], x, top)
         top += NODE_HEIGHT + GAP
@@ -120,6 +126,16 @@ def _box(left: float, top: float, right: float, height: float, colour: str, titl
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{max(right - left, 0.5):.1f}" height="{height:.1f}"'
         f' fill="{colour}"><title>{escape(title)}</title></rect>'
     )
+
+
+def _row(row: dict[str, Any], x: Any, top: float) -> list[str]:
+    name, left, right = escape(row["name"]), x(row["t"]), x(row["until"])
+    # Beside its bar, on the side where there is more room.
+    place = f'x="{right + 4:.1f}"' if right < WIDTH / 2 else f'x="{left - 4:.1f}" text-anchor="end"'
+    return [
+        _box(left, top, right, ROW_HEIGHT - 4, VERDICT_COLOURS[row["passed"]], row["name"]),
+        f'<text {place} y="{top + ROW_HEIGHT - 6:.0f}">{name}</text>',
+    ]
 
 
 def _node(name: str, samples: list[dict[str, Any]], colour: str, x: Any, top: float) -> list[str]:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 from edge.lab import bird, frr, reflector
 from edge.lab.birdc import Birdc
 from edge.lab.parts import VERSIONS, Role, Software
@@ -52,7 +52,13 @@ class Routers:
 
     def ask(self, name: str) -> Router:
         """A client of one."""
-        return (Vty if self._is_frr(name) else Birdc)(self._control(name))
+        return self.vty(name) if self._is_frr(name) else Birdc(self._control(name))
+
+    def vty(self, name: str) -> Vty:
+        """A client of one that runs FRR; UsageError if it does not."""
+        if not self._is_frr(name):
+            raise UsageError(f"{name} does not run FRR")
+        return Vty(self._control(name))
 
     async def sessions(self) -> dict[str, tuple[Session, ...]]:
         """The BGP sessions of all, by name; () for one that does not answer."""

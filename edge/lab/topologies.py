@@ -13,9 +13,16 @@
     c1 -- t1 -- rr1      t1  AS 64501  BIRD  sends flows to e1 and e2; e3 stands by
     c2 -- t2             t2  AS 64502  FRR   sends flows to e3 and e4; e1 and e2 stand by
     c3 -- t3 -- rr2      t3  AS 64503  BIRD  sends flows to e4, the only one it is joined to
+
+`matrix_topology`: two transit systems that are joined, and edges with one of them each::
+
+    c1, rr1 -- t1 -- e1, e2, e3      t1  AS 64501  BIRD, with BFD on the link to e1
+    c2, rr2 -- t2 -- e4, e5          t2  AS 64502  FRR, which punishes flaps
 """
 
 from ipaddress import IPv4Interface, IPv6Interface
+
+import msgspec
 
 from edge.lab.impairment import Impairment
 from edge.lab.parts import Bgp, End, Link, Node, Protection, Role, Software
@@ -127,6 +134,38 @@ def fleet_topology(
             ),
             Link(*_pair("t1", "rr1", "203.0.113.100", "2001:db8:31"), quiet),
             Link(*_pair("t3", "rr2", "203.0.113.110", "2001:db8:32"), quiet),
+        ),
+        fleet=_WITHIN_THE_FLEET,
+    )
+
+
+def matrix_topology(*, bfd: bool = True) -> Topology:
+    """Two transit systems and five edges, with every link of the same short delay. ``bfd``: between t1 and e1."""
+    quiet = Impairment(1.0)
+    edges = (("t1", "e1"), ("t1", "e2"), ("t1", "e3"), ("t2", "e4"), ("t2", "e5"))
+    others = (("t1", "c1"), ("t2", "c2"), ("t1", "rr1"), ("t2", "rr2"))
+    return Topology(
+        nodes=(
+            Node("t1", Role.ROUTER, 64501),
+            Node("t2", Role.ROUTER, 64502, Software.FRR, damping=True),
+            *(Node(edge, Role.EDGE, FLEET_AS) for _, edge in edges),
+            *(Node(name, Role.CLIENT) for name in ("c1", "c2")),
+            *(Node(name, Role.REFLECTOR, FLEET_AS) for name in ("rr1", "rr2")),
+        ),
+        links=(
+            Link(*_pair("t1", "t2", "203.0.113.2", "2001:db8:1"), quiet, Bgp(local_pref=BY_A_PEER)),
+            *(
+                Link(
+                    *_pair(router, edge, f"203.0.113.{10 * number}", f"2001:db8:2{number}"),
+                    quiet,
+                    msgspec.structs.replace(_TO_AN_EDGE, bfd=bfd and edge == "e1"),
+                )
+                for number, (router, edge) in enumerate(edges, 1)
+            ),
+            *(
+                Link(*_pair(router, other, f"192.0.2.{10 * number}", f"2001:db8:1{number}"), quiet)
+                for number, (router, other) in enumerate(others, 1)
+            ),
         ),
         fleet=_WITHIN_THE_FLEET,
     )

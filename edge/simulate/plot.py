@@ -8,6 +8,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from edge.overload import OverloadParams
 from edge.simulate.outcome import Outcome, Report, Series
@@ -30,7 +31,7 @@ _ROW_INCHES: Final = 1.75
 
 
 def png(report: Report, overload: OverloadParams) -> bytes:
-    return _saved(report, overload, format="png", dpi=110)
+    return _saved(report, overload, format="png", dpi=100)
 
 
 def svg(report: Report, overload: OverloadParams) -> str:
@@ -57,6 +58,7 @@ def _figure(report: Report, overload: OverloadParams) -> Figure:
         for panel in row:
             _shade(panel, outcome.series)
             panel.set_xlim(0, report.hours)
+            panel.xaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 3, 6, 10]))
             panel.margins(x=0)
             panel.grid(axis="y", color="#D8DEE4", linewidth=0.6)
             panel.set_axisbelow(True)
@@ -65,7 +67,7 @@ def _figure(report: Report, overload: OverloadParams) -> Figure:
     for panel in panels[-1]:
         panel.set_xlabel("hours")
     figure.suptitle(
-        f"{report.title}: {report.sites} sites, mean load {report.offered_load:.2f} of capacity, seed {report.seed}",
+        f"{report.title}: {report.sites:,} sites, mean load {report.offered_load:.2f} of capacity, seed {report.seed}",
         x=0.01,
         ha="left",
         fontsize=12,

@@ -62,8 +62,8 @@ class Site(Table, frozen=True):
     def __post_init__(self) -> None:
         if (self.capacity is None) == (self.planned_load is None):
             raise ValueError("capacity: give either this or planned_load")
-        _check_range("capacity", self.capacity or 1.0, above_zero=True)
-        _check_range("planned_load", self.planned_load or 1.0, above_zero=True)
+        _check_range("capacity", self.capacity, above_zero=True)
+        _check_range("planned_load", self.planned_load, above_zero=True)
         _check_place(self.position, self.spread_deg)
 
 
@@ -206,7 +206,9 @@ def _check_known(key: str, patterns: tuple[str, ...], names: list[str]) -> None:
             raise ValueError(f"{key}: nothing is called {pattern!r}; there are {some}")
 
 
-def _check_range(key: str, value: Drawn, *, above_zero: bool) -> None:
+def _check_range(key: str, value: Drawn | None, *, above_zero: bool) -> None:
+    if value is None:
+        return
     low, high = value if isinstance(value, tuple) else (value, value)
     if low > high:
         raise ValueError(f"{key}: [{low:g}, {high:g}] begins above its end")

@@ -31,13 +31,15 @@ COLUMNS: Final = (
         "away", "of the calls carried, those not at their first choice", lambda o: f"{o.calls.away_ratio:.1%}"
     ),
     Column("updates", "changes of routes that the world heard", lambda o: f"{o.routing.updates:,}"),
-    Column("worst", "of these, those of the worst node", lambda o: f"{o.routing.worst_updates:,}"),
+    Column("worst node", "of these, those of the worst node", lambda o: f"{o.routing.worst_updates:,}"),
     Column(
         "suppressed",
         "nodes whose route was suppressed by routers at any time",
         lambda o: f"{o.routing.suppressed_nodes:,}",
     ),
-    Column("for", "their time of suppression, added up", lambda o: span(o.routing.suppressed_h * 3600)),
+    Column(
+        "suppressed for", "their time of suppression, added up", lambda o: span(o.routing.suppressed_h * 3600)
+    ),
     Column("peak", "highest pressure of any node; 1 is full", lambda o: f"{o.load.peak_pressure:.2f}"),
     Column(
         "overloaded",

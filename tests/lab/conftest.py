@@ -27,14 +27,14 @@ WITHOUT_PRIVILEGE = (
 )
 CALLERS = {"root": (), "nobody": WITHOUT_PRIVILEGE} if os.geteuid() == 0 else {"user": ()}
 
-# What runs inside a lab must be importable there: these tests keep it in `inside_lab`.
+# What runs inside a lab must be importable there: these tests keep it in modules named `inside_...`.
 RUN_INSIDE = """
 import json, sys
 from edge.errors import EdgeError
 from edge.lab.enclosure import run_inside
 from edge.lab.residue import residue
 try:
-    value, traces = run_inside(f"inside_lab:{sys.argv[1]}", json.loads(sys.argv[2]))
+    value, traces = run_inside(sys.argv[1], json.loads(sys.argv[2]))
 except EdgeError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 print(json.dumps([value, residue(traces).total]))
@@ -74,10 +74,11 @@ class Caller:
         """Run an edgectl command to its end."""
         return self.run(sys.executable, "-P", "-m", "edge.cli", *argv, stdin=stdin)
 
-    def inside(self, function: str, **argument: Any) -> Any:
-        """The result of a function of `inside_lab`, run in a lab of its own that leaves nothing behind."""
+    def inside(self, function: str, *, module: str = "inside_lab", **argument: Any) -> Any:
+        """The result of a function, run in a lab of its own that leaves nothing behind."""
+        target = f"{module}:{function}"
         argument |= {"log_dir": str(self.home / "log")}
-        done = self.run(sys.executable, "-P", "-c", RUN_INSIDE, function, json.dumps(argument), timeout=60)
+        done = self.run(sys.executable, "-P", "-c", RUN_INSIDE, target, json.dumps(argument), timeout=60)
         assert done.returncode == 0, done.stdout + done.stderr
         value, left = json.loads(done.stdout.splitlines()[-1])
         assert left == 0

@@ -18,8 +18,8 @@ from edge.errors import DeadlineError, EdgeError
 from edge.lab import bird
 from edge.lab.fib import RouteChange
 from edge.lab.lab import Lab
-from edge.lab.process import Process
 from edge.lab.parts import Bgp
+from edge.lab.process import Process
 from edge.lab.topologies import default_topology
 from edge.lab.topology import Topology
 
@@ -150,7 +150,7 @@ async def _anycast(log_dir: Path) -> Any:
                 await t2.wait(prefix, goes_to("e2", "e3"))
             shared = {str(address): await answers(lab, "c2", address, 60) for address in service}
             near = [await answers(lab, "c1", address, 8) for address in service]
-            rib = await lab.bird("t2").routes(v4)
+            rib = await lab.router("t2").routes(v4)
             stopped_at = time.monotonic()
             await speakers["e2"].stop()
             alone = await t2.wait(v4, goes_to("e3"), since=stopped_at)

@@ -7,7 +7,6 @@ client, and told as JSON: times in seconds, since the event.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,12 +17,13 @@ from typing import Any
 import msgspec
 from inside_lab import quiet
 
-from edge.lab import namespaces
+from edge.lab import namespaces, strikes
 from edge.lab.callers import Caller
 from edge.lab.fib import FibWatcher, RouteChange
 from edge.lab.lab import Lab
-from edge.lab.nodes import SERVICE_NAME, SERVICE_PORT, Fleet, start_fleet, start_node
+from edge.lab.nodes import SERVICE_NAME, SERVICE_PORT, Fleet, FleetOptions, start_fleet, start_node
 from edge.lab.process import Process
+from edge.lab.strikes import Part
 from edge.lab.topology import Topology
 from edge.runtime.admin_client import admin_request
 
@@ -54,7 +54,7 @@ class Stage:
     @property
     def node(self) -> Process:
         """The supervisor that was started last."""
-        return [process for process in self.lab.processes if process.node == EDGE][-1]
+        return strikes.supervisor(self.lab, EDGE)
 
     @property
     def config(self) -> Path:
@@ -104,13 +104,6 @@ class Stage:
         (await admin_request(self._fleet.sockets[EDGE], "POST", target, body)).checked()
         return at
 
-    async def worker(self) -> int:
-        """Its process number; 0 while there is none."""
-        return int((await self.status())["workers"][0]["pid"] or 0)
-
-    async def speaker(self) -> int:
-        return int((await self.status())["bgp"]["pid"] or 0)
-
     async def right_after_a_probe(self) -> None:
         """The moment from which a failure takes longest to be noticed."""
         passed = (await self.status())["probe"]["passed"]
@@ -126,16 +119,13 @@ class Stage:
         await caller.until(lambda: name in {*caller.standing, *caller.failed}, PATIENCE_S)
         return caller.standing[name].node if name in caller.standing else caller.failed[name]
 
+    def strike(self, part: Part, number: signal.Signals) -> float:
+        """Send a signal to a part of the node; when."""
+        return strikes.strike(self.lab, EDGE, part, number)
+
     def processes(self) -> list[str]:
         """Everything that runs on the edge."""
-        home, found = namespaces.netns_inodes()[EDGE], []
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                if (process / "ns" / "net").stat().st_ino == home:
-                    found.append((process / "cmdline").read_text().replace("\0", " "))
-            except OSError:  # ended meanwhile
-                continue
-        return found
+        return list(strikes.processes(EDGE).values())
 
     async def cleared(self, since: float) -> float:
         """How long until nothing runs on the edge."""
@@ -176,23 +166,11 @@ async def staged(argument: Any) -> AsyncIterator[Stage]:
     """A lab with a node that is routed to."""
     async with Lab(one_edge(), Path(argument["log_dir"])) as lab, lab.watch(ROUTER) as watcher:
         began = time.monotonic()
-        stage = Stage(lab, await start_fleet(lab), watcher)
+        # Nobody here waits for the damping that the blows cost: routes are to be back as soon as the node is well.
+        stage = Stage(lab, await start_fleet(lab, options=FleetOptions(damping="off")), watcher)
         await stage.back(began)
         yield stage
         lab.check()
-
-
-def strike(pid: int, number: signal.Signals) -> float:
-    """Send a signal; when."""
-    at = time.monotonic()
-    os.kill(pid, number)
-    return at
-
-
-def strike_node(stage: Stage, number: signal.Signals) -> float:
-    at = time.monotonic()
-    stage.node.kill(number)
-    return at
 
 
 def daemon(argument: Any, tell: Callable[[Any], None]) -> Any:
@@ -203,7 +181,7 @@ def daemon(argument: Any, tell: Callable[[Any], None]) -> Any:
 async def _daemon(argument: Any) -> Any:
     async with staged(argument) as stage:
         running = len(stage.processes())
-        killed = strike_node(stage, signal.SIGKILL)
+        killed = stage.strike(Part.SUPERVISOR, signal.SIGKILL)
         found: dict[str, Any] = {
             "running": running,
             "killed_gone": await stage.gone(killed),
@@ -213,19 +191,19 @@ async def _daemon(argument: Any) -> Any:
         found["restarted_back"] = await stage.start()
 
         await stage.right_after_a_probe()
-        stopped = strike(await stage.worker(), signal.SIGSTOP)
+        stopped = stage.strike(Part.WORKER, signal.SIGSTOP)
         found["worker_gone"] = await stage.gone(stopped)
         status = await stage.status()
         found["worker_status"] = [status["state"], status["probe"]["problem"], status["bgp"]["neighbors"]]
-        resumed = strike(await stage.worker(), signal.SIGCONT)
+        resumed = stage.strike(Part.WORKER, signal.SIGCONT)
         found["worker_back"] = await stage.back(resumed)
 
-        stopped = strike_node(stage, signal.SIGSTOP)
+        stopped = stage.strike(Part.SUPERVISOR, signal.SIGSTOP)
         found["hung_gone"] = await stage.gone(stopped)
-        resumed = strike_node(stage, signal.SIGCONT)
+        resumed = stage.strike(Part.SUPERVISOR, signal.SIGCONT)
         found["hung_back"] = await stage.back(resumed)
 
-        stage.node.kill(signal.SIGTERM)
+        stage.strike(Part.SUPERVISOR, signal.SIGTERM)
         found["exit"] = await stage.node.wait()
         found["left"] = [*await stage.addresses(), *stage.processes()]
         return found
@@ -242,17 +220,17 @@ async def _parts(argument: Any) -> Any:
         await caller.start()
         found: dict[str, Any] = {"answered": [await stage.call(caller, "before")]}
 
-        speaker = await stage.speaker()
-        killed = strike(speaker, signal.SIGKILL)
+        speaker = strikes.find(EDGE, Part.SPEAKER)
+        killed = stage.strike(Part.SPEAKER, signal.SIGKILL)
         found["speaker_gone"] = await stage.gone(killed)
         found["speaker_back"] = await stage.back(killed)
-        found["speaker_replaced"] = await stage.speaker() != speaker
+        found["speaker_replaced"] = strikes.find(EDGE, Part.SPEAKER) != speaker
 
-        worker = await stage.worker()
-        killed = strike(worker, signal.SIGKILL)
+        worker = strikes.find(EDGE, Part.WORKER)
+        killed = stage.strike(Part.WORKER, signal.SIGKILL)
         await caller.until(lambda: caller.standing["before"].reconnects == 1, PATIENCE_S)
         found["call_resumed"] = time.monotonic() - killed
-        found["worker_replaced"] = await stage.worker() != worker
+        found["worker_replaced"] = strikes.find(EDGE, Part.WORKER) != worker
         found["answered"].append(await stage.call(caller, "behind"))
         found["route_kept"] = stage.kept(killed)
         await caller.hang_up(PATIENCE_S)
@@ -278,7 +256,7 @@ async def _operator(argument: Any) -> Any:
         found["call"] = msgspec.to_builtins(caller.finished["through it all"])
 
         await stage.drain()
-        stopped = strike_node(stage, signal.SIGTERM)
+        stopped = stage.strike(Part.SUPERVISOR, signal.SIGTERM)
         found["held_exit"] = await stage.node.wait()
         found["held_took"] = time.monotonic() - stopped
         await start_node(stage.lab, EDGE, stage.config)
@@ -289,7 +267,7 @@ async def _operator(argument: Any) -> Any:
         found["released_back"] = await stage.undrain()
 
         found["serving"] = [await stage.addresses(), stage.service_sockets()]
-        stopped = strike_node(stage, signal.SIGTERM)
+        stopped = stage.strike(Part.SUPERVISOR, signal.SIGTERM)
         found["stopped_gone"] = await stage.gone(stopped)
         found["sockets_when_gone"] = stage.service_sockets()
         found["stopped_exit"] = await stage.node.wait()

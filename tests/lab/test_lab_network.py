@@ -44,7 +44,7 @@ def test_programs_that_fail_are_noticed(caller: Any) -> None:
     assert found["said"] == [
         "EdgeError: /no/such/program on e1: No such file or directory",
         "DeadlineError: sleep on e1: not done after 0.2 s",
-        "UsageError: no node 'e9' in this lab; there are t1, t2, e1, e2, e3, c1, c2",
+        "UsageError: no node 'e9' in this lab; there are t1, t2, e1, e2, e3, c1, c2, rr1, rr2",
         found["said"][3],
     ]
     assert found["said"][3].startswith("bird on t2 ended with -9: ")

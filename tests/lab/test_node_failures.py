@@ -22,7 +22,7 @@ WHOEVER_RUNS_THIS = pytest.mark.parametrize(
 
 SERVICE = ["198.51.100.1/32", "2001:db8:a::1/128"]
 SERVED_SOCKETS = 4  # one for each service and each unicast address
-KEYS = ["bgp.md5", "cid.key", "reset.key", "retry.key"]
+FILES = ["cid.key", "ledger.json", "reset.key", "retry.key", "starts.json", "t1-e1.md5"]
 
 WITHDRAWN_S = 0.1
 KILLED_S = 0.25
@@ -117,4 +117,4 @@ def test_an_operator_takes_a_node_out_and_puts_it_back_and_stops_it(caller: Any)
     assert GRACE_S < found["stopped_took"] < GRACE_S + 4.0
     assert found["stopped_exit"] == 0
     assert found["changes"] == len(SERVICE)  # nothing came back during the grace
-    assert found["left"] == [[], 0, [], KEYS]
+    assert found["left"] == [[], 0, [], FILES]

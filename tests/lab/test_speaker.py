@@ -290,6 +290,8 @@ def test_routes_arrive_with_every_attribute_and_change_and_go(kind: str, router:
 def test_a_change_is_one_update_and_no_session_bounces(kind: str, router: Router, place: Path) -> None:
     async def story() -> None:
         async with running_speaker(kind, router, place) as (speaker, _):
+            # Not while the session comes up: what is wanted then may be said as part of that and once more.
+            await eventually(lambda: bool(speaker.sessions_up))
             for prefix in (SERVICE_V4, SERVICE_V6, NEVER_AGAIN):
                 speaker.announce(Route.parse(prefix))
             await seen(router, {SERVICE_V4, SERVICE_V6, NEVER_AGAIN})
@@ -547,6 +549,18 @@ def test_an_orderly_stop_withdraws_first_and_leaves_nothing(kind: str, router: R
     asyncio.run(story())
     assert list((place / "run").iterdir()) == []
     assert children(os.getpid()) == [pid for pid in children(os.getpid()) if "bird" in comm(pid)]
+
+
+def test_a_stop_in_the_middle_of_a_start_leaves_nothing(kind: str, router: Router, place: Path) -> None:
+    async def story(delay_s: float) -> None:
+        async with running_speaker(kind, router, place) as (speaker, _):
+            os.kill(speaker.pid, signal.SIGKILL)
+            await asyncio.sleep(delay_s)
+
+    for delay_s in (0.0, 0.01, 0.02, 0.04, 0.06, 0.1):
+        asyncio.run(story(delay_s))
+        assert list((place / "run").iterdir()) == []
+        assert children(os.getpid()) == [pid for pid in children(os.getpid()) if "bird" in comm(pid)]
 
 
 def comm(pid: int) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from edge.lab.faults import FAULTS
+from edge.lab.scenarios.matrix import ROWS
+from edge.lab.scenarios.matrix_faults import LACKS
 from edge.lab.scenarios.scenario import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -12,7 +14,33 @@ SCENARIOS: dict[str, Scenario] = {
             "overload",
             "a node is overloaded, withdraws its route, and nobody on it misses a frame",
             "edge.lab.scenarios.overload:play",
-            faults=tuple(FAULTS),
+            faults={name: fault.check for name, fault in FAULTS.items()},
+        ),
+        Scenario(
+            "cascade",
+            "everywhere more callers than the fleet can take: everybody sheds, nobody leaves",
+            "edge.lab.scenarios.cascade:play",
+            policies={"naive": "dark_s", "hysteresis": "dark_s"},
+        ),
+        Scenario(
+            "matrix",
+            "everything that can happen to a node, row by row, each with its deadline",
+            "edge.lab.scenarios.matrix:play",
+            faults={name: ", ".join(lack.rows) for name, lack in LACKS.items()},
+            speakers=("exabgp", "bird"),
+            rows=tuple(row.name for row in ROWS),
+        ),
+        Scenario(
+            "damping",
+            "waves of overload at an edge whose router punishes flaps: its routes are never suppressed",
+            "edge.lab.scenarios.damping:play",
+            ledgers={"off": "suppressed"},
+        ),
+        Scenario(
+            "partition",
+            "overloaded edges that see too few of the others, or nobody: they stay until they see again",
+            "edge.lab.scenarios.partition:play",
+            faults={"blind": "departures"},
         ),
     )
 }

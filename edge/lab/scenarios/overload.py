@@ -11,15 +11,12 @@ The story is played inside the lab; from outside, `Scenario.run` has the last ch
 from __future__ import annotations
 
 import asyncio
-import statistics
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edge.client.summary import CallSummary
 from edge.errors import DeadlineError
 from edge.lab.callers import Caller
 from edge.lab.faults import FAULTS, NONE
@@ -27,6 +24,7 @@ from edge.lab.lab import Lab
 from edge.lab.nodes import CALL_CAPACITY, SERVICE_NAME, SERVICE_PORT, FleetOptions, start_fleet
 from edge.lab.parts import Role
 from edge.lab.report import Check
+from edge.lab.scenarios import counts
 from edge.lab.scenarios.scenario import AUDIO, Order, Tell
 from edge.lab.scenarios.timeline import Timeline, observe
 from edge.lab.topologies import default_topology
@@ -240,28 +238,29 @@ class Story:
     # --- the verdict ------------------------------------------------------------------------------------
 
     def _checks(self) -> list[Check]:
-        finished = [
-            (name, summary) for caller in self._callers.values() for name, summary in caller.finished.items()
-        ]
-        lost = sum(len(caller.failed) for caller in self._callers.values()) + sum(
-            summary.ending != "hung_up" or summary.reconnects > 0 for _, summary in finished
-        )
-        through = [summary for name, summary in finished if "new" not in name]
+        callers = list(self._callers.values())
+        through = counts.finished(callers, lambda name: "new" not in name)
         everybody = len(SITES) * 2
         complete = len(through) == everybody
         routes = self._routed_to_hot
         return [
-            Check("calls_lost", lost, 0, "calls"),
-            Check("frames_missing", _missing(through) if complete else None, 0, "frames"),
-            Check("frames_altered", _altered(through) if complete else None, 0, "calls"),
-            Check("frames_counted", _counted(through), everybody * 500, "frames", "at_least"),
+            Check("calls_lost", counts.lost(callers), 0, "calls"),
+            Check("frames_missing", counts.missing(through) if complete else None, 0, "frames"),
+            Check("frames_altered", counts.altered(through) if complete else None, 0, "calls"),
+            Check("frames_counted", counts.frames(through), everybody * 500, "frames", "at_least"),
             Check(
                 "migrated_ratio",
                 sum(summary.last.migrated for summary in through) / everybody if complete else None,
                 1.0,
                 "ratio",
             ),
-            Check("migration_ms", _median_migration_ms(through), self._migration_limit_ms(), "ms", "at_most"),
+            Check(
+                "migration_ms",
+                counts.median_migration_ms(through),
+                self._migration_limit_ms(),
+                "ms",
+                "at_most",
+            ),
             Check("withdrawn", self._left, routes, "routes"),
             Check("withdraw_to_fib_ms", self._withdraw_ms, LIMIT_WITHDRAW_MS, "ms", "at_most"),
             Check("new_calls_elsewhere", self._elsewhere if self._left else None, 2, "calls"),
@@ -276,29 +275,3 @@ class Story:
             for site, edge in (("c1", "e1"), ("c2", "e2"))
         ]
         return ROUND_TRIPS * 2 * max(one_way)
-
-
-def _missing(calls: Iterable[CallSummary]) -> float | None:
-    """Frames that one end sent and the other has not, or the reverse, over all calls; None if not compared."""
-    total = 0
-    for call in calls:
-        if call.missing_up is None or call.missing_down is None:
-            return None
-        total += abs(call.missing_up) + abs(call.missing_down)
-    return total
-
-
-def _altered(calls: Iterable[CallSummary]) -> float | None:
-    """Calls whose ends agree on the number of frames and not on what was in them."""
-    compared = [call.ledgers_equal for call in calls]
-    return None if None in compared else compared.count(False)
-
-
-def _counted(calls: Iterable[CallSummary]) -> float:
-    return sum(call.frames_sent + call.frames_received for call in calls)
-
-
-def _median_migration_ms(calls: Iterable[CallSummary]) -> float | None:
-    times = [call.legs[0].migration_ms for call in calls]
-    known = [time for time in times if time is not None]
-    return round(statistics.median(known), 1) if known else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -19,6 +20,8 @@ from edge.lab.residue import residue
 REPORT_JSON, REPORT_HTML, AUDIO = "report.json", "report.html", "caller.wav"
 
 Tell = Callable[[Any], None]
+OUR_POLICY, LEDGER_ON = "ours", "on"
+EXABGP: Final = "exabgp"
 
 
 class Order(msgspec.Struct, frozen=True):
@@ -27,12 +30,23 @@ class Order(msgspec.Struct, frozen=True):
     out: str
     seed: int = 0
     fault: str | None = None
-    policy: str = "ours"
-    ledger: str = "on"
+    policy: str = OUR_POLICY
+    ledger: str = LEDGER_ON
+    speaker: Literal["exabgp", "bird"] = EXABGP
+    only: tuple[str, ...] = ()
 
     @property
     def log_dir(self) -> Path:
         return Path(self.out, "logs")
+
+
+def played(story: Callable[[Order, Tell], Awaitable[list[Check]]], argument: Any, tell: Tell) -> Any:
+    """Inside the lab: a story from beginning to end; its checks as JSON values."""
+
+    async def told() -> list[Check]:
+        return await story(msgspec.convert(argument, Order), tell)
+
+    return msgspec.to_builtins(asyncio.run(told()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +54,48 @@ class Scenario:
     """A row of the table of scenarios.
 
     ``play`` (``package.module:function``, see `Enclosure`) tells the story inside the lab, is called with an
-    `Order` and returns its checks, both as JSON values. ``faults``, ``policies`` and ``ledgers`` are what this story
-    can be told with; all but the first policy and ledger are there to make a check fail.
+    `Order` and returns its checks, both as JSON values. ``faults``, ``policies`` and ``ledgers`` are what else this
+    story can be told with, each with the check that must fail then: one that cannot fail proves nothing. ``speakers``
+    are those with which it holds; ``rows`` its parts, for a story that can be told in part.
     """
 
     name: str
     summary: str
     play: str
-    faults: tuple[str, ...] = ()
-    policies: tuple[str, ...] = ("ours",)
-    ledgers: tuple[str, ...] = ("on",)
+    faults: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
+    ledgers: Mapping[str, str] = field(default_factory=dict)
+    speakers: tuple[str, ...] = (EXABGP,)
+    rows: tuple[str, ...] = ()
 
-    def run(self, out: Path, *, seed: int, fault: str | None, policy: str, ledger: str) -> LabReport:
+    @property
+    def failures(self) -> dict[str, str]:
+        """The command line's options for all that, each with its check."""
+        kinds = {"--fault": self.faults, "--policy": self.policies, "--ledger": self.ledgers}
+        return {f"{kind} {name}": check for kind, ways in kinds.items() for name, check in ways.items()}
+
+    def run(
+        self,
+        out: Path,
+        *,
+        seed: int,
+        fault: str | None,
+        policy: str,
+        ledger: str,
+        speaker: Literal["exabgp", "bird"],
+        only: tuple[str, ...],
+    ) -> LabReport:
         """Build a lab, play, take the lab away, write everything into ``out`` and judge.
 
         Raises `UsageError` for what this story can't be told with, and when ``out`` cannot be written.
         """
         _check_known(self.name, "fault", fault, (None, *self.faults))
-        _check_known(self.name, "policy", policy, self.policies)
-        _check_known(self.name, "ledger", ledger, self.ledgers)
-        order = Order(str(out.absolute()), seed, fault, policy, ledger)
+        _check_known(self.name, "policy", policy, (OUR_POLICY, *self.policies))
+        _check_known(self.name, "ledger", ledger, (LEDGER_ON, *self.ledgers))
+        _check_known(self.name, "speaker", speaker, self.speakers)
+        for row in only:
+            _check_known(self.name, "row", row, self.rows)
+        order = Order(str(out.absolute()), seed, fault, policy, ledger, speaker, only)
         audio = out / AUDIO
         try:
             order.log_dir.mkdir(parents=True, exist_ok=True)

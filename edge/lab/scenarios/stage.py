@@ -10,10 +10,14 @@ import asyncio
 import itertools
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
+import msgspec
+
+from edge.client.load import LoadReport
 from edge.errors import DeadlineError
 from edge.lab.callers import Caller
 from edge.lab.fib import FibWatcher, RouteChange
@@ -28,6 +32,8 @@ from edge.runtime.admin_client import Answer, admin_request
 
 POLL_S = 0.02
 PATIENCE_ANNOUNCE_S = 40.0
+PATIENCE_CALL_S = 8.0
+PATIENCE_HANG_UP_S = 40.0
 
 Holds = Callable[[dict[str, Any]], bool]
 
@@ -50,6 +56,10 @@ class Stage:
         self.callers = {caller.site: caller for caller in callers}
 
     # --- what routers do ----------------------------------------------------------------------------------
+
+    def router_of(self, edge: str) -> str:
+        """The router at the other end of the edge's first link."""
+        return self.lab.topology.uplink(edge).peer.node
 
     async def gone(self, router: str, edge: str, since: float, timeout_s: float) -> float | None:
         """How long after ``since`` the router's kernel sent packets of neither family to ``edge``; None: not in time."""
@@ -83,11 +93,11 @@ class Stage:
             if after.at >= since
         )
 
-    def dark_s(self, since: float, until: float) -> float:
-        """For how long in all some watched router had nowhere to send packets of some family."""
+    def dark_s(self, since: float, until: float, routers: Sequence[str] = ()) -> float:
+        """For how long in all some watched router, or one of these, had nowhere to send packets of some family."""
         edges = {*self.lab.topology.names(Role.EDGE), *self.watchers}
         dark = 0.0
-        for watcher in self.watchers.values():
+        for watcher in (self.watchers[router] for router in routers or self.watchers):
             for prefix in self.lab.anycast_prefixes:
                 changes = [change for change in watcher.changes if change.prefix == prefix]
                 ends = [change.at for change in changes[1:]] + [until]
@@ -106,15 +116,11 @@ class Stage:
 
     async def until(self, edge: str, holds: Holds, timeout_s: float) -> dict[str, Any] | None:
         """The node's status once ``holds`` for it; None if that is not so in time."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    status = await self.fleet.status(edge)
-                    if status is not None and holds(status):
-                        return status
-                    await asyncio.sleep(POLL_S)
-        except TimeoutError:
-            return None
+        return await _until(partial(self.fleet.status, edge), holds, timeout_s)
+
+    async def until_explained(self, edge: str, holds: Holds, timeout_s: float) -> dict[str, Any] | None:
+        """The same of its explanation."""
+        return await _until(partial(self.explain, edge), holds, timeout_s)
 
     async def until_all(self, edges: Sequence[str], holds: Holds, timeout_s: float) -> bool:
         """Whether ``holds`` came to be for each of them in time."""
@@ -134,6 +140,25 @@ class Stage:
         """What its admin socket answers. Raises as `admin_request`."""
         return await admin_request(self.fleet.sockets[edge], method, target, body)
 
+    async def explain(self, edge: str) -> dict[str, Any]:
+        """Why it is where it is; see `edge.runtime.documents.NodeExplanation`."""
+        found = (await self.ask(edge, "GET", "/explain")).checked()
+        assert isinstance(found, dict)
+        return found
+
+    async def refusals(self, edge: str) -> set[str]:
+        """The names of the guards that keep it from moves it wants to make now; what it says of them is told."""
+        explanation = (await self.explain(edge))["explanation"]
+        for sentence in explanation["held_by"]:
+            self.timeline.event(f"{edge} {sentence}")
+        return {
+            condition["name"]
+            for way in explanation["ways"]
+            if way["conditions"][0]["met"]
+            for condition in way["conditions"]
+            if not condition["met"]
+        }
+
     async def order(self, edge: str, target: str, **body: Any) -> float:
         """Order something of a node; when. Raises what the node answered."""
         at = time.monotonic()
@@ -142,16 +167,63 @@ class Stage:
 
     # --- callers and load ---------------------------------------------------------------------------------
 
-    async def load(self, site: str, calls: int, *, host: str | None = None) -> Process:
-        """So many callers of one site that go on until the process is stopped, and call again when refused."""
+    async def call(self, site: str, name: str, *, version: int = 4) -> str:
+        """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
+
+        By then it has moved to a unicast address, if it ever will.
+        """
+        caller = self.callers[site]
+        host = getattr(self.lab.topology, f"service_v{version}").ip
+        await caller.place(name, str(host), SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None)
+        await caller.until(lambda: caller.settled(name), PATIENCE_CALL_S)
+        node = caller.standing[name].node if name in caller.standing else ""
+        self.timeline.event(f"{name} at {site} is served by {node or 'nobody'}")
+        return node
+
+    async def hang_up(self) -> None:
+        """Let everybody whom `call` placed finish their sentence and compare counts with their edge."""
+        self.timeline.event("the callers finish their sentences")
+        await asyncio.gather(*(caller.hang_up(PATIENCE_HANG_UP_S) for caller in self.callers.values()))
+        for caller in self.callers.values():
+            for name, error in caller.failed.items():
+                self.timeline.event(f"{name} at {caller.site} failed: {error}")
+
+    async def load(
+        self, site: str, calls: int, *, host: str | None = None, ramp_s: float = 2.0, name: str = "load"
+    ) -> Process:
+        """So many callers of one site that go on until the process is stopped, and call again when refused.
+
+        Two at a time at one site need two names.
+        """
         target = host or str(self.lab.topology.service_v4.ip)
         argv = [
             *(sys.executable, "-P", "-m", "edge.cli", "load", f"{target}:{SERVICE_PORT}"),
-            *("--calls", str(calls), "--ramp", "2", "--hold", "600", "-o", "json"),
+            *("--calls", str(calls), "--ramp", str(ramp_s), "--hold", "600", "-o", "json"),
             *("--ca", str(self.fleet.certificate), "--server-name", SERVICE_NAME),
         ]
-        self.timeline.event(f"{calls} callers at {site}", mark=True)
-        return await self.lab.spawn(site, argv, name="load", finite=True)
+        self.timeline.event(f"{calls} callers at {site}" + (f" for {host}" if host else ""), mark=True)
+        return await self.lab.spawn(site, argv, name=name, finite=True)
+
+
+async def _until(
+    ask: Callable[[], Awaitable[dict[str, Any] | None]], holds: Holds, timeout_s: float
+) -> dict[str, Any] | None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            while True:
+                answer = await ask()
+                if answer is not None and holds(answer):
+                    return answer
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        return None
+
+
+def load_report(load: Process) -> LoadReport | None:
+    """The last counts of a load that runs or has ended; None if it has not counted yet."""
+    lines = load.log.read_bytes().splitlines(keepends=True)
+    whole = [line for line in lines if line.startswith(b"{") and line.endswith(b"\n")]
+    return msgspec.json.decode(whole[-1], type=LoadReport) if whole else None
 
 
 @asynccontextmanager

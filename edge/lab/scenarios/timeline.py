@@ -1,7 +1,7 @@
 """What happened in a scenario, in order: samples of everything at once, and events.
 
 Entries are JSON objects with ``t``, seconds since the lab was up, and ``kind``: a *sample* has ``nodes``,
-``calls`` and ``fib``, an *event* a sentence.
+``calls`` and ``fib``, an *event* a sentence, a *row* ends at ``until`` and has a ``name`` and whether it ``passed``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from edge.lab.nodes import Fleet
 from edge.lab.scenarios.scenario import Tell
 
 INTERVAL_S = 0.25
+PATIENCE_S = 1.0
 
 
 class Timeline:
@@ -35,6 +36,11 @@ class Timeline:
         entry = {"kind": "sample", "t": self._since(time.monotonic())}
         self._add(entry | {"nodes": nodes, "calls": calls, "fib": fib})
 
+    def row(self, name: str, *, began: float, passed: bool) -> None:
+        """A part of the story that was judged by itself, from a monotonic time until now."""
+        until = self._since(time.monotonic())
+        self._add({"kind": "row", "t": self._since(began), "until": until, "name": name, "passed": passed})
+
     def _since(self, moment: float) -> float:
         return round(moment - self._began, 4)
 
@@ -49,7 +55,9 @@ async def observe(
     """Sample nodes, calls and the routers' tables until cancelled; note what changes at a node."""
     seen: dict[str, tuple[str, str]] = {}
     while True:
-        statuses = {name: await fleet.status(name) for name in fleet.sockets}
+        # All at once, and not for long: one that hangs shall not hide the others.
+        found = await asyncio.gather(*(fleet.status(name, timeout_s=PATIENCE_S) for name in fleet.sockets))
+        statuses = dict(zip(fleet.sockets, found, strict=True))
         for name, status in statuses.items():
             if status is None:
                 continue
@@ -79,8 +87,9 @@ async def observe(
 
 
 def _node(status: dict[str, Any]) -> dict[str, Any]:
+    announced = "depreferred" if status["deprefer"] else "announced"
     return {
-        "route": "announced" if status["announced"] else status["state"],
+        "route": announced if status["announced"] else status["state"],
         "admission": status["admission"],
         "pressure": status["pressure"],
         "refuse_probability": status["refuse_probability"],

@@ -10,7 +10,8 @@ import pytest
 
 from edge.errors import EdgeError, UnreachableError
 from edge.lab import bird
-from edge.lab.birdc import Birdc, RibRoute, Session, parse_routes, parse_sessions
+from edge.lab.birdc import Birdc, parse_routes, parse_sessions
+from edge.lab.rib import RibRoute, Session, session_name
 from edge.lab.topologies import default_topology
 from edge.lab.topology import decode, encode
 
@@ -26,6 +27,20 @@ ROUTES = """\
                      unicast [t1_v4 03:13:11.456] (100) [AS64600i]
 	via 203.0.113.2 on t1
 	BGP.as_path: 64501 64600
+	BGP.next_hop: 203.0.113.2
+"""
+
+REFLECTED = """\
+2001:db8:21::2/128   unreachable [rr2_v6 07:26:21.988 from 2001:db8:32::2] * (100/-) [i]
+	Type: BGP univ
+	BGP.origin: IGP
+	BGP.as_path:
+	BGP.next_hop: 2001:db8:21::2 fe80::1
+	BGP.local_pref: 100
+	BGP.community: (65535,65281)
+	BGP.originator_id: 241.0.113.11
+	BGP.cluster_list: 203.0.113.51
+	BGP.large_community: (64600, 1, 1) (64600, 3, 12)
 """
 
 PROTOCOLS = """\
@@ -52,8 +67,30 @@ def test_a_session_for_each_neighbour_and_family() -> None:
 
 def test_from_an_edge_only_the_anycast_prefixes_and_nothing_back() -> None:
     text = bird.config(default_topology(), "t1")
-    assert "import filter from_edge; export none" in session(text, "e1_v4")
-    assert "if net != 198.51.100.0/24 && net != 2001:db8:a::/48 then reject" in text
+    assert "if net != 198.51.100.0/24 then reject;" in session(text, "e1_v4")
+    assert "if net != 2001:db8:a::/48 then reject;" in session(text, "e1_v6")
+    assert "export none" in session(text, "e1_v4")
+    assert "reject" not in session(text, "t2_v4")
+
+
+def test_what_a_router_thinks_of_a_session() -> None:
+    usual, other = (
+        session(bird.config(topology, "t1"), "e1_v4")
+        for topology in (
+            default_topology(),
+            default_topology().with_bgp("t1-e1", local_pref=200, honour_graceful_shutdown=False, bfd=True),
+        )
+    )
+    assert "if (65535, 0) ~ bgp_community then bgp_local_pref = 0; accept;" in usual
+    assert "bgp_local_pref = 200;" in other
+    assert "bgp_community" not in other
+    assert ("bfd on" in usual, "bfd on" in other) == (False, True)
+
+
+def test_bfd_listens_only_where_somebody_speaks_it() -> None:
+    topology = default_topology().with_bgp("t1-e1", bfd=True)
+    assert "protocol bfd" in bird.config(topology, "t1")
+    assert "protocol bfd" not in bird.config(topology, "t2")
 
 
 def test_of_two_routers_exactly_one_dials() -> None:
@@ -81,7 +118,7 @@ def test_password_and_ttl_only_where_the_topology_has_them() -> None:
 
 
 def test_names_that_bird_would_not_read() -> None:
-    assert bird.session_name("edge-1", "v6") == "edge_1_v6"
+    assert session_name("edge-1", "v6") == "edge_1_v6"
 
 
 def test_no_bird_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,8 +138,29 @@ def test_sessions_as_bird_lists_them() -> None:
 
 def test_routes_as_bird_lists_them() -> None:
     assert list(parse_routes(ROUTES.splitlines())) == [
-        RibRoute("e2_v4", True, "203.0.113.21", "e2", (64600, 64600), ((65535, 0), (64600, 7))),
-        RibRoute("t1_v4", False, "203.0.113.2", "t1", (64501, 64600), ()),
+        RibRoute(
+            session="e2_v4",
+            best=True,
+            next_hop="203.0.113.21",
+            as_path=(64600, 64600),
+            local_pref=0,
+            communities=((65535, 0), (64600, 7)),
+        ),
+        RibRoute(session="t1_v4", best=False, next_hop="203.0.113.2", as_path=(64501, 64600)),
+    ]
+
+
+def test_routes_as_a_reflector_lists_them() -> None:
+    assert list(parse_routes(REFLECTED.splitlines())) == [
+        RibRoute(
+            session="rr2_v6",
+            best=True,
+            next_hop="2001:db8:21::2",
+            local_pref=100,
+            communities=((65535, 65281),),
+            large_communities=((64600, 1, 1), (64600, 3, 12)),
+            originator="241.0.113.11",
+        )
     ]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from edge.errors import ConfigError, UsageError
-from edge.lab.parts import Role
-from edge.lab.topologies import default_topology
+from edge.lab.parts import Role, Software
+from edge.lab.topologies import default_topology, fleet_topology
 from edge.lab.topology import decode, encode, load
 
 TOML = """
@@ -41,7 +41,48 @@ def test_default_is_what_the_documentation_draws() -> None:
     one_way_ms = sum(topology.link(name).impairment.delay_ms for name in ("c1-t1", "t1-e1"))
     assert 2 * one_way_ms == 30
     assert [str(address) for address in topology.addresses("e3")] == ["203.0.113.31", "2001:db8:23::2"]
-    assert [adjacency.peer.node for adjacency in topology.adjacencies("t2")] == ["t1", "c2", "e2", "e3"]
+    assert [adjacency.peer.node for adjacency in topology.adjacencies("t2")] == [
+        *("t1", "c2", "e2", "e3", "rr2")
+    ]
+
+
+def test_every_edge_of_the_fleet_has_two_upstreams_who_prefer_one_site() -> None:
+    topology = fleet_topology()
+    preferences: dict[str, dict[str, int | None]] = {}
+    for edge in topology.names(Role.EDGE):
+        for link, _, peer in topology.adjacencies(edge):
+            assert link.bgp is not None
+            preferences.setdefault(peer.node, {})[edge] = link.bgp.local_pref
+    assert preferences == {
+        "t1": {"e1": 200, "e2": 200, "e3": 100},
+        "t2": {"e1": 100, "e2": 100, "e3": 200, "e4": 200},
+        "t3": {"e4": 200},
+    }
+    assert [topology.uplink(edge).peer.node for edge in topology.names(Role.EDGE)] == ["t1", "t1", "t2", "t2"]
+    between = topology.link("t1-t3").bgp
+    assert between is not None
+    assert between.local_pref == 80  # customers before peers
+    assert topology.node("t2").software is Software.FRR
+
+
+def test_who_speaks_with_whom_within_the_fleet() -> None:
+    topology = default_topology()
+    assert topology.fleet_peers("e2") == ("rr1", "rr2")
+    assert topology.fleet_peers("rr1") == ("e1", "e2", "e3", "rr2")
+    assert topology.fleet_peers("t1") == topology.fleet_peers("c1") == ()
+    assert topology.fleet_hops == 3
+
+
+def test_the_same_but_for_one_link_or_node() -> None:
+    topology = default_topology()
+    changed = topology.with_bgp("e1-t1", local_pref=50).with_node("t2", software=Software.FRR, damping=True)
+    bgp = changed.link("t1-e1").bgp
+    assert bgp is not None
+    assert (bgp.local_pref, bgp.md5) == (50, "between-neighbours")
+    assert changed.node("t2").damping
+    assert (
+        changed.with_bgp("t1-e1", local_pref=None).with_node("t2", software=Software.BIRD, damping=False) == topology
+    )
 
 
 def test_jitter_follows_a_link_that_is_faster_than_it() -> None:
@@ -51,6 +92,7 @@ def test_jitter_follows_a_link_that_is_faster_than_it() -> None:
 def test_json_values_and_back() -> None:
     topology = default_topology(loss=0.25)
     assert decode(encode(topology)) == topology
+    assert decode(encode(fleet_topology(damping=True, bfd=True))) == fleet_topology(damping=True, bfd=True)
 
 
 def test_toml_file(tmp_path: Path) -> None:
@@ -115,6 +157,40 @@ WRONG = {
     "password that ends the string": (
         at("links", 0, "bgp", value={"md5": 'a"; import all'}),
         "$.links[0].bgp.md5",
+        "no quotes",
+    ),
+    "reflector with BGP to its router": (
+        at("links", 6, "bgp", value={}),
+        "$.links[6].bgp",
+        "speaks with the fleet alone",
+    ),
+    "reflector of another AS": (
+        at("nodes", 7, "asn", value=64601),
+        "$.nodes[7].asn",
+        "one autonomous system",
+    ),
+    "reflector with a choice of software": (
+        at("nodes", 7, "software", value="frr"),
+        "$.nodes[7].software",
+        "only a router",
+    ),
+    "BIRD that damps": (at("nodes", 0, "damping", value=True), "$.nodes[0].damping", 'software = "frr"'),
+    "FRR that speaks BFD": (
+        lambda document: (
+            at("nodes", 0, "software", value="frr")(document),
+            at("links", 3, "bgp", "bfd", value=True)(document),
+        ),
+        "$.links[3].bgp.bfd",
+        "only BIRD",
+    ),
+    "preference below zero": (
+        at("links", 3, "bgp", "local_pref", value=-1),
+        "$.links[3].bgp.local_pref",
+        "between 0",
+    ),
+    "password of the fleet that ends the string": (
+        at("fleet", "md5", value='"'),
+        "$.fleet.md5",
         "no quotes",
     ),
     "jitter above delay": (

@@ -38,8 +38,11 @@ EVENTFUL: dict[str, Any] = {
         },
     ],
     "surges": [{"populations": ["crowd-*"], "start_h": 0.5, "lasts_h": 1.5, "factor": 9}],
+    # Claims that stand for long see more change meanwhile.
+    "policy": {"claim_spread_s": 60},
     "events": [
         {"kind": "site-down", "sites": ["site-2"], "start_h": 1, "lasts_h": 0.2},
+        {"kind": "site-down", "sites": ["site-6"], "start_h": 1.4, "lasts_h": 0.01},
         {"kind": "link-flap", "sites": ["site-3"], "start_h": 1.5, "lasts_h": 0.3},
         {"kind": "broken", "sites": ["site-4"], "start_h": 0.7, "lasts_h": 0.1},
         {"kind": "view-lost", "sites": ["site-5"], "start_h": 0.5, "lasts_h": 0.5},

@@ -44,7 +44,9 @@ def test_a_surge_rises_lasts_and_falls_and_is_for_those_it_names(worlds):
     people = [population(name="here", count=2), population(name="there")]
     surging = demand(worlds, populations=people, surges=[surge])
     usual = surging.new_calls(0.0)
-    factors = [(surging.new_calls(hours * 3600.0) / usual).round(9).tolist() for hours in (0.9, 1.25, 2, 2.75, 3.1)]
+    factors = [
+        (surging.new_calls(hours * 3600.0) / usual).round(9).tolist() for hours in (0.9, 1.25, 2, 2.75, 3.1)
+    ]
     assert factors == [[1, 1, 1], [2, 2, 1], [3, 3, 1], [2, 2, 1], [1, 1, 1]]
 
 

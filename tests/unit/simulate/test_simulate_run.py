@@ -34,7 +34,9 @@ def test_calls_in_progress_are_what_was_carried_and_has_not_ended(worlds):
     for _ in range(steps_of(file)):
         before = run._servers.calls.sum()
         step = run.advance()
-        assert run._servers.calls.sum() == pytest.approx((before - step.cut) * stays + step.carried * stays_of_new)
+        assert run._servers.calls.sum() == pytest.approx(
+            (before - step.cut) * stays + step.carried * stays_of_new
+        )
 
 
 @pytest.mark.parametrize("policy", NAMES)

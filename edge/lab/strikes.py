@@ -1,0 +1,92 @@
+"""Strike a part of a node, as an accident would: from outside, with a signal, whatever the node thinks of it.
+
+Parts are found by what runs in the node's namespace, not by what the node says: one that hangs says nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+import signal
+import time
+from pathlib import Path
+
+from edge.errors import EdgeError
+from edge.lab import namespaces
+from edge.lab.lab import Lab
+from edge.lab.nodes import start_node
+from edge.lab.process import Process
+
+STOP_GRACE_S = 10.0
+"""A node's own grace after its withdrawal, which in the lab is a second, and time to end its calls and parts."""
+
+
+class Part(enum.StrEnum):
+    """What a node is made of. The bridge is between supervisor and speaker, and holds the speaker's lease."""
+
+    SUPERVISOR = "supervisor"
+    WORKER = "worker"
+    SPEAKER = "speaker"
+    BRIDGE = "bridge"
+    BFD = "bfd"
+
+
+# Each by its command line. A speaker that is BIRD has a keeper for a bridge, and speaks BFD itself.
+_MARKS = {
+    Part.SUPERVISOR: re.compile(r" -m edge\.cli node run "),
+    Part.WORKER: re.compile(r" -m edge\.runtime\.worker "),
+    Part.SPEAKER: re.compile(r"/exabgp server |^\S*/bird .*/speaker/bird\.conf "),
+    Part.BRIDGE: re.compile(r"/bgp/bridge\.py |/bgp/keeper\.py .*/speaker/bird\.conf "),
+    Part.BFD: re.compile(r"^\S*/bird .*/bfd/bird\.conf "),
+}
+
+
+def processes(node: str) -> dict[int, str]:
+    """Everything that runs on a node: command lines by process number, the oldest first."""
+    home, found = namespaces.netns_inodes()[node], {}
+    for pid in sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+        try:
+            if os.stat(f"/proc/{pid}/ns/net").st_ino == home:
+                found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        except OSError:  # ended meanwhile
+            continue
+    return found
+
+
+def find(node: str, part: Part) -> int:
+    """The process number of a part, of the oldest if there are several; EdgeError if there is none."""
+    for pid, command in processes(node).items():
+        if _MARKS[part].search(command):
+            return pid
+    raise EdgeError(f"no {part} runs on {node}")
+
+
+def strike(lab: Lab, node: str, part: Part, number: signal.Signals = signal.SIGKILL) -> float:
+    """Send a signal to a part; when (monotonic). EdgeError if there is no such part."""
+    pid = find(node, part)
+    known = [process for process in lab.processes if process.pid == pid]
+    at = time.monotonic()
+    if known:
+        known[-1].kill(number)  # and the lab need not report its end
+    else:
+        os.kill(pid, number)
+    return at
+
+
+def supervisor(lab: Lab, node: str) -> Process:
+    """The node's own process, of those the one that was started last."""
+    return [process for process in lab.processes if (process.node, process.name) == (node, "node")][-1]
+
+
+async def stop(lab: Lab, node: str) -> int:
+    """Stop a node in order; its exit code."""
+    return await supervisor(lab, node).stop(STOP_GRACE_S)
+
+
+async def restart(lab: Lab, node: str) -> float:
+    """Stop a node in order and start it again, with the same configuration; when it was started (monotonic)."""
+    await stop(lab, node)
+    at = time.monotonic()
+    await start_node(lab, node, lab.log_dir / f"{node}.toml")
+    return at

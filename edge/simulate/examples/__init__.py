@@ -1,0 +1,1 @@
+"""Simulation files that ship: what `edgectl simulate --list` names."""

@@ -1,0 +1,69 @@
+"""What the documentation says about the examples, at their full length, but for the largest."""
+
+import time
+
+import msgspec
+import numpy as np
+import pytest
+
+from edge.cli.simulate import EXAMPLES
+from edge.simulate.contenders import NAMES
+from edge.simulate.run import Run, simulate
+from edge.simulate.schema import SimulationFile
+from edge.simulate.world import build
+
+SMALL = sorted(set(EXAMPLES) - {"thousand-sites"})
+
+
+def example(name: str) -> SimulationFile:
+    return msgspec.toml.decode(EXAMPLES[name].read_text(), type=SimulationFile)
+
+
+@pytest.fixture(scope="module", params=SMALL)
+def outcomes(request):
+    report = simulate(example(request.param), NAMES, lambda: np.random.default_rng(0), seed=0)
+    return request.param, dict(zip(NAMES, report.policies, strict=True))
+
+
+def test_ours_is_never_dark_never_suppressed_by_its_own_doing_and_costs_no_more_calls_than_to_stay(outcomes):
+    name, found = outcomes
+    ours, none = found["ours"], found["none"]
+    assert ours.dark.service_s == ours.dark.ratio == 0
+    assert ours.routing.suppressed_nodes == none.routing.suppressed_nodes == int(name == "flapping-link")
+    assert ours.calls.dropped_ratio <= none.calls.dropped_ratio + 0.001
+
+
+def test_naive_goes_dark_flaps_into_suppression_and_loses_more_calls_than_anybody(outcomes):
+    """Which shows that the worlds are such that a policy can fail in them."""
+    _, found = outcomes
+    naive = found["naive"]
+    assert naive.dark.service_s > 600
+    assert naive.routing.suppressed_nodes > 0.9 * 12
+    assert naive.calls.dropped_ratio > max(
+        found[name].calls.dropped_ratio for name in NAMES if name != "naive"
+    )
+
+
+def test_hysteresis_alone_loses_more_than_to_do_nothing(outcomes):
+    name, found = outcomes
+    assert found["hysteresis"].calls.dropped_ratio > found["none"].calls.dropped_ratio + 0.05
+    # Only where nearly everybody is overloaded, or a crowd goes round, does it go as far as to be dark.
+    if name in {"hot-site", "load-1.0", "load-1.1", "flapping-link"}:
+        assert found["hysteresis"].dark.service_s > 0
+
+
+def test_a_hot_site_is_relieved_by_ours(outcomes):
+    name, found = outcomes
+    if name == "hot-site":
+        assert found["ours"].calls.dropped_ratio < found["none"].calls.dropped_ratio
+        assert found["ours"].calls.away_ratio > 0.01
+
+
+def test_a_thousand_sites_take_less_than_a_minute_a_day():
+    """CPU time of two hours, times twelve; a machine may be several times slower than any that this ran on."""
+    file = msgspec.structs.replace(example("thousand-sites"), hours=2)
+    began = time.process_time()
+    run = Run(file, build(file, np.random.default_rng(0)), "ours", np.random.default_rng(0))
+    for _ in range(1440):
+        run.advance()
+    assert (time.process_time() - began) * 12 < 60
