@@ -42,12 +42,14 @@ class FleetOptions:
 
     ``policy`` has keys of ``[policy]`` beside those that `TIME_FACTOR` shortens; ``calls`` is what one node can take.
     ``damping`` is how a node supposes that its upstreams count, all alike or each by name; those left out do not.
+    ``restart_delays_s`` is how long it waits before it announces, after no, one, two, ... lives that ended badly.
     """
 
     speaker: Literal["exabgp", "bird"] = "exabgp"
     damping: Damping | Mapping[str, Damping] = "cisco"
     policy: Mapping[str, Any] = field(default_factory=dict)
     calls: int = CALL_CAPACITY
+    restart_delays_s: tuple[float, ...] = tuple(delay_s * TIME_FACTOR for delay_s in DELAYS_S)
     fault: Fault = NONE
 
     def damping_of(self, upstream: str) -> Damping:
@@ -137,7 +139,7 @@ def node_config(
         "policy": {**msgspec.to_builtins(policy), "mode": fault.policy_mode, **options.policy},
         "view": msgspec.to_builtins(ViewParams().scaled(TIME_FACTOR)),
         "restart": {
-            "delays_s": [delay_s * TIME_FACTOR for delay_s in DELAYS_S],
+            "delays_s": options.restart_delays_s,
             "stable_s": STABLE_S * TIME_FACTOR,
         },
         "shutdown": {"grace_s": 1.0},

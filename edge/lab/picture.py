@@ -23,6 +23,7 @@ ROUTE_COLOURS = {
 ADMISSION_COLOURS = {"accepting": "none", "retrying": "#fff8c5", "refusing": "#ffd8b5"}
 VERDICT_COLOURS = {True: "#aceebb", False: "#ff8182"}
 NODE_COLOURS = ("#0969da", "#bf8700", "#8250df", "#1b7c83", "#953800")
+ROUTER_COLOUR, NOWHERE_COLOUR = "#afb8c1", "#1f2328"
 
 STYLE = """
 body{font:14px/1.5 system-ui,sans-serif;max-width:1140px;margin:2rem auto;padding:0 1rem;color:#1f2328}
@@ -76,6 +77,8 @@ def _key() -> str:
     )
     return (
         f'<p class="key">{routes}{admissions}<span>line: pressure (0 to 1.2)</span>'
+        f'<span>routers: the colours of the edges they send packets to, <i style="background:{ROUTER_COLOUR}"></i>'
+        f'to another router, <i style="background:{NOWHERE_COLOUR}"></i>nowhere</span>'
         "<span>calls: the colour of their edge, half as high while on the anycast address</span></p>"
     )
 
@@ -101,6 +104,10 @@ def _drawing(report: LabReport) -> str:
     for name in nodes:
         parts += _node(name, samples, colours[name], x, top)
         top += NODE_HEIGHT + GAP
+    for router, prefix in sorted({pair for sample in samples for pair in _tables(sample)}):
+        parts += _table(router, prefix, samples, colours, x, top)
+        top += ROW_HEIGHT + 4
+    top += GAP / 2
     for name in calls:
         parts += _call(name, samples, colours, x, top)
         top += CALL_HEIGHT + 4
@@ -157,6 +164,29 @@ def _node(name: str, samples: list[dict[str, Any]], colour: str, x: Any, top: fl
         if node.get("pressure") is not None
     )
     parts.append(f'<polyline points="{points}" fill="none" stroke="#24292f" stroke-width="1.5"/>')
+    return parts
+
+
+def _tables(sample: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(router, prefix) for router, prefixes in sample["fib"].items() for prefix in prefixes]
+
+
+def _table(
+    router: str, prefix: str, samples: list[dict[str, Any]], colours: dict[str, str], x: Any, top: float
+) -> list[str]:
+    """Where a router sends packets for a prefix: a stripe for each neighbour."""
+    label = f"{router} IPv{6 if ':' in prefix else 4}"
+    parts = [f'<text x="4" y="{top + 12:.0f}">{escape(label)}</text>']
+    for start, stop, seen in _spans(
+        samples, (sample["fib"].get(router, {}).get(prefix) for sample in samples)
+    ):
+        if seen is None:
+            continue
+        title = f"{router} sends {prefix} to {' and '.join(seen) or 'nowhere'}"
+        shades = [colours.get(neighbour, ROUTER_COLOUR) for neighbour in seen] or [NOWHERE_COLOUR]
+        height = ROW_HEIGHT / len(shades)
+        for number, shade in enumerate(shades):
+            parts.append(_box(x(start), top + number * height, x(stop), height, shade, title))
     return parts
 
 

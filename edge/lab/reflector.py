@@ -8,6 +8,9 @@ The reflectors are peers of each other, each its own cluster. So an edge hears i
 sends none back into the session it came from: what one reflector was told comes back from the other one. BIRD
 would not tell an edge of a route whose next hop is that edge (RFC 4271, 5.1.3), and makes a withdrawal of it; an
 edge's own route therefore comes back with the reflector as its next hop, and is known by its originator.
+
+Graceful restart is ``aware`` and no more: nobody here restarts gracefully, so no route is kept for the dead. But only
+who is aware of it has BIRD tell the end of what it knew at the start (End-of-RIB), for which edges wait.
 """
 
 from edge.lab import bird
@@ -19,7 +22,7 @@ _PEER = """\
 protocol bgp {name} from neighbour {{
   local {own} as {asn};
   neighbor {peer} as {asn};{options}
-  multihop {hops}; rr cluster id {cluster};
+  multihop {hops}; rr cluster id {cluster}; graceful restart aware;
   {channel} {{ import all; export all; add paths on; }};
 }}
 """
@@ -28,7 +31,7 @@ _CLIENT = """\
 protocol bgp {name} from neighbour {{
   local {own} as {asn};
   neighbor {peer} as {asn};{options}
-  multihop {hops}; rr client; rr cluster id {cluster};
+  multihop {hops}; rr client; rr cluster id {cluster}; graceful restart aware;
   {channel} {{
     import limit 2 action block;
     import filter {{ if net ~ [ {service}, {peer}/{bits} ] && bgp_next_hop = {peer} then accept; reject; }};

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from edge.simulate.schema import Calls, SimulationFile, Surge, matching
-from edge.simulate.world import Floats, World
+from edge.simulate.world import HOUR_S, Floats, World
 
-HOUR_S = 3600.0
-DAY_H = 24.0
+_DAY_H = 24.0
 
 
 class Demand:
@@ -33,7 +32,7 @@ class Demand:
     def day(self, t_s: float) -> Floats:
         """[P] the load as a fraction of the peak of the day."""
         world = self._world
-        angle = (self._start_hour + t_s / HOUR_S - world.peak_utc_h) * (2 * np.pi / DAY_H)
+        angle = (self._start_hour + t_s / HOUR_S - world.peak_utc_h) * (2 * np.pi / _DAY_H)
         return world.trough_ratio + (1 - world.trough_ratio) * (0.5 + 0.5 * np.cos(angle))
 
     def _surge(self, t_h: float) -> Floats | float:

@@ -35,7 +35,6 @@ _HEARD: Final = {
 }
 _ROUTES: Final = {State.ANNOUNCED: PLAIN, State.DEPREFERRED: DEPREFERRED}
 _ON_THE_LADDER: Final = frozenset({State.ANNOUNCED, State.DEPREFERRED, State.WITHDRAWN})
-_AWAY: Final = frozenset({State.DEPREFERRED, State.WITHDRAWN})
 _LONG_AGO: Final = -86_400.0
 
 
@@ -170,7 +169,7 @@ class Fleet:
             withdrawn = decision.after is State.WITHDRAWN
             hold_s = params.withdraw_hold_s if withdrawn else params.deprefer_hold_s
             self._hold_ends_at[node] = given.now + hold_s * (1 - params.hold_jitter_ratio)
-        return decision.after is State.ANNOUNCED and decision.before in _AWAY
+        return decision.voluntary and decision.after is State.ANNOUNCED
 
     def _proven_policy(self) -> Policy:
         policy = Policy(self._params)

@@ -7,9 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from edge.simulate.schema import Event, SimulationFile, matching
-from edge.simulate.world import Bools, World
-
-HOUR_S = 3600.0
+from edge.simulate.world import HOUR_S, Bools, World
 
 
 class Conditions(NamedTuple):

@@ -8,9 +8,8 @@ import numpy as np
 
 from edge.simulate.outcome import Calls, Dark, Load, Outcome, Routing, Series
 from edge.simulate.routers import DEPREFERRED, NONE, PLAIN, Routers
-from edge.simulate.world import Bools, Floats, Ints, World
+from edge.simulate.world import HOUR_S, Bools, Floats, Ints, World
 
-HOUR_S = 3600.0
 MAX_POINTS = 480
 
 

@@ -21,9 +21,8 @@ from edge.simulate.routers import NONE, Routers
 from edge.simulate.schema import SimulationFile
 from edge.simulate.sites import Servers
 from edge.simulate.view import FleetView
-from edge.simulate.world import Floats, Ints, World, build
+from edge.simulate.world import HOUR_S, Floats, Ints, World, build
 
-HOUR_S = 3600.0
 Progress = Callable[[str, int, int], None]
 """Called with the policy, steps done, and steps in all."""
 

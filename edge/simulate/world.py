@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer[Any]]
 Bools = NDArray[np.bool_]
 
-DEGREES_PER_HOUR = 15.0
+HOUR_S: Final = 3600.0
+DEGREES_PER_HOUR: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)

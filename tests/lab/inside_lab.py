@@ -64,6 +64,15 @@ def quiet() -> Topology:
     return default_topology(client_delay_ms=1, edge_delay_ms=1, transit_delay_ms=1, jitter_ms=0)
 
 
+def part(topology: Topology, *names: str) -> Topology:
+    """Some nodes of a network, and the links among them."""
+    return msgspec.structs.replace(
+        topology,
+        nodes=tuple(node for node in topology.nodes if node.name in names),
+        links=tuple(link for link in topology.links if {end.node for end in link.ends} <= set(names)),
+    )
+
+
 def protected(topology: Topology, *names: str) -> Topology:
     """The same network, with TCP MD5 and GTSM on the sessions over some links."""
     links = [

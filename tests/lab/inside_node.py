@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from inside_lab import quiet
+from inside_lab import part, quiet
 
 from edge.lab import namespaces, strikes
 from edge.lab.callers import Caller
@@ -35,12 +35,7 @@ POLL_S = 0.01
 
 def one_edge() -> Topology:
     """The part of the usual network that these tests look at."""
-    whole, nodes = quiet(), {EDGE, ROUTER, CLIENT}
-    return msgspec.structs.replace(
-        whole,
-        nodes=tuple(node for node in whole.nodes if node.name in nodes),
-        links=tuple(link for link in whole.links if {end.node for end in link.ends} <= nodes),
-    )
+    return part(quiet(), EDGE, ROUTER, CLIENT)
 
 
 class Stage:

@@ -112,10 +112,12 @@ def test_status_shows_the_network(one: Any) -> None:
         "v4": "203.0.113.11",
         "v6": "2001:db8:21::2",
     } in found["nodes"]
-    between = [session["state"] for session in found["sessions"] if session["name"].startswith("t")]
-    assert between == ["Established"] * 4
+    # Transit systems with each other, reflectors with each other; in both families, seen from both ends.
+    between = [session["state"] for session in found["sessions"] if session["name"][0] in "tr"]
+    assert between == ["Established"] * 8
+    assert {"rr1", "rr2"} <= {session["router"] for session in found["sessions"]}
     assert all(process["returncode"] is None for process in found["processes"])
-    assert len(found["links"]) == 12
+    assert len(found["links"]) == 16
     assert all(way["packets"] >= way["dropped"] == 0 for way in found["links"])
     table = one.edgectl("lab", "status", "--name", ONE).stdout
     assert "Established" in table

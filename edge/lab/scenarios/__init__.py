@@ -42,5 +42,17 @@ SCENARIOS: dict[str, Scenario] = {
             "edge.lab.scenarios.partition:play",
             faults={"blind": "departures"},
         ),
+        Scenario(
+            "crash-loop",
+            "an edge that dies again and again: its router sees no more flaps than it forgives",
+            "edge.lab.scenarios.crash_loop:play",
+            faults={"eager": "departures"},
+        ),
+        Scenario(
+            "prepend",
+            "an overloaded edge becomes less preferred: new calls go elsewhere, its route stays in reserve",
+            "edge.lab.scenarios.prepend:play",
+            faults={"deaf-upstream": "moved_at_deprefer"},
+        ),
     )
 }

@@ -34,6 +34,9 @@ WAVE_S = 14.0
 sit out, or two and a withdrawal, are more than half a minute: ten minutes on the lab's clock."""
 CALM_S = 12.0
 
+PATIENCE_HELD_S = 3.0
+"""Moves are wanted and not wanted by turns, when for a moment nobody calls."""
+
 LIMIT_PENALTY_ERROR = 0.1
 """The router lets penalties sink in steps of 5 s and rounds them; a whole change too few or too many is a third."""
 
@@ -86,11 +89,11 @@ async def _wave(stage: Stage) -> bool:
     """Too many callers for a while, and then none; whether the edge stayed, because of the ledger."""
     load = await stage.load(ITS_SITE, CALLERS, ramp_s=3.0)
     left = await stage.until(HOT, lambda status: status["state"] == "withdrawn", WAVE_S)
-    refusals = () if left else await stage.refusals(HOT)
+    held = left is None and await stage.held_by(HOT, "ledger", PATIENCE_HELD_S)
     await load.stop()
     stage.timeline.event("the wave is over", mark=True)
     await stage.until(HOT, _is_well, CALM_S)
-    return "ledger" in refusals
+    return held
 
 
 async def _penalty_error(stage: Stage, penalties: Penalties) -> float | None:

@@ -7,6 +7,8 @@ right what it has broken, and does not wait until the node is well again: the ne
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import signal
 import time
 from collections.abc import AsyncIterator
@@ -41,6 +43,7 @@ async def struck(stage: Stage, blow: Blow) -> float | None:
     """Seconds until the routes are gone; None if they are not, or not back in time."""
     edge, router = blow.edge, stage.router_of(blow.edge)
     await _right_after_a_probe(stage, edge)
+    pid = strikes.find(edge, blow.part)
     at = strikes.strike(stage.lab, edge, blow.part, blow.number)
     gone_s = await stage.gone(router, edge, at, PATIENCE_S)
     if gone_s is not None and blow.back_s is not None:
@@ -49,7 +52,8 @@ async def struck(stage: Stage, blow: Blow) -> float | None:
             return None
         stage.timeline.event(f"{router} routes to {edge} again {back_s:.1f} s after that")
     if blow.number is signal.SIGSTOP:
-        strikes.strike(stage.lab, edge, blow.part, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):  # replaced meanwhile
+            os.kill(pid, signal.SIGCONT)
     elif blow.part is Part.SUPERVISOR:
         await start_node(stage.lab, edge, stage.lab.log_dir / f"{edge}.toml")
     return gone_s

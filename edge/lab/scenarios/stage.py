@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from edge.client.load import LoadReport
-from edge.errors import DeadlineError
+from edge.errors import DeadlineError, EdgeError
 from edge.lab.callers import Caller
 from edge.lab.fib import FibWatcher, RouteChange
 from edge.lab.lab import Lab
@@ -120,7 +120,14 @@ class Stage:
 
     async def until_explained(self, edge: str, holds: Holds, timeout_s: float) -> dict[str, Any] | None:
         """The same of its explanation."""
-        return await _until(partial(self.explain, edge), holds, timeout_s)
+
+        async def explained() -> dict[str, Any] | None:
+            try:
+                return await self.explain(edge)
+            except EdgeError:
+                return None
+
+        return await _until(explained, holds, timeout_s)
 
     async def until_all(self, edges: Sequence[str], holds: Holds, timeout_s: float) -> bool:
         """Whether ``holds`` came to be for each of them in time."""
@@ -141,23 +148,17 @@ class Stage:
         return await admin_request(self.fleet.sockets[edge], method, target, body)
 
     async def explain(self, edge: str) -> dict[str, Any]:
-        """Why it is where it is; see `edge.runtime.documents.NodeExplanation`."""
+        """Why it is where it is, see `edge.runtime.documents.NodeExplanation`. Raises as `admin_request`."""
         found = (await self.ask(edge, "GET", "/explain")).checked()
         assert isinstance(found, dict)
         return found
 
-    async def refusals(self, edge: str) -> set[str]:
-        """The names of the guards that keep it from moves it wants to make now; what it says of them is told."""
-        explanation = (await self.explain(edge))["explanation"]
-        for sentence in explanation["held_by"]:
-            self.timeline.event(f"{edge} {sentence}")
-        return {
-            condition["name"]
-            for way in explanation["ways"]
-            if way["conditions"][0]["met"]
-            for condition in way["conditions"]
-            if not condition["met"]
-        }
+    async def held_by(self, edge: str, guard: str, timeout_s: float) -> bool:
+        """Whether this guard comes to keep it from a move that it wants to make; what it says of that is told."""
+        found = await self.until_explained(edge, lambda found: guard in refusals(found), timeout_s)
+        if found is not None:
+            self.timeline.event(f"{edge} {'; '.join(found['explanation']['held_by'])}")
+        return found is not None
 
     async def order(self, edge: str, target: str, **body: Any) -> float:
         """Order something of a node; when. Raises what the node answered."""
@@ -203,6 +204,17 @@ class Stage:
         ]
         self.timeline.event(f"{calls} callers at {site}" + (f" for {host}" if host else ""), mark=True)
         return await self.lab.spawn(site, argv, name=name, finite=True)
+
+
+def refusals(found: dict[str, Any]) -> set[str]:
+    """The names of what keeps a node, by its explanation, from moves it wants to make now."""
+    return {
+        condition["name"]
+        for way in found["explanation"]["ways"]
+        if way["conditions"][0]["met"]
+        for condition in way["conditions"]
+        if not condition["met"]
+    }
 
 
 async def _until(

@@ -46,6 +46,12 @@ def test_each_reflector_is_a_cluster_of_its_own_and_one_dials() -> None:
     assert "rr client" not in there
 
 
+def test_the_end_of_what_a_reflector_knows_is_told() -> None:
+    """Without it an edge waits before it relies on a reflector, and cannot time its first announcement."""
+    for name in ("e1_v4", "rr2_v6"):
+        assert "graceful restart aware;" in session(default_topology(), name, "rr1")
+
+
 def test_gtsm_allows_the_way_through_every_router_and_no_more() -> None:
     for topology in (default_topology(), fleet_topology()):
         block = session(topology, "e1_v4", "rr1")

@@ -81,7 +81,8 @@ def test_the_same_but_for_one_link_or_node() -> None:
     assert (bgp.local_pref, bgp.md5) == (50, "between-neighbours")
     assert changed.node("t2").damping
     assert (
-        changed.with_bgp("t1-e1", local_pref=None).with_node("t2", software=Software.BIRD, damping=False) == topology
+        changed.with_bgp("t1-e1", local_pref=None).with_node("t2", software=Software.BIRD, damping=False)
+        == topology
     )
 
 

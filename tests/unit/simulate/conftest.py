@@ -16,7 +16,7 @@ from edge.simulate.world import World, build
 
 # Everything that can happen, to few.
 EVENTFUL: dict[str, Any] = {
-    "hours": 3,
+    "hours": 2.2,
     "sites": [{"name": "site", "count": 8, "planned_load": [0.5, 0.7], "position": [48, 8], "spread_deg": 5}],
     "populations": [
         {

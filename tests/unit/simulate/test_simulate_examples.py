@@ -1,12 +1,15 @@
 """What the documentation says about the examples, at their full length, but for the largest."""
 
+import re
 import time
+from pathlib import Path
 
 import msgspec
 import numpy as np
 import pytest
 
 from edge.cli.simulate import EXAMPLES
+from edge.simulate import schema
 from edge.simulate.contenders import NAMES
 from edge.simulate.run import Run, simulate
 from edge.simulate.schema import SimulationFile
@@ -67,3 +70,20 @@ def test_a_thousand_sites_take_less_than_a_minute_a_day():
     for _ in range(1440):
         run.advance()
     assert (time.process_time() - began) * 12 < 60
+
+
+def test_the_reference_file_holds_every_key_and_is_valid():
+    reference = Path(__file__).parents[3] / "docs" / "reference" / "simulation.toml"
+    text = reference.read_text()
+    file = msgspec.toml.decode(text, type=SimulationFile)
+    tables = [SimulationFile, *(kind for kind in vars(schema).values() if _is_table(kind))]
+    for table in tables:
+        for field in msgspec.structs.fields(table):
+            assert re.search(rf"^\[*{field.name}\b", text, re.MULTILINE), f"{table.__name__}.{field.name}"
+    for name in ("calls", "damping", "network", "policy", "overload"):
+        shown = getattr(file, name)
+        assert shown == type(shown)(), f"[{name}] shows what is not the default"
+
+
+def _is_table(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, schema.Table)
