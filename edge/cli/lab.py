@@ -28,7 +28,8 @@ def lab() -> None:
     "--topology",
     "topology_file",
     type=click.Path(path_type=Path),
-    help="A TOML file of nodes and links, instead of two transit systems, three edges and two client sites.",
+    help="A TOML file of nodes and links, instead of two transit systems, three edges, two client sites and two "
+    "route reflectors.",
 )
 @click.option("--seed", default=0, show_default=True, help="Of the links' dice.")
 def up(name: str, topology_file: Path | None, seed: int) -> None:

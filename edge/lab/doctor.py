@@ -18,6 +18,7 @@ import edge
 from edge.errors import EdgeError, UnreachableError
 from edge.lab import bird, emulator, frr, links, namespaces
 from edge.lab.enclosure import run_inside
+from edge.lab.scenarios import SCENARIOS
 
 _BIRD_REMEDY = "apt install bird2"
 _FRR_REMEDY = "apt install frr"
@@ -97,7 +98,8 @@ def _frr() -> Finding:
     try:
         path = [frr.executable(program) for program in frr.PROGRAMS][-1]
     except UnreachableError:
-        without = "not found; needed where a topology has FRR routers"
+        stories = ", ".join(scenario.name for scenario in SCENARIOS.values() if scenario.needs_frr)
+        without = f"not found; needed by routers that run FRR, as in the scenarios {stories}"
         return Finding("frr", Verdict.NOTE, without, _FRR_REMEDY)
     # "bgpd version 8.4.4", and the licence
     said = subprocess.run(

@@ -91,7 +91,7 @@ def test_a_fault_nobody_knows_is_refused(caller: Any) -> None:
     done = caller.edgectl("lab", "run", "overload", "--fault", "gremlins")
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        "edgectl: error: no fault 'gremlins' in this scenario; there are " + ", ".join(FAULTS)
+        "edgectl: error: no fault 'gremlins' in scenario overload; there is " + ", ".join(FAULTS)
     ]
 
 

@@ -29,12 +29,14 @@ SCENARIOS: dict[str, Scenario] = {
             faults={name: ", ".join(lack.rows) for name, lack in LACKS.items()},
             speakers=("exabgp", "bird"),
             rows=tuple(row.name for row in ROWS),
+            needs_frr=True,
         ),
         Scenario(
             "damping",
             "waves of overload at an edge whose router punishes flaps: its routes are never suppressed",
             "edge.lab.scenarios.damping:play",
             ledgers={"off": "suppressed"},
+            needs_frr=True,
         ),
         Scenario(
             "partition",
@@ -47,6 +49,7 @@ SCENARIOS: dict[str, Scenario] = {
             "an edge that dies again and again: its router sees no more flaps than it forgives",
             "edge.lab.scenarios.crash_loop:play",
             faults={"eager": "departures"},
+            needs_frr=True,
         ),
         Scenario(
             "prepend",

@@ -39,9 +39,8 @@ DEATHS = 6
 AFTER_ANNOUNCING_S = 1.0
 LIFE_S = 5.0
 """Of those that do not announce, once they are up; a node that may has proved itself within 3 s."""
-PATIENCE_UP_S = 15.0
+PATIENCE_UP_S = 30.0
 PATIENCE_BACK_S = 30.0
-PATIENCE_GONE_S = 3.0
 
 _CISCO = PROFILES["cisco"]
 LIMIT_FLAPS = int(_CISCO.budget // _CISCO.withdraw) + 1

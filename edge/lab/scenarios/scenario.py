@@ -56,7 +56,8 @@ class Scenario:
     ``play`` (``package.module:function``, see `Enclosure`) tells the story inside the lab, is called with an
     `Order` and returns its checks, both as JSON values. ``faults``, ``policies`` and ``ledgers`` are what else this
     story can be told with, each with the check that must fail then: one that cannot fail proves nothing. ``speakers``
-    are those with which it holds; ``rows`` its parts, for a story that can be told in part.
+    are those with which it holds; ``rows`` its parts, for a story that can be told in part. ``needs_frr``: a router of it
+    runs FRR.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Scenario:
     ledgers: Mapping[str, str] = field(default_factory=dict)
     speakers: tuple[str, ...] = (EXABGP,)
     rows: tuple[str, ...] = ()
+    needs_frr: bool = False
 
     @property
     def failures(self) -> dict[str, str]:

@@ -1,0 +1,28 @@
+"""What the doctor says of programs, without looking at the machine's kernel."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.lab import bird, doctor, frr
+from edge.lab.doctor import Verdict
+
+
+@pytest.fixture(autouse=True)
+def no_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_kernel", lambda: ())
+
+
+def test_without_frr_a_lab_works_but_some_scenarios_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frr, "_DIRECTORIES", ())
+    (finding,) = (finding for finding in doctor.examine() if finding.subject == "frr")
+    assert finding.verdict is Verdict.NOTE
+    assert finding.detail.endswith("as in the scenarios matrix, damping, crash-loop")
+    assert finding.remedy == "apt install frr"
+
+
+def test_without_bird_there_is_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(bird, "_SYSTEM_DIRECTORIES", ())
+    (finding,) = (finding for finding in doctor.examine() if finding.subject == "bird")
+    assert (finding.verdict, finding.remedy) == (Verdict.PROBLEM, "apt install bird2")
