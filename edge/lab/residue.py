@@ -10,7 +10,9 @@ from pathlib import Path
 from edge.lab.enclosure import Traces
 
 _NSFS_MOUNT = re.compile(r" \w+:\[(\d+)\] .* - nsfs ")
-_SETTLE_S = 2.0  # the kernel ends a namespace's processes in its own time
+_SETTLE_S = (
+    10.0  # the kernel ends a namespace's processes in its own time, which a busy machine does not give it
+)
 _POLL_S = 0.02
 
 
@@ -37,7 +39,7 @@ class Residue:
 
 
 def residue(traces: Traces, files: Iterable[Path] = ()) -> Residue:
-    """What is left, after at most two seconds of grace. ``files`` are paths that should be gone."""
+    """What is left, after at most ten seconds of grace. ``files`` are paths that should be gone."""
     files = tuple(files)
     deadline = time.monotonic() + _SETTLE_S
     while True:

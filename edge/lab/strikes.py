@@ -15,11 +15,7 @@ from pathlib import Path
 from edge.errors import EdgeError
 from edge.lab import namespaces
 from edge.lab.lab import Lab
-from edge.lab.nodes import start_node
 from edge.lab.process import Process
-
-STOP_GRACE_S = 10.0
-"""A node's own grace after its withdrawal, which in the lab is a second, and time to end its calls and parts."""
 
 
 class Part(enum.StrEnum):
@@ -77,16 +73,3 @@ def strike(lab: Lab, node: str, part: Part, number: signal.Signals = signal.SIGK
 def supervisor(lab: Lab, node: str) -> Process:
     """The node's own process, of those the one that was started last."""
     return [process for process in lab.processes if (process.node, process.name) == (node, "node")][-1]
-
-
-async def stop(lab: Lab, node: str) -> int:
-    """Stop a node in order; its exit code."""
-    return await supervisor(lab, node).stop(STOP_GRACE_S)
-
-
-async def restart(lab: Lab, node: str) -> float:
-    """Stop a node in order and start it again, with the same configuration; when it was started (monotonic)."""
-    await stop(lab, node)
-    at = time.monotonic()
-    await start_node(lab, node, lab.log_dir / f"{node}.toml")
-    return at

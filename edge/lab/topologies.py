@@ -16,8 +16,8 @@
 
 `matrix_topology`: two transit systems that are joined, and edges with one of them each::
 
-    c1, rr1 -- t1 -- e1, e2, e3      t1  AS 64501  BIRD, with BFD on the link to e1
-    c2, rr2 -- t2 -- e4, e5          t2  AS 64502  FRR, which punishes flaps
+    c1, c2, rr1 -- t1 -- e1, e2, e3      t1  AS 64501  BIRD, with BFD on the link to e1
+            rr2 -- t2 -- e4, e5          t2  AS 64502  FRR, which punishes flaps
 """
 
 from ipaddress import IPv4Interface, IPv6Interface
@@ -143,7 +143,7 @@ def matrix_topology(*, bfd: bool = True) -> Topology:
     """Two transit systems and five edges, with every link of the same short delay. ``bfd``: between t1 and e1."""
     quiet = Impairment(1.0)
     edges = (("t1", "e1"), ("t1", "e2"), ("t1", "e3"), ("t2", "e4"), ("t2", "e5"))
-    others = (("t1", "c1"), ("t2", "c2"), ("t1", "rr1"), ("t2", "rr2"))
+    others = (("t1", "c1"), ("t1", "c2"), ("t1", "rr1"), ("t2", "rr2"))
     return Topology(
         nodes=(
             Node("t1", Role.ROUTER, 64501),

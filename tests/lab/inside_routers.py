@@ -87,7 +87,7 @@ class Speaker:
                     f'ip{version} {{ import none; export where proto ~ "plain_*" || proto ~ "last_resort_*"; }};',
                 )
             for number, reflector in enumerate(topology.fleet_peers(self.node)):
-                router_id = topology.addresses(self.node).v4 + number * 2**24
+                router_id = topology.addresses(self.node).v4 + number * 38 * 2**24  # 241.x, nobody's
                 text += self._session(
                     f"{reflector}_{version}",
                     f"local {own[0]} as {asn}; router id {router_id}; multihop {topology.fleet_hops};"
@@ -183,15 +183,17 @@ async def _reflection(log_dir: Path) -> Any:
             routes = await e1.hears(prefix)
             return sorted((route.session, route.next_hop, route.originator) for route in routes)
 
+        own, claimed = (f"{lab.addresses(name).v4}/32" for name in ("e1", "e2"))
+
         async def everything() -> bool:
-            return [len(await heard(prefix)) for prefix in (v4, v6)] == [6, 6]
+            services = [len(await heard(prefix)) for prefix in (v4, v6)]
+            return services == [6, 6] and len(await e4.hears(own)) == 4
 
         async def one() -> bool:
             return len(await heard(v4)) == 1
 
         await until(everything)
         found: dict[str, Any] = {"heard": [await heard(prefix) for prefix in (v4, v6)]}
-        own, claimed = (f"{lab.addresses(name).v4}/32" for name in ("e1", "e2"))
         found["control"] = [(route.communities, route.large_communities) for route in await e4.hears(own)]
         found["claimed"] = [
             [route.session for route in await lab.router(name).routes(claimed)]  # type: ignore[arg-type]

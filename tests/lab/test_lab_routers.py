@@ -43,15 +43,15 @@ def test_reflectors_tell_edges_of_each_other_and_of_themselves(caller: Any) -> N
     found = caller.inside("reflection", module="inside_routers")
     # e1 hears of e4 from both, from each by both ways, and of itself what it told the other one.
     assert found["heard"][0] == [
-        ["to_rr1_v4", RR1.v4, "204.0.113.11"],
+        ["to_rr1_v4", RR1.v4, "241.0.113.11"],
         ["to_rr1_v4", E4.v4, "203.0.113.71"],
-        ["to_rr1_v4", E4.v4, "204.0.113.71"],
+        ["to_rr1_v4", E4.v4, "241.0.113.71"],
         ["to_rr2_v4", RR2.v4, "203.0.113.11"],
         ["to_rr2_v4", E4.v4, "203.0.113.71"],
-        ["to_rr2_v4", E4.v4, "204.0.113.71"],
+        ["to_rr2_v4", E4.v4, "241.0.113.71"],
     ]
     assert {next_hop for _, next_hop, _ in found["heard"][1]} == {E4.v6, RR1.v6, RR2.v6}
     no_export, load = [65535, 65281], [64600, 3, 7]
     assert found["control"] == [[[no_export], [load]]] * 4
     assert found["claimed"] == [[], []]  # nobody may speak for another
-    assert found["without_rr1"] == [["to_rr2_v4", E4.v4, "204.0.113.71"]]
+    assert found["without_rr1"] == [["to_rr2_v4", E4.v4, "241.0.113.71"]]

@@ -197,16 +197,20 @@ def test_two_labs_do_not_touch_each_other(one: Any) -> None:
     assert status(one)["name"] == ONE
 
 
-def traces() -> set[str]:
-    """What a lab could leave on this machine: files in temporary places, processes by their namespaces.
+def traces(caller: Any) -> set[str]:
+    """What a lab of this caller could leave on this machine: files in temporary places, processes by their namespaces.
 
-    A process is named with its number and when it started, because others take the numbers of namespaces
-    and processes that have gone. One in our own namespaces belongs to no lab, but to whatever else runs here.
+    Others have labs at the same time; a process is this caller's if it has their home. It is named with its number
+    and when it started, because others take the numbers of namespaces and processes that have gone. One in our own
+    namespaces belongs to no lab.
     """
-    found = {str(path) for path in Path("/tmp").glob("anycast-edge-[0-9]*/*")}
+    found = {str(path) for path in Path("/tmp").glob(f"anycast-edge-[0-9]*/*-{SUFFIX}")}
     ours = {os.readlink(link) for link in Path("/proc/self/ns").iterdir()}
+    home = f"HOME={caller.home}".encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
+            if home not in (process / "environ").read_bytes().split(b"\0"):
+                continue
             started = (process / "stat").read_text().rpartition(")")[2].split()[19]
             namespaces = {os.readlink(link) for link in (process / "ns").iterdir()} - ours
         except OSError:  # ended meanwhile, or another user's
@@ -217,13 +221,13 @@ def traces() -> set[str]:
 
 def test_down_leaves_nothing_and_may_be_said_twice(caller: Any) -> None:
     name = f"brief-{SUFFIX}"
-    before = traces()
+    before = traces(caller)
     assert caller.edgectl("lab", "up", "--name", name).returncode == 0
-    made = traces() - before
+    made = traces(caller) - before
     assert len({trace for trace in made if name in trace}) == 1
     assert len(made) >= 10
     assert caller.edgectl("lab", "down", "--name", name).returncode == 0
-    assert traces() & made == set()
+    assert traces(caller) & made == set()
     again = caller.edgectl("lab", "down", "--name", name)
     assert (again.returncode, again.stderr) == (0, f"lab {name}: was not up\n")
 
@@ -257,16 +261,16 @@ def test_a_lab_that_was_killed_is_known_to_be_dead(caller: Any) -> None:
 def test_killing_the_command_leaves_nothing(caller: Any) -> None:
     argument = json.dumps({"log_dir": str(caller.home / "log")})
     program = f"from edge.lab.enclosure import run_inside; run_inside('inside_lab:sleep', {argument})"
-    before = traces()
+    before = traces(caller)
     command = caller.command(sys.executable, "-P", "-c", program)
     with subprocess.Popen(command, env=caller.environment, stdout=subprocess.PIPE) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"up\n"
-        made = traces() - before
+        made = traces(caller) - before
         child.kill()
     assert len(made) >= 10
     deadline = time.monotonic() + 5
-    while left := made & traces():
+    while left := made & traces(caller):
         assert time.monotonic() < deadline, left
         time.sleep(0.02)
 
@@ -274,18 +278,18 @@ def test_killing_the_command_leaves_nothing(caller: Any) -> None:
 def test_ctrl_c_ends_the_lab_in_order(caller: Any) -> None:
     argument = json.dumps({"log_dir": str(caller.home / "log")})
     program = f"from edge.lab.enclosure import run_inside; run_inside('inside_lab:sleep', {argument})"
-    before = traces()
+    before = traces(caller)
     command = caller.command(sys.executable, "-P", "-c", program)
     with subprocess.Popen(
         command, env=caller.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == b"up\n"
-        made = traces() - before
+        made = traces(caller) - before
         child.send_signal(signal.SIGINT)
         _, stderr = child.communicate(timeout=20)
     assert b"KeyboardInterrupt" in stderr
-    assert traces() & made == set()
+    assert traces(caller) & made == set()
     assert "Shutdown completed" in (caller.home / "log" / "t1.bird.log").read_text()
 
 

@@ -134,7 +134,7 @@ async def _play(order: Order, tell: Tell) -> list[Check]:
         calls=CALL_CAPACITY,
     )
     topology = matrix_topology(bfd=lack.bfd)
-    async with staged(order, tell, topology, options, callers=tuple(SITES.values())) as stage:
+    async with staged(order, tell, topology, options, callers=SITES) as stage:
         told = partial(_told, stage, order.only)
         checks = await told(ALONE)
         for more in await asyncio.gather(*map(told, SIDE_BY_SIDE)):
