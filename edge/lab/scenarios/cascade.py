@@ -17,12 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from bgp.params import HYSTERESIS, NAIVE
+from edge.client.load import Profile
 from edge.lab.nodes import TIME_FACTOR, FleetOptions
 from edge.lab.parts import Role
 from edge.lab.report import Check
 from edge.lab.scenarios import counts
 from edge.lab.scenarios.scenario import OUR_POLICY, Order, Tell, played
-from edge.lab.scenarios.stage import load_report, staged
+from edge.lab.scenarios.stage import PATIENT, load_report, staged
 from edge.lab.topologies import default_topology
 
 POLICIES: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -35,8 +36,10 @@ CAPACITY_CALLS = 6
 FLOOD = {"c2": 18, "c1": 9}
 """Callers by site: one and a half times what the edges that the site is routed to can take."""
 
-FLOOD_LASTS_S = 14.0
-"""Overload lasts long enough for both rungs of the ladder three times over."""
+RAMP_S = 5.0
+PATIENCE_FLOOD_S = 25.0
+FLOOD_LASTS_S = 10.0
+"""Once everybody sheds: long enough for both rungs of the ladder, with their claims."""
 PATIENCE_CALM_S = 20.0
 LIMIT_REFUSED = 9
 """As many as there are callers too many, each of them once; they come again every second."""
@@ -50,17 +53,20 @@ def play(argument: Any, tell: Tell) -> Any:
 async def story(order: Order, tell: Tell) -> list[Check]:
     topology = default_topology()
     edges = topology.names(Role.EDGE)
-    options = FleetOptions(calls=CAPACITY_CALLS, policy=POLICIES[order.policy])
+    options = FleetOptions(calls=CAPACITY_CALLS, policy={**POLICIES[order.policy], **PATIENT})
     async with staged(order, tell, topology, options, callers=tuple(FLOOD)) as stage:
         callers = list(stage.callers.values())
         for site in FLOOD:
             await stage.call(site, "before the flood")
         began = time.monotonic()
-        loads = [await stage.load(site, calls) for site, calls in FLOOD.items()]
-        waits = (stage.until(edge, is_refusing, FLOOD_LASTS_S) for edge in edges)
+        loads = [
+            await stage.load(site, calls, ramp_s=RAMP_S, profile=Profile.IDLE)
+            for site, calls in FLOOD.items()
+        ]
+        waits = (stage.until(edge, is_refusing, PATIENCE_FLOOD_S) for edge in edges)
         shed = sum(status is not None for status in await asyncio.gather(*waits))
         stage.timeline.event(f"{shed} of {len(edges)} edges turn newcomers away", mark=True)
-        await asyncio.sleep(max(0.0, began + FLOOD_LASTS_S - time.monotonic()))
+        await asyncio.sleep(FLOOD_LASTS_S)
         for load in loads:
             await load.stop()
         over = time.monotonic()

@@ -24,7 +24,7 @@ from edge.lab.report import Check
 from edge.lab.scenarios import counts
 from edge.lab.scenarios.penalties import watched
 from edge.lab.scenarios.scenario import Order, Tell, played
-from edge.lab.scenarios.stage import Stage, staged
+from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.strikes import Part
 from edge.lab.topologies import default_topology
 
@@ -32,8 +32,10 @@ VICTIM, ITS_ROUTER, ITS_SITE = "e2", "t2", "c2"
 
 DELAYS_S: Final = (0.0, 0.0, 1.5, 4.0, 8.0)
 """On the lab's clock the last two would be 15 s and 90 s."""
-OPTIONS: Final = FleetOptions(damping={ITS_ROUTER: "cisco"}, restart_delays_s=DELAYS_S)
-FAULTS: Final[Mapping[str, FleetOptions]] = {"eager": FleetOptions(damping="off", restart_delays_s=(0.0,))}
+OPTIONS: Final = FleetOptions(damping={ITS_ROUTER: "cisco"}, policy=PATIENT, restart_delays_s=DELAYS_S)
+FAULTS: Final[Mapping[str, FleetOptions]] = {
+    "eager": FleetOptions(damping="off", policy=PATIENT, restart_delays_s=(0.0,))
+}
 
 DEATHS = 6
 AFTER_ANNOUNCING_S = 1.0

@@ -14,24 +14,27 @@ from __future__ import annotations
 import time
 from typing import Any, Final
 
+from edge.client.load import Profile
 from edge.lab.nodes import FleetOptions
 from edge.lab.parts import Software
 from edge.lab.report import Check
 from edge.lab.scenarios.penalties import Penalties, watched
 from edge.lab.scenarios.scenario import LEDGER_ON, Order, Tell, played
-from edge.lab.scenarios.stage import Stage, staged
+from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.topologies import default_topology
 
 HOT, ITS_ROUTER, ITS_SITE = "e2", "t2", "c2"
-CAPACITY_CALLS = 10
-CALLERS = 18
+CAPACITY_CALLS = 8
+CALLERS = 16
 """So many too many that some are refused at any moment, and few enough for another edge to take those."""
 
 HOLDS: Final = {"deprefer_hold_s": 1.0, "withdraw_hold_s": 3.0, "calm_s": 2.0}
 WAVES = 3
-WAVE_S = 14.0
-"""Time for both rungs, with their two claims; waves end when the edge has withdrawn. Three of them that it has to
-sit out, or two and a withdrawal, are more than half a minute: ten minutes on the lab's clock."""
+RAMP_S = 4.0
+PATIENCE_REFUSING_S = 20.0
+WAVE_S = 12.0
+"""From the first refusal: time for both rungs, with their two claims; a wave ends when the edge has withdrawn. All
+together they last for half a minute or more: ten minutes on the lab's clock."""
 CALM_S = 12.0
 
 PATIENCE_HELD_S = 3.0
@@ -55,7 +58,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
     options = FleetOptions(
         calls=CAPACITY_CALLS,
         damping={ITS_ROUTER: "cisco"} if order.ledger == LEDGER_ON else "off",
-        policy=HOLDS,
+        policy={**HOLDS, **PATIENT},
     )
     async with staged(order, tell, topology, options) as stage, watched(stage, ITS_ROUTER, HOT) as penalties:
         began = time.monotonic()
@@ -87,7 +90,8 @@ async def story(order: Order, tell: Tell) -> list[Check]:
 
 async def _wave(stage: Stage) -> bool:
     """Too many callers for a while, and then none; whether the edge stayed, because of the ledger."""
-    load = await stage.load(ITS_SITE, CALLERS, ramp_s=3.0)
+    load = await stage.load(ITS_SITE, CALLERS, ramp_s=RAMP_S, profile=Profile.IDLE)
+    await stage.until(HOT, lambda status: bool(status["admission"] == "refusing"), PATIENCE_REFUSING_S)
     left = await stage.until(HOT, lambda status: status["state"] == "withdrawn", WAVE_S)
     held = left is None and await stage.held_by(HOT, "ledger", PATIENCE_HELD_S)
     await load.stop()

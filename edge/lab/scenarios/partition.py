@@ -15,12 +15,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from edge.client.load import Profile
 from edge.lab import rifts
 from edge.lab.nodes import FleetOptions
 from edge.lab.parts import Role
 from edge.lab.report import Check
 from edge.lab.scenarios.scenario import Order, Tell, played
-from edge.lab.scenarios.stage import Stage, staged
+from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.topologies import default_topology
 
 LONE, ITS_ROUTER, ITS_SITE, ITS_REFLECTOR = "e1", "t1", "c1", "rr1"
@@ -29,9 +30,10 @@ THEIR_SITE, THEIR_REFLECTOR = "c2", "rr2"
 FAULTS: Final[Mapping[str, Mapping[str, Any]]] = {"blind": {"guard": "off"}}
 
 CAPACITY_CALLS = 8
-CALLERS = {THEIR_SITE: 30, ITS_SITE: 16}
+CALLERS = {THEIR_SITE: 26, ITS_SITE: 16}
 """By site, so many too many for its edges that some are refused at any moment."""
-RAMP_S = 4.0
+RAMP_S = 6.0
+PATIENCE_REFUSING_S = 30.0
 
 APART: Final = (
     (LONE, THEIR_REFLECTOR),
@@ -61,7 +63,9 @@ def play(argument: Any, tell: Tell) -> Any:
 async def story(order: Order, tell: Tell) -> list[Check]:
     topology = default_topology()
     edges = topology.names(Role.EDGE)
-    options = FleetOptions(calls=CAPACITY_CALLS, policy=FAULTS[order.fault] if order.fault else {})
+    options = FleetOptions(
+        calls=CAPACITY_CALLS, policy={**PATIENT, **(FAULTS[order.fault] if order.fault else {})}
+    )
     async with staged(order, tell, topology, options) as stage:
         everybody = dict.fromkeys(edges, len(edges) - 1)
         await _see(stage, everybody, PATIENCE_WHOLE_S)
@@ -70,8 +74,11 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         for node, other in APART:
             await rifts.tear(stage.lab, node, other)
         halved = await _see(stage, {LONE: 0, "e2": 1, "e3": 1}, PATIENCE_APART_S) is not None
-        loads = {site: await stage.load(site, calls, ramp_s=RAMP_S) for site, calls in CALLERS.items()}
-        shedding = await stage.until_all(edges, _is_refusing, RAMP_S + OVERLOAD_LASTS_S)
+        loads = {
+            site: await stage.load(site, calls, ramp_s=RAMP_S, profile=Profile.IDLE)
+            for site, calls in CALLERS.items()
+        }
+        shedding = await stage.until_all(edges, _is_refusing, PATIENCE_REFUSING_S)
         await asyncio.sleep(OVERLOAD_LASTS_S)
         seeing_few = await asyncio.gather(
             *(stage.held_by(edge, "last_site", PATIENCE_HELD_S) for edge in edges)

@@ -16,13 +16,14 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
+from edge.client.load import Profile
 from edge.lab.nodes import FleetOptions
 from edge.lab.process import Process
 from edge.lab.report import Check
 from edge.lab.rib import session_name
 from edge.lab.scenarios import counts
 from edge.lab.scenarios.scenario import Order, Tell, played
-from edge.lab.scenarios.stage import Stage, staged
+from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.topologies import FLEET_AS, default_topology
 
 LONE, ITS_ROUTER, ITS_SITE = "e1", "t1", "c1"
@@ -32,7 +33,7 @@ DEAF = "deaf-upstream"
 CAPACITY_CALLS = 10
 CALLERS = 18
 """So many too many that some are refused at any moment, and few enough for the others to take those."""
-RAMP_S = 4.0
+RAMP_S = 5.0
 LESS_PREFERRED: Final = ((FLEET_AS,) * 3, ((65535, 0),))
 PLAIN: Final = ((FLEET_AS,), ())
 """A path and its communities."""
@@ -41,7 +42,7 @@ LIMIT_MOVE_MS = 1000.0
 """Nobody waits for this one: until then newcomers are refused, as they were before."""
 LIMIT_FALL_BACK_MS = 250.0
 """Routers take single milliseconds, and the links some; two busy cores can keep any process waiting for longer."""
-PATIENCE_DEPREFER_S = 20.0
+PATIENCE_DEPREFER_S = 40.0
 PATIENCE_FIB_S = 2.0
 PATIENCE_CALM_S = 12.0
 PATIENCE_PLAIN_S = 40.0
@@ -68,11 +69,11 @@ async def story(order: Order, tell: Tell) -> list[Check]:
     topology = default_topology()
     if order.fault == DEAF:
         topology = topology.with_bgp(f"{ITS_ROUTER}-{LONE}", local_pref=200, honour_graceful_shutdown=False)
-    options = FleetOptions(calls=CAPACITY_CALLS)
+    options = FleetOptions(calls=CAPACITY_CALLS, policy=PATIENT)
     async with staged(order, tell, topology, options, callers=(ITS_SITE,)) as stage:
         for version in (4, 6):
             await stage.call(ITS_SITE, f"before IPv{version}", version=version)
-        load = await stage.load(ITS_SITE, CALLERS, ramp_s=RAMP_S)
+        load = await stage.load(ITS_SITE, CALLERS, ramp_s=RAMP_S, profile=Profile.IDLE)
         moved_s = await _moved_s(stage)
         reserve = Reserve() if moved_s is None else await _reserve(stage, load)
         await load.stop()

@@ -112,7 +112,7 @@ def test_days_are_24_hours(capsys, world):
 @pytest.mark.parametrize(
     "old, new, says",
     [
-        ("capacity = 10", "capcity = 10", "$.sites[0].capcity: unknown key; did you mean 'capacity'?"),
+        ("capacity = 10", "capacty = 10", "$.sites[0].capacty: unknown key; did you mean 'capacity'?"),
         ("capacity = 10", "capacity = [20, 10]", "$.sites[0].capacity: [20, 10] begins above its end"),
         ("capacity = 10", "capacity = 0", "$.sites[0].capacity: must be more than 0"),
         ("capacity = 10", "", "$.sites[0].capacity: give either this or planned_load"),

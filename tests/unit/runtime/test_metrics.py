@@ -13,8 +13,8 @@ from edge.runtime import metric_table
 from edge.runtime.metric_table import (
     ADMISSION_STATE,
     DATAGRAMS_UNSENT,
-    METRICS,
     GUARDS,
+    METRICS,
     POLICY_STATES,
     ROUTE_DIVERGENCES,
     SELF_PROBE_DURATION,
