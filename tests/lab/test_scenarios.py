@@ -69,13 +69,13 @@ CHECKS = {
     },
 }
 STILL_PASS = {
-    "cascade": {"edges_shedding", "calls_lost", "frames_missing", "served_after"},
+    "cascade": {"edges_shedding", "frames_missing"},
     "damping": {"dark_s"},
     "partition": {"edges_shedding"},
-    "crash-loop": {"dark_s", "served_meanwhile", "calls_lost", "back_s"},
+    "crash-loop": {"dark_s", "back_s"},
     "prepend": {"calls_lost", "frames_missing"},
 }
-"""What goes wrong must not look as if everything did."""
+"""What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
 LABS_AT_ONCE = 2
 

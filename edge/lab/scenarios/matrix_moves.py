@@ -29,8 +29,9 @@ CALL_CAPACITY: Final = 4
 CALLERS: Final = 8
 """At an overloaded node: those it can take, and as many that are refused, once a second each."""
 
-WITHDRAWALS: Final = 3
+WITHDRAWALS: Final = 5
 BETWEEN_S: Final = 0.5
+"""For everybody to have heard of one move before the next."""
 
 OVERLOAD_S: Final = 9.0
 """Twice what the ladder takes to its last rung: 30 s and 60 s, a twentieth of them."""
@@ -62,6 +63,7 @@ async def withdraw(stage: Stage) -> float | None:
         took.append(await stage.gone(router, edge, at, PATIENCE_S))
         await asyncio.sleep(BETWEEN_S)
         await stage.back(router, edge, await stage.order(edge, "/announce"), PATIENCE_S)
+        await asyncio.sleep(BETWEEN_S)
     caller = stage.callers[site]
     await caller.hang_up(PATIENCE_S)
     call = caller.finished.get(name)
