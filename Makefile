@@ -43,9 +43,9 @@ test: $(DEV) programs-lab programs-test ## Run every test
 	@pytest -n auto $(FAST) tests/packaging $(ARGS)
 	@pytest $(REAL) $(ARGS)
 
-.PHONY: faults
-faults: $(DEV) programs-lab ## See that each check of the scenarios can fail: about ten minutes
-	@pytest -m faults tests/lab $(ARGS)
+.PHONY: long
+long: $(DEV) programs-lab ## Play the longer stories, and see that each check can fail: about ten minutes
+	@pytest -m long tests/lab $(ARGS)
 
 .PHONY: check
 check: $(DEV) ## Check format, lint, types, import rules, spelling and documentation

@@ -36,7 +36,7 @@ CLOSED = pytest.StashKey[bool]()
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _deselect_what_nobody_could_run(config, items)
-    _deselect_faults(config, items)
+    _deselect_long(config, items)
     for item in items:
         tier = item.path.relative_to(ROOT).parts[1] if item.path.is_relative_to(ROOT / "tests") else ""
         if tier in TIERS_WITH_A_MARKER:
@@ -52,13 +52,13 @@ def _deselect_what_nobody_could_run(config: pytest.Config, items: list[pytest.It
         items[:] = [item for item in items if item not in as_nobody]
 
 
-def _deselect_faults(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """They take longer than all the rest together, and only say that the rest can fail."""
-    if "faults" in config.option.markexpr:
+def _deselect_long(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """They take longer than all the rest together."""
+    if "long" in config.option.markexpr:
         return
-    faults = [item for item in items if item.get_closest_marker("faults")]
-    config.hook.pytest_deselected(items=faults)
-    items[:] = [item for item in items if item not in faults]
+    long = [item for item in items if item.get_closest_marker("long")]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in long]
 
 
 def _open_to_others() -> bool:

@@ -72,7 +72,7 @@ def test_so_does_the_other_speaker(caller: Any) -> None:
 
 
 @LEAST_PRIVILEGED
-@pytest.mark.faults
+@pytest.mark.long
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("fault", LACKS)
 def test_what_is_missing_fails_its_rows_and_no_other(caller: Any, fault: str) -> None:
