@@ -96,7 +96,7 @@ def test_a_node_that_was_killed(operator: Any) -> None:
     (node,) = [
         process for process in status["processes"] if (process["node"], process["name"]) == ("e1", "node")
     ]
-    killed = operator.edgectl("lab", "exec", "--name", LAB, "e1", "kill", "-KILL", str(node["pid"]))
+    killed = operator.edgectl("lab", "exec", "--name", LAB, "e1", "sh", "-c", f"kill -KILL {node['pid']}")
     assert killed.returncode == 0, killed.stderr
     deadline = time.monotonic() + PATIENCE_S
     while (done := operator.edgectl("explain", "e1", "--lab", LAB)).returncode != 5:
