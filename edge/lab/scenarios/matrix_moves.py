@@ -75,7 +75,11 @@ async def withdraw(stage: Stage) -> float | None:
 
 
 async def worker_killed(stage: Stage) -> float | None:
-    """Seconds until a call on the worker goes on; None if the route went meanwhile."""
+    """Seconds until a call on the worker goes on, there or elsewhere.
+
+    The route is kept where other workers serve. Here is only one: if it takes longer to come back than three
+    self-probes, the node answers nobody, and is fenced as it should be.
+    """
     site, name = SITES[1], "worker_killed"
     edge = await _call(stage, site, name)
     caller = stage.callers[site]
@@ -84,8 +88,9 @@ async def worker_killed(stage: Stage) -> float | None:
     took_s = time.monotonic() - at
     await caller.hang_up(PATIENCE_S)
     if stage.departures(edge, at):
-        stage.timeline.event(f"{stage.router_of(edge)} has turned away from {edge}")
-        return None
+        stage.timeline.event(
+            f"{stage.router_of(edge)} has turned away from {edge}, whose only worker was gone"
+        )
     return took_s if resumed else None
 
 
