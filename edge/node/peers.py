@@ -9,7 +9,7 @@ from bgp.conf import NeighborConfig
 from bgp.neighbor import Advertisement, Neighbor
 from bgp.received import Flooded, Path, PathHeard, PathLost
 from bgp.route import Address, Prefix
-from bgp.speaker import BfdChanged, SpeakerEvent
+from bgp.speaker import BfdChanged, SpeakerEvent, SpeakerLost
 from bgp.table import NeighborChanged, RouteAcknowledged
 from edge.config.schema import Bgp
 from edge.runtime import documents
@@ -60,6 +60,10 @@ class Peers:
                 self._peers[address].told.pop(prefix, None)
             case RouteAcknowledged(neighbor=address, prefix=prefix, advertisement=Advertisement() as told):
                 self._peers[address].told[prefix] = told
+            case SpeakerLost():
+                # What was withdrawn while there is no speaker is never acknowledged.
+                for peer in self._peers.values():
+                    peer.told.clear()
             case BfdChanged(neighbor=address, is_up=is_up):
                 self._peers[address].bfd = is_up
             case _:
