@@ -70,8 +70,10 @@ lock: $(BASE) ## Choose versions anew and write the lock files
 	@test -x build/lock/bin/uv || { python -m venv build/lock && build/lock/bin/pip install --quiet uv; }
 	@compile=(build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in); \
-	"$${compile[@]}" --output-file requirements/base.txt; \
-	"$${compile[@]}" --output-file requirements/dev.txt --all-extras --constraint requirements/base.txt
+	"$${compile[@]}" --output-file requirements/base.txt --extra demo; \
+	"$${compile[@]}" --output-file requirements/dev.txt --constraint requirements/base.txt \
+		--extra simulate --extra demo --extra test --extra check --extra docs; \
+	"$${compile[@]}" --output-file requirements/bench.txt --constraint requirements/dev.txt --all-extras
 
 .PHONY: clean
 clean: ## Remove what was built (the environment stays; it is .venv)

@@ -6,9 +6,11 @@ in the adapter, the last place that this project can see, so that "no frame was 
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
+
+import msgspec
 
 from edge.errors import UsageError
 from edge.voice.frame import Frame
@@ -19,9 +21,17 @@ ENTRY_POINTS = "edge.backends"
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:
-    """What an adapter is told of its call."""
+    """What an adapter is told of its call.
+
+    ``settings`` is its table ``[backends.NAME]`` of the node's file; `settings_of` reads it. ``claims`` is what the
+    caller's token says, empty where tokens are not asked for. ``first_item`` is the number of the first item it begins:
+    an adapter that replaces one that failed goes on counting.
+    """
 
     call_id: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    first_item: int = 1
 
 
 # --- host to backend -----------------------------------------------------------------------------------
@@ -29,7 +39,14 @@ class BackendContext:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """All frames of ``utterance`` have been heard."""
+    """All frames of ``utterance`` have been heard, or are lost."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """The caller takes ``utterance`` back: no answer is wanted to what was heard of it."""
 
     utterance: int
 
@@ -43,11 +60,28 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Truncated:
+    """The caller heard ``audio_end_ms`` of ``item``, which is over; what the backend remembers must end there."""
+
+    item: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResponseRequested:
-    """The caller wants an answer."""
+    """The caller wants an answer; ``fields`` is its whole ``response.create`` event."""
+
+    fields: Mapping[str, Any] = field(default_factory=dict)
 
 
-BackendInput = Committed | Cancelled | ResponseRequested
+@dataclass(frozen=True, slots=True)
+class ClientEvent:
+    """An event that is the backend's to understand: ``conversation.item.create``, settings of ``session.update``."""
+
+    fields: Mapping[str, Any]
+
+
+BackendInput = Committed | Cleared | Cancelled | Truncated | ResponseRequested | ClientEvent
 
 
 # --- backend to host -----------------------------------------------------------------------------------
@@ -55,7 +89,7 @@ BackendInput = Committed | Cancelled | ResponseRequested
 
 @dataclass(frozen=True, slots=True)
 class ItemBegun:
-    """The backend begins to speak. It counts its items from 1, as `EdgeSession.begin_item` does."""
+    """The backend begins to speak. Items count from `BackendContext.first_item`, as `EdgeSession.begin_item` does."""
 
     item: int
 
@@ -82,7 +116,39 @@ class Control:
     event: Mapping[str, Any]
 
 
-BackendReply = ItemBegun | ItemFrames | ItemEnded | Control
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The backend hears the caller speak, since ``at_ms`` of the utterance."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The caller has stopped speaking, at ``at_ms`` of the utterance; an answer may follow."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The caller speaks while it is spoken to: all that is being said ends now. `Cancelled` follows for each item."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The backend cannot answer this turn. ``code`` is for a program, ``message`` for a person; the call goes on.
+
+    After it the adapter is as it was before the turn: it may be asked again.
+    """
+
+    code: str
+    message: str
+
+
+BackendReply = (
+    ItemBegun | ItemFrames | ItemEnded | Control | SpeechStarted | SpeechStopped | Interrupted | Failed
+)
 
 
 class Backend(Protocol):
@@ -94,7 +160,7 @@ class Backend(Protocol):
     """Frames given out by `replies`."""
 
     def hear(self, frames: Sequence[Frame]) -> None:
-        """The next frames of what the caller says, in order and without holes."""
+        """The next frames of what the caller says, in order; a hole in `Frame.seq` is speech that was lost."""
 
     def notify(self, event: BackendInput) -> None:
         """Something besides speech has happened. A `Cancelled` item gets no further replies."""
@@ -107,6 +173,17 @@ class Backend(Protocol):
 
 
 BackendFactory = Callable[[BackendContext], Backend]
+
+
+S = TypeVar("S")
+
+
+def settings_of(context: BackendContext, kind: type[S]) -> S:
+    """The adapter's settings as ``kind``, a msgspec struct. Raises `UsageError` that names what is wrong with them."""
+    try:
+        return msgspec.convert(context.settings, kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"[backends]: {error}") from error
 
 
 def load_backend(name: str) -> BackendFactory:

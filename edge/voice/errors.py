@@ -14,6 +14,8 @@ class Code(IntEnum):
     SESSION_CLOSED = 3
     GOING_AWAY = 4
     TOO_FAR_BEHIND = 5
+    UNAUTHORIZED = 7
+    LIMIT = 8
     OVERLOAD = 9
     PROTOCOL_ERROR = 16
 

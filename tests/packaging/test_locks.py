@@ -12,8 +12,10 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 BUILD = [line for line in (ROOT / "requirements" / "build.in").read_text().splitlines() if line.strip()]
-BASE_NEEDS = PROJECT["dependencies"] + BUILD
-DEV_NEEDS = BASE_NEEDS + [need for extra in PROJECT["optional-dependencies"].values() for need in extra]
+EXTRAS = PROJECT["optional-dependencies"]
+BASE_NEEDS = PROJECT["dependencies"] + BUILD + EXTRAS["demo"]
+DEV_NEEDS = BASE_NEEDS + [need for name, needs in EXTRAS.items() if name != "bench" for need in needs]
+BENCH_NEEDS = DEV_NEEDS + EXTRAS["bench"]
 
 
 def pins(lock: str) -> list[Requirement]:
@@ -29,7 +31,7 @@ def here(requirements: list[Requirement]) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("lock, needs", [("base.txt", BASE_NEEDS), ("dev.txt", DEV_NEEDS)])
+@pytest.mark.parametrize("lock, needs", [("base.txt", BASE_NEEDS), ("dev.txt", DEV_NEEDS), ("bench.txt", BENCH_NEEDS)])
 def test_every_need_of_the_project_is_pinned_at_a_version_it_accepts(lock, needs):
     pinned = here(pins(lock))
     for need in map(Requirement, needs):
@@ -56,7 +58,7 @@ def test_nothing_is_missing_that_the_pinned_packages_need():
                 assert need.specifier.contains(version, prereleases=True), f"{name} needs {need}"
 
 
-@pytest.mark.parametrize("lock", ["base.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "bench.txt"])
 def test_every_pin_is_exact_and_has_a_hash(lock):
     text = (ROOT / "requirements" / lock).read_text()
     blocks = re.split(r"\n(?=[A-Za-z0-9])", text)
@@ -66,6 +68,6 @@ def test_every_pin_is_exact_and_has_a_hash(lock):
         assert "--hash=sha256:" in block, block
 
 
-@pytest.mark.parametrize("lock", ["base.txt", "dev.txt"])
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "bench.txt"])
 def test_a_lock_says_what_not_where_from(lock):
     assert "://" not in (ROOT / "requirements" / lock).read_text()

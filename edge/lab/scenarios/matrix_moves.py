@@ -37,10 +37,9 @@ OVERLOAD_S: Final = 9.0
 """Twice what the ladder takes to its last rung: 30 s and 60 s, a twentieth of them."""
 LONG_OVERLOAD_S: Final = 30.0
 """Ten minutes, on the lab's clock."""
-WAVE_S: Final = 12.0
-"""At most; the first ends when the node has withdrawn, which takes it 7 s."""
-WAVES: Final = 2
-"""At least. The second is what the ledger must not let through."""
+WAVES_S: Final = (30.0, 12.0)
+"""At most. The first ends when the node has withdrawn, which takes it 7 s, or longer while the view is young. The second
+is what the ledger must not let through, and so are those that follow."""
 RESTARTS: Final = 5
 PATIENCE_OVERLOAD_S: Final = 20.0
 PATIENCE_START_S: Final = 40.0
@@ -141,13 +140,17 @@ async def long_overload(stage: Stage) -> float | None:
 
     Its holds are short, so that it is the ledger that keeps it in place.
     """
-    edge, waves = "e4", 0
+    edge = "e4"
     began = time.monotonic()
     async with watched(stage, stage.router_of(edge), edge) as penalties:
-        while waves < WAVES or time.monotonic() < began + LONG_OVERLOAD_S:
+        waves = 0
+        while waves < len(WAVES_S) or time.monotonic() < began + LONG_OVERLOAD_S:
+            wave_s = WAVES_S[min(waves, len(WAVES_S) - 1)]
             waves += 1
             async with _overloaded(stage, [edge]):
-                await stage.until(edge, lambda status: status["state"] == "withdrawn", WAVE_S)
+                if await stage.until(edge, lambda status: status["state"] == "withdrawn", wave_s) is None:
+                    held_by = (await stage.explain(edge))["explanation"]["held_by"]
+                    stage.timeline.event(f"{edge} has not withdrawn: {'; '.join(held_by)}")
             await stage.until(edge, lambda status: status["state"] == "announced", PATIENCE_OVERLOAD_S)
         back = await stage.back(stage.router_of(edge), edge, time.monotonic(), PATIENCE_S)
     suppressed, left = len(penalties.suppressed), stage.departures(edge, began)
