@@ -7,7 +7,7 @@ in the adapter, the last place that this project can see, so that "no frame was 
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -17,21 +17,6 @@ from edge.voice.frame import Frame
 from edge.voice.ledger import FrameLedger
 
 ENTRY_POINTS = "edge.backends"
-
-
-@dataclass(frozen=True, slots=True)
-class BackendContext:
-    """What an adapter is told of its call.
-
-    ``settings`` is its table ``[backends.NAME]`` of the node's file; `settings_of` reads it. ``claims`` is what the
-    caller's token says, empty where tokens are not asked for. ``first_item`` is the number of the first item it begins:
-    an adapter that replaces one that failed goes on counting.
-    """
-
-    call_id: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    claims: Mapping[str, Any] = field(default_factory=dict)
-    first_item: int = 1
 
 
 # --- host to backend -----------------------------------------------------------------------------------
@@ -146,9 +131,27 @@ class Failed:
     message: str
 
 
-BackendReply = (
-    ItemBegun | ItemFrames | ItemEnded | Control | SpeechStarted | SpeechStopped | Interrupted | Failed
-)
+Signal = Control | SpeechStarted | SpeechStopped | Interrupted | Failed
+BackendReply = ItemBegun | ItemFrames | ItemEnded | Signal
+
+
+@dataclass(frozen=True, slots=True)
+class BackendContext:
+    """What an adapter is told of its call.
+
+    ``settings`` is its table ``[backends.NAME]`` of the node's file; `settings_of` reads it. ``claims`` is what the
+    caller's token says, empty where tokens are not asked for. ``first_item`` is the number of the first item it begins:
+    an adapter that replaces one that failed goes on counting.
+
+    ``signal`` tells the host at once what must not wait until the speech before it has been pulled: that the caller
+    interrupts, above all. Call it from the event loop only.
+    """
+
+    call_id: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    first_item: int = 1
+    signal: Callable[[Signal], None] = lambda _: None
 
 
 class Backend(Protocol):
@@ -186,12 +189,17 @@ def settings_of(context: BackendContext, kind: type[S]) -> S:
         raise UsageError(f"[backends]: {error}") from error
 
 
+def installed_backends() -> dict[str, EntryPoint]:
+    """By the name under which a distribution has registered it."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
 def load_backend(name: str) -> BackendFactory:
     """The adapter that a distribution has registered under ``name`` as an entry point of `ENTRY_POINTS`.
 
     Raises `UsageError` that lists what there is, or says why it cannot be loaded.
     """
-    installed = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+    installed = installed_backends()
     if name not in installed:
         raise UsageError(f"backend {name!r}: not installed; choose one of {', '.join(sorted(installed))}")
     try:

@@ -40,11 +40,11 @@ _OVERRUN = Control(
 class EchoBackend:
     """Says what it hears."""
 
-    def __init__(self, _context: BackendContext) -> None:
+    def __init__(self, context: BackendContext) -> None:
         self.heard = FrameLedger()
         self.said = FrameLedger()
         self._waiting: deque[Frame | Committed] = deque()
-        self._item = 0  # the latest begun
+        self._item = context.first_item - 1  # the latest begun
         self._seq: int | None = None  # of its next frame; None between items
         self._muted = False  # the rest of the utterance in hand is not wanted back
         self._overrun = False

@@ -40,11 +40,11 @@ def transcript() -> str:
 class StoryBackend:
     """Tells the story when the call begins, and again at a request that finds it silent."""
 
-    def __init__(self, _context: BackendContext) -> None:
+    def __init__(self, context: BackendContext) -> None:
         self.heard = FrameLedger()
         self.said = FrameLedger()
         self._frames = recording()
-        self._item = 0
+        self._item = context.first_item - 1
         self._telling = False
         self._wanted = asyncio.Event()
         self._wanted.set()

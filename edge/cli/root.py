@@ -19,6 +19,7 @@ class Entry(NamedTuple):
 
 SECTIONS: dict[str, dict[str, Entry]] = {
     "On one machine": {
+        "up": Entry("edge.cli.up", "Start one node on loopback and talk to it in a browser."),
         "lab": Entry("edge.cli.lab", "Build an internet in namespaces and run scenarios on it."),
         "call": Entry("edge.cli.call", "Place a spoken call to an edge and account for every frame."),
         "load": Entry(
@@ -29,6 +30,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Let a node's calls end while no new ones come."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
+        "token": Entry(
+            "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
+        ),
     },
     "Routing": {
         "explain": Entry("edge.cli.explain", "Say why a node is where it is, and what would change that."),

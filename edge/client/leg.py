@@ -97,7 +97,7 @@ class Leg:
                 group = packets[start : start + FRAMES_PER_GROUP]
                 if not faster:
                     await self._sleep_until(began + (start + len(group)) * FRAME_MS / 1000)
-                self.session.send_frames(group)
+                self.session.send_frames(group, self._loop.time())
                 self._dialed.driver.wake()
         except BaseException:
             with contextlib.suppress(ValueError):  # nothing was said yet
@@ -150,7 +150,7 @@ class Leg:
             handshake_ms=_ms(self._dialed.established_at - dialed_at),
             migrated=connection.migrated,
             migration_ms=None if connection.migrated_at is None else _ms(connection.migrated_at - dialed_at),
-            rtt_ms=_ms(connection.round_trip),
+            rtt_ms=_ms(connection.rtt_s or 0.0),
             sent=session.said.count(),
             heard_by_edge=self._stats.heard if self._stats else None,
             said_by_edge=self._stats.said if self._stats else None,
@@ -177,7 +177,7 @@ class Leg:
         return await self._until(lambda: self._stats is not before, give_up_at)
 
     def _commit(self) -> int:
-        utterance = self.session.commit()
+        utterance = self.session.commit(self._loop.time())
         self._dialed.driver.wake()
         return utterance
 

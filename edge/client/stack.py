@@ -12,6 +12,8 @@ from edge.quic import (
     SendingStopped,
     StreamDataReceived,
     StreamReset,
+    Ticket,
+    TicketIssued,
 )
 from edge.quic import Event as ConnectionEvent
 from edge.runtime.driver import Address
@@ -24,7 +26,8 @@ Told = HandshakeCompleted | PathChanged | ConnectionClosed | CallerEvent
 class VoiceStack:
     """One call on one connection, from its handshake to its end.
 
-    Verbs go to ``session`` directly and are carried out by the next `next_event`. The edge acknowledges
+    Verbs go to ``session`` directly and are carried out by the next `next_event`. What it says before the handshake
+    is complete leaves as early data if the connection has a ticket, else with its end. The edge acknowledges
     our heartbeats, so one from which nothing arrives for ``dead_after_s`` is gone, whatever QUIC still hopes:
     the connection is then closed from this side.
     """
@@ -32,6 +35,8 @@ class VoiceStack:
     def __init__(self, connection: ClientConnection, session: CallerSession, dead_after_s: float) -> None:
         self.connection = connection
         self.session = session
+        self.ticket: Ticket | None = None
+        """With it another connection to this edge can begin with early data."""
         self._dead_after_s = dead_after_s
         self._now = 0.0
         self._heard_at: float | None = None  # any datagram, once the handshake is complete
@@ -70,8 +75,12 @@ class VoiceStack:
         self._now = now
         while (event := self.connection.next_event()) is not None:
             self._receive(event, now)
+        if self.connection.rtt_s is not None:
+            self.session.set_rtt(self.connection.rtt_s)
         while (told := self.session.next_event()) is not None:
             self._events.append(told)
+        if self._control is None and self.connection.peer is not None:
+            self._control = self.connection.open_stream(unidirectional=False)
         if self._control is not None:
             while (action := self.session.next_action()) is not None:
                 self._do(action, self._control)
@@ -90,9 +99,10 @@ class VoiceStack:
             case DatagramReceived(data=data):
                 self.session.receive_datagram(data, now)
             case HandshakeCompleted():
-                self._control = self.connection.open_stream(unidirectional=False)
                 self._heard_at = now
                 self._events.append(event)
+            case TicketIssued(ticket=ticket):
+                self.ticket = ticket
             case PathChanged() | ConnectionClosed():
                 self._events.append(event)
             case _:
@@ -107,6 +117,8 @@ class VoiceStack:
                 connection.send_stream(self._stream_id(stream), data, fin)
             case actions.ResetStream(stream=stream, code=code):
                 connection.reset_stream(self._stream_id(stream), code)
+            case actions.ExpireStream(stream=stream):
+                connection.expire_stream(self._stream_id(stream), Code.DEADLINE)
             case actions.StopStream(peer_stream=peer_stream, code=code):
                 connection.stop_stream(peer_stream, code)
             case actions.SendDatagram(data=data):

@@ -4,7 +4,7 @@ parts, `files` reads the certificate and keys that it names.
 The structs that tune one piece of code live beside that code; here they are put together.
 """
 
-from edge.config.files import Credentials, Keys, load_credentials, load_keys
+from edge.config.files import Credentials, Keys, load_credentials, load_keys, load_token_keys
 from edge.config.load import load_config, parse_config
 from edge.config.schema import NodeConfig
 
@@ -15,5 +15,6 @@ __all__ = [
     "load_config",
     "load_credentials",
     "load_keys",
+    "load_token_keys",
     "parse_config",
 ]

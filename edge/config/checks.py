@@ -14,6 +14,10 @@ from edge.errors import ConfigError
 # What the filters of the Internet let through.
 _LONGEST_PREFIX = {4: 24, 6: 48}
 _KERNEL_TABLES = range(253, 256)  # default, main, local
+# RFC 5737, RFC 3849, RFC 9637: nobody on the Internet can reach them, so they are what laboratories use.
+_DOCUMENTATION = tuple(
+    map(ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20"))
+)
 _UNIX_PATH_LIMIT = 107  # bytes; sun_path of unix(7) less its end
 
 
@@ -26,6 +30,7 @@ def check(config: NodeConfig) -> None:
 def _errors(config: NodeConfig) -> Iterator[ConfigError]:
     yield from _addresses(config)
     yield from _workers(config)
+    yield from _callers(config)
     yield from _connection_ids(config)
     yield from _source_routes(config)
     yield from _operators_side(config)
@@ -54,6 +59,41 @@ def _workers(config: NodeConfig) -> Iterator[ConfigError]:
             f"{config.workers.count}: packets are not steered by connection ID yet, so callers that move would be "
             "lost; use 1 worker",
         )
+
+
+def _callers(config: NodeConfig) -> Iterator[ConfigError]:
+    auth, voice = config.auth, config.voice
+    if auth.mode == "none":
+        for index, address in enumerate(config.service.addresses):
+            if not _is_for_tests(address):
+                yield ConfigError(
+                    "$.auth.mode",
+                    f"none lets everybody call who can reach {address} (service.addresses[{index}]), which is neither "
+                    'loopback nor a documentation address; set mode = "token", with keys_file and audience',
+                )
+                break
+    else:
+        for key in ("keys_file", "audience"):
+            if getattr(auth, key) is None:
+                yield ConfigError(f"$.auth.{key}", 'is missing; mode = "token" needs it')
+    plain = config.web.plain_listen
+    if plain is not None and not ip_address(plain.host).is_loopback:
+        yield ConfigError(
+            "$.web.plain_listen", f"{plain.host} is not loopback, and plain HTTP is for loopback only"
+        )
+    for name in config.backends:
+        if name != voice.backend and name not in voice.backends:
+            yield ConfigError(
+                f"$.backends.{name}",
+                "nobody can reach this backend; name it in voice.backend or voice.backends",
+            )
+
+
+def _is_for_tests(address: Address) -> bool:
+    parsed = ip_address(address)
+    return parsed.is_loopback or any(
+        parsed in network for network in _DOCUMENTATION if network.version == parsed.version
+    )
 
 
 def _connection_ids(config: NodeConfig) -> Iterator[ConfigError]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from edge.auth import TokenKeys
 from edge.config.schema import NodeConfig
 from edge.errors import ConfigError, EdgeError, UnreachableError, UsageError
 from edge.quic import Identity
@@ -69,6 +70,19 @@ def load_credentials(config: NodeConfig, now: datetime) -> Credentials:
         problem = str(error).removeprefix("private key: ")
         raise ConfigError("$.tls.private_key", f"{config.tls.private_key}: {problem}") from error
     return Credentials(certificate, private_key, leaf.not_valid_after_utc)
+
+
+def load_token_keys(config: NodeConfig) -> str:
+    """The key set that tokens are checked with, "" where none is asked for. Raises as `load_credentials` does."""
+    path = config.auth.keys_file
+    if config.auth.mode == "none" or path is None:
+        return ""
+    keys = _read("$.auth.keys_file", path).decode("utf-8", "replace")
+    try:
+        TokenKeys(keys)
+    except UsageError as error:
+        raise ConfigError("$.auth.keys_file", f"{path}: {error}") from error
+    return keys
 
 
 def load_keys(config: NodeConfig) -> Keys:

@@ -45,7 +45,7 @@ def parse_config(text: str, directory: Path) -> NodeConfig:
         config = msgspec.toml.decode(text, type=NodeConfig, dec_hook=decoder_hook(directory))
     except msgspec.ValidationError as error:
         raise explained(error) from error
-    config = _with_absolute_md5_files(config, directory)
+    config = _with_absolute_files(_with_absolute_md5_files(config, directory), directory)
     check(config)
     return config
 
@@ -58,6 +58,18 @@ def _with_absolute_md5_files(config: NodeConfig, directory: Path) -> NodeConfig:
         for neighbor in config.bgp.neighbors
     )
     return msgspec.structs.replace(config, bgp=msgspec.structs.replace(config.bgp, neighbors=neighbors))
+
+
+def _with_absolute_files(config: NodeConfig, directory: Path) -> NodeConfig:
+    """Of the backends' tables, which are the backends' own to read: by agreement a file's key ends in ``_file``."""
+    backends = {
+        name: {
+            key: str(directory / value) if key.endswith("_file") and isinstance(value, str) else value
+            for key, value in table.items()
+        }
+        for name, table in config.backends.items()
+    }
+    return msgspec.structs.replace(config, backends=backends)
 
 
 def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct] = NodeConfig) -> ConfigError:

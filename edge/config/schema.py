@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -77,8 +77,39 @@ class Quic(Table, frozen=True):
 
 
 class Voice(Table, frozen=True):
+    """What a call gets that asks for nothing. ``backends``: those that a caller, or its token, may choose besides.
+
+    ``resume_s``: how long a call whose connection is lost waits for the caller to come back.
+    """
+
     backend: str = "echo"
-    lead_ms: Annotated[int, msgspec.Meta(ge=MIN_LEAD_MS, le=MAX_LEAD_MS)] = DEFAULT_LEAD_MS
+    backends: tuple[str, ...] = ()
+    lead_ms: Annotated[int, msgspec.Meta(ge=MIN_LEAD_MS, le=MAX_LEAD_MS)] | Literal["auto"] = DEFAULT_LEAD_MS
+    deadline: Literal["live", "chat", "accurate"] = "chat"
+    resume_s: Wait = 30.0
+
+
+class Auth(Table, frozen=True):
+    """Who may call. With "token" a caller needs a signed one (see `edge.auth`); ``origins`` are the web pages that may.
+
+    ``origins`` empty: pages from this node only. "none" is for a laptop and for a lab.
+    """
+
+    mode: Literal["none", "token"] = "none"
+    keys_file: Path | None = None
+    audience: str | None = None
+    origins: tuple[str, ...] = ()
+
+
+class Web(Table, frozen=True):
+    """HTTPS and WebSocket, on the service port over TCP. ``page``: serve the browser client, too.
+
+    ``plain_listen``: the same without TLS, for a browser on this machine: loopback only.
+    """
+
+    enabled: bool = True
+    page: bool = True
+    plain_listen: SocketAddress | None = None
 
 
 class Overload(OverloadParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -194,6 +225,9 @@ class NodeConfig(Table, frozen=True):
     cid: Cid = Cid()
     quic: Quic = Quic()
     voice: Voice = Voice()
+    backends: dict[str, dict[str, Any]] = {}
+    auth: Auth = Auth()
+    web: Web = Web()
     overload: Overload = Overload()
     bgp: Bgp | None = None
     policy: Policy = Policy()

@@ -7,8 +7,10 @@ import logging
 import signal
 import socket
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import edge
@@ -16,13 +18,13 @@ from bgp.ledger import UNLIMITED
 from bgp.policy import State
 from bgp.view import NO_VIEW
 from edge.backend.base import load_backend
-from edge.config import Credentials, NodeConfig, load_credentials, load_keys
+from edge.config import Credentials, NodeConfig, load_credentials, load_keys, load_token_keys
 from edge.errors import ConfigError, EdgeError, UsageError
 from edge.node import explanation
 from edge.node.control import Control, Evidence
 from edge.node.orders import Orders
 from edge.node.routing import Routing
-from edge.node.settings import worker_settings
+from edge.node.settings import backend_names, worker_settings
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
 from edge.runtime.admin import (
@@ -39,7 +41,7 @@ from edge.runtime.http1 import HttpServer
 from edge.runtime.metrics import NodeMetrics, WorkerTotals
 from edge.runtime.netlink import Netlink, SourceRoute
 from edge.runtime.probe import SelfProbe
-from edge.runtime.sockets import open_udp
+from edge.runtime.sockets import host_port, listen_tcp, open_udp
 from edge.runtime.supervisor import Supervisor
 
 log = logging.getLogger("edge.node")
@@ -87,16 +89,20 @@ class Node:
         verify_engine()
         self._credentials = load_credentials(config, datetime.now(UTC))
         keys = load_keys(config)
-        try:
-            load_backend(config.voice.backend)
-        except UsageError as error:
-            raise ConfigError("$.voice.backend", str(error)) from error
+        token_keys = load_token_keys(config)
+        for name in backend_names(config):
+            try:
+                load_backend(name)
+            except UsageError as error:
+                where = "backend" if name == config.voice.backend else "backends"
+                raise ConfigError(f"$.voice.{where}", str(error)) from error
         await self._put_addresses(stack)
-        sockets = self._open_sockets(stack)
+        sockets, listeners = self._open_sockets(stack)
         self._supervisor = Supervisor(
             config.workers.count,
-            lambda worker: worker_settings(config, worker, self._credentials, keys),
+            lambda worker: worker_settings(config, worker, self._credentials, keys, token_keys),
             lambda worker: {address: opened[worker].fileno() for address, opened in sockets.items()},
+            lambda worker: {address: opened[worker].fileno() for address, opened in listeners.items()},
         )
         stack.push_async_callback(self._supervisor.stop, "the node stopped")
         await self._supervisor.start()
@@ -140,14 +146,21 @@ class Node:
         await netlink.put_source_routes(routes)
         stack.push_async_callback(netlink.remove_source_routes, routes)
 
-    def _open_sockets(self, stack: AsyncExitStack) -> dict[str, list[socket.socket]]:
-        config = self.config
-        sockets = {}
-        for address in (*config.service.addresses, *config.unicast.addresses):
-            sockets[str(address)] = open_udp(address, config.service.port, count=config.workers.count)
-            for sock in sockets[address]:
-                stack.callback(sock.close)
-        return sockets
+    def _open_sockets(
+        self, stack: AsyncExitStack
+    ) -> tuple[dict[str, list[socket.socket]], dict[str, list[socket.socket]]]:
+        """UDP and TCP, one for each worker on each local address."""
+        config, count = self.config, self.config.workers.count
+        port, addresses = config.service.port, (*config.service.addresses, *config.unicast.addresses)
+        udp = {str(address): open_udp(address, port, count=count) for address in addresses}
+        tcp = {}
+        if config.web.enabled:
+            tcp = {str(address): listen_tcp(address, port, count=count) for address in addresses}
+        if (plain := config.web.plain_listen) is not None:
+            tcp[host_port(plain.host, plain.port)] = listen_tcp(plain.host, plain.port, count=count)
+        for sock in chain.from_iterable((*udp.values(), *tcp.values())):
+            stack.callback(sock.close)
+        return udp, tcp
 
     async def _start_routing(self, stack: AsyncExitStack) -> None:
         if self.config.bgp is not None:
@@ -186,6 +199,7 @@ class Node:
         self._metrics.increment(metric.WORKER_RESTARTS, by=self._supervisor.restarts - self._restarts)
         self._restarts = self._supervisor.restarts
         for worker in self._supervisor.workers:
+            self._metrics.worker_observed(worker.take_observations())
             report, process = worker.report, worker.process
             if report is None or process is None:
                 self._metrics.worker_left(worker.settings.worker)
@@ -196,7 +210,7 @@ class Node:
                     process=process.pid,
                     counters=report.counters,
                     connections=report.connections,
-                    calls=int(report.load.calls),
+                    calls=report.calls,
                     loop_lag_s=report.load.loop_lag_s,
                 ),
             )
@@ -344,8 +358,8 @@ class Node:
         return self.status()
 
 
-async def run(config: NodeConfig) -> None:
-    """Run a node until SIGTERM or SIGINT, then leave in order.
+async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) -> None:
+    """Run a node until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
 
     Raises `EdgeError` if it cannot start, or had to stop by itself.
     """
@@ -357,6 +371,7 @@ async def run(config: NodeConfig) -> None:
     async with AsyncExitStack() as stack:
         await node.start(stack)
         log.info("event=node_up node=%s", config.node.name)
+        started()
         await leave.wait()
         log.info("event=node_leaving node=%s", config.node.name)
         await node.stop()

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from edge.config import Credentials, Keys, NodeConfig
-from edge.runtime.messages import WorkerSettings
+from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import host_port, is_ipv6
 
 
-def worker_settings(config: NodeConfig, worker: int, credentials: Credentials, keys: Keys) -> WorkerSettings:
+def backend_names(config: NodeConfig) -> list[str]:
+    """All that a caller may get, the one that needs no choosing first."""
+    return list(dict.fromkeys((config.voice.backend, *config.voice.backends)))
+
+
+def worker_settings(
+    config: NodeConfig, worker: int, credentials: Credentials, keys: Keys, token_keys: str
+) -> WorkerSettings:
     port = config.service.port
     unicast = {is_ipv6(address): (str(address), port) for address in config.unicast.addresses}
     offered = unicast if config.quic.preferred_address else {}
+    plain = config.web.plain_listen
     name = config.unicast.name or str(config.unicast.addresses[0])
     return WorkerSettings(
         node=str(config.node.name),
@@ -34,5 +42,12 @@ def worker_settings(config: NodeConfig, worker: int, credentials: Credentials, k
         max_connections=config.quic.max_connections,
         max_handshakes=config.quic.max_handshakes,
         backend=config.voice.backend,
+        backends={name: config.backends.get(name, {}) for name in backend_names(config)},
         lead_ms=config.voice.lead_ms,
+        deadline=config.voice.deadline,
+        resume_s=config.voice.resume_s,
+        listeners={},
+        plain_listener="" if plain is None else host_port(plain.host, plain.port),
+        page=config.web.page,
+        auth=AuthSettings(token_keys, config.auth.audience, config.auth.origins),
     )

@@ -1,7 +1,8 @@
 """QUIC for an anycast edge, without a socket: everything above sees these names and never the engine.
 
 Read `endpoint` (all connections of a worker) or `client` (one call) for how to drive it, `connection` for what
-an anycast edge asks of the engine, and `reception` for what happens to packets that belong to nobody.
+an anycast edge asks of the engine, `reception` for what happens to packets that belong to nobody, `http3` for
+requests and WebTransport sessions, and `tickets` for early data.
 """
 
 from edge.quic.client import ClientConnection
@@ -12,18 +13,23 @@ from edge.quic.events import (
     ConnectionClosed,
     DatagramReceived,
     Event,
+    HandshakeBegun,
     HandshakeCompleted,
     Outcome,
     PacketMisrouted,
     PathChanged,
     RequestReceived,
     SendingStopped,
+    SessionClosed,
+    SessionRequested,
     StreamDataReceived,
     StreamReset,
+    TicketIssued,
 )
 from edge.quic.path import Path
 from edge.quic.private_names import verify_engine
 from edge.quic.table import ConnectionInfo
+from edge.quic.tickets import Ticket
 from edge.quic.tokens import RetryTokens
 
 __all__ = [
@@ -36,6 +42,7 @@ __all__ = [
     "Endpoint",
     "EndpointConfig",
     "Event",
+    "HandshakeBegun",
     "HandshakeCompleted",
     "Identity",
     "Outcome",
@@ -45,7 +52,11 @@ __all__ = [
     "RequestReceived",
     "RetryTokens",
     "SendingStopped",
+    "SessionClosed",
+    "SessionRequested",
     "StreamDataReceived",
     "StreamReset",
+    "Ticket",
+    "TicketIssued",
     "verify_engine",
 ]

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from aioquic.quic import events as engine_events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicErrorCode
+from aioquic.tls import SessionTicket
 
 from edge.quic.config import ClientConfig
-from edge.quic.connection import MAX_REASON, MIN_TIMER_S, ProbingConnection, Termination
-from edge.quic.events import ConnectionClosed, Event, HandshakeCompleted, PathChanged
+from edge.quic.engine import EXPIRED, MAX_REASON, MIN_TIMER_S, Termination
+from edge.quic.events import ConnectionClosed, Event, HandshakeCompleted, PathChanged, TicketIssued
 from edge.quic.header import SUPPORTED_VERSIONS
 from edge.quic.path import Path
+from edge.quic.probing import ProbingConnection
+from edge.quic.tickets import Ticket
 from edge.quic.translation import TRANSLATIONS
 
 HANDLE = 0
@@ -49,8 +52,10 @@ class ClientConnection:
                 idle_timeout=config.idle_timeout,
                 initial_rtt=config.initial_rtt,
                 max_datagram_frame_size=config.max_datagram_frame_size,
+                session_ticket=None if config.ticket is None else config.ticket.engine,
                 supported_versions=list(SUPPORTED_VERSIONS),
-            )
+            ),
+            session_ticket_handler=self._on_ticket,
         )
         self._connected_to: Address | None = None
         self._failed = False
@@ -68,13 +73,21 @@ class ClientConnection:
         return self.migrated_at is not None
 
     @property
-    def round_trip(self) -> float:
-        """Smoothed round-trip time in seconds; the assumed one until it has been measured."""
-        measured = self._engine.round_trip
-        return self.config.initial_rtt if measured is None else measured
+    def rtt_s(self) -> float | None:
+        """Smoothed round-trip time in seconds, once it has been measured."""
+        return self._engine.round_trip
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes written to streams and datagrams that have not been sent even once."""
+        return self._engine.unsent_bytes
 
     def connect(self, address: Address, now: float) -> None:
-        """Begin the handshake; to be called once."""
+        """Begin the handshake; to be called once.
+
+        From here on streams can be opened and written. With a ticket that leaves with the first packets, else
+        when the handshake is complete.
+        """
         self._connected_to = address
         self._engine.connect(address, now)
 
@@ -118,6 +131,10 @@ class ClientConnection:
     def reset_stream(self, stream_id: int, code: int) -> bool:
         """Give up sending on a stream; what is not acknowledged may be lost."""
         return self._ask(lambda engine: engine.reset_stream(stream_id, code))
+
+    def expire_stream(self, stream_id: int, code: int = EXPIRED) -> bool:
+        """Give up sending on a stream, unless all of it including its end has been acknowledged."""
+        return self._ask(lambda engine: engine.expire_stream(stream_id, code))
 
     def stop_stream(self, stream_id: int, code: int) -> bool:
         """Ask the server to give up sending on a stream."""
@@ -177,6 +194,9 @@ class ClientConnection:
         translate = TRANSLATIONS.get(type(event))
         if translate is not None:
             self._events.append(translate(HANDLE, event))
+
+    def _on_ticket(self, ticket: SessionTicket) -> None:
+        self._events.append(TicketIssued(HANDLE, Ticket(ticket)))
 
     def _note_close(self) -> None:
         termination = self._engine.termination

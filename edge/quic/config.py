@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from edge.errors import UsageError
+from edge.quic.tickets import Ticket
 
 PrivateKey = (
     rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
@@ -72,6 +73,10 @@ class EndpointConfig:
     """What peers may send as an unreliable datagram; None for none at all."""
     initial_rtt: float = 0.1
     """Round-trip time assumed until it has been measured."""
+    early_data_alpn: str | None = None
+    """The protocol whose clients are given tickets and may send early data; None for no such protocol."""
+    max_tickets: int = 4096
+    """Tickets that may be out at a time; each takes about a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +84,8 @@ class ClientConfig:
     """``server_name`` is what the certificate must be for. ``ca_pem`` or ``ca_file`` replaces the public CAs.
 
     ``connection_id_length`` 0 saves bytes in every packet that arrives, and is what browsers do; the client
-    then cannot be told apart from another one behind the same address and port.
+    then cannot be told apart from another one behind the same address and port. With a ``ticket``, from an earlier
+    connection to the same server, what is written before the handshake is complete goes out as early data.
     """
 
     server_name: str
@@ -89,5 +95,8 @@ class ClientConfig:
     verify: bool = True
     idle_timeout: float = 30.0
     max_datagram_frame_size: int | None = 65535
-    initial_rtt: float = 0.1
+    initial_rtt: float = 0.05
+    """Until one has been measured, what is lost is sent again after twice this. With 10 % of packets lost this
+    halves the wait of the unlucky; on a path of more than 100 ms it costs each connection 2 kB."""
     connection_id_length: int = 8
+    ticket: Ticket | None = None

@@ -9,7 +9,7 @@ raise: what the engine does not survive ends that one connection.
 """
 
 from collections import deque
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from itertools import count
 from secrets import token_bytes
 from typing import Any
@@ -21,31 +21,31 @@ from aioquic.quic.packet import QuicErrorCode
 from edge.cid import CidIssuer, CidRing
 from edge.overload import Verdict
 from edge.quic.config import EndpointConfig
-from edge.quic.connection import (
-    MAX_REASON,
-    MAX_STREAM_DATA,
-    MIN_TIMER_S,
-    EdgeConnection,
-    Termination,
-)
+from edge.quic.connection import MAX_STREAM_DATA, EdgeConnection
 from edge.quic.counters import Counters
+from edge.quic.engine import EXPIRED, MAX_REASON, MIN_TIMER_S, Termination
 from edge.quic.events import (
     ConnectionClosed,
     Event,
+    HandshakeBegun,
     HandshakeCompleted,
     PathChanged,
-    RequestReceived,
 )
 from edge.quic.gate import Gate
 from edge.quic.header import LONG_HEADER_BIT, SUPPORTED_VERSIONS, parse_long_header
 from edge.quic.http3 import ALPN as HTTP3
-from edge.quic.http3 import Http3Session
+from edge.quic.http3 import NO_ERROR as HTTP3_NO_ERROR
+from edge.quic.http3 import Http3Connection
+from edge.quic.http3_requests import Headers
 from edge.quic.path import Path
 from edge.quic.reception import Answer, Newcomer, Reception
+from edge.quic.streams import Streams
 from edge.quic.table import ConnectionInfo, ConnectionRecord, ConnectionTable
+from edge.quic.tickets import TicketStore
 from edge.quic.timers import Timers
 from edge.quic.tokens import RetryTokens
 from edge.quic.translation import TRANSLATIONS
+from edge.quic.webtransport import WebTransportSession
 
 
 def accept_all(_now: float) -> Verdict:
@@ -96,6 +96,7 @@ class Endpoint:
         self._preferred = preferred if any(preferred) else None
         self._cid_end = 1 + issuer.cid_length
         self._table = ConnectionTable()
+        self._tickets = TicketStore(config.max_tickets)
         self._handshakes = 0
         self._handles = count(1)
         self._timers: Timers[ConnectionRecord] = Timers()
@@ -186,27 +187,57 @@ class Endpoint:
     def open_stream(self, connection: int, unidirectional: bool = True) -> int:
         """The ID of a new stream; -1 when the connection is not open."""
         record = self._table.find(connection)
-        return -1 if record is None else record.engine.open_stream(unidirectional=unidirectional)
+        if record is None or record.streams is None:
+            return -1
+        try:
+            return record.streams.open_stream(unidirectional=unidirectional)
+        except ValueError:
+            return -1
 
     def send_stream(self, connection: int, stream_id: int, data: bytes, fin: bool = False) -> bool:
         """Write to a stream; False when it takes nothing more (reset, finished, unknown)."""
-        return self._ask(connection, lambda engine: engine.send_stream_data(stream_id, data, fin))
+        return self._ask(connection, lambda streams: streams.send_stream_data(stream_id, data, fin))
 
     def reset_stream(self, connection: int, stream_id: int, code: int) -> bool:
         """Give up sending on a stream; what is not acknowledged may be lost."""
-        return self._ask(connection, lambda engine: engine.reset_stream(stream_id, code))
+        return self._ask(connection, lambda streams: streams.reset_stream(stream_id, code))
+
+    def expire_stream(self, connection: int, stream_id: int, code: int = EXPIRED) -> bool:
+        """Give up sending on a stream, unless all of it including its end has been acknowledged."""
+        return self._ask(connection, lambda streams: streams.expire_stream(stream_id, code))
 
     def stop_stream(self, connection: int, stream_id: int, code: int) -> bool:
         """Ask the peer to give up sending on a stream."""
-        return self._ask(connection, lambda engine: engine.stop_stream(stream_id, code))
+        return self._ask(connection, lambda streams: streams.stop_stream(stream_id, code))
 
     def send_datagram(self, connection: int, data: bytes) -> bool:
         """Send unreliably; False when the peer does not take datagrams, it is too long, or too many wait."""
-        return self._ask(connection, lambda engine: engine.try_send_datagram(data))
+        return self._ask(connection, lambda streams: streams.try_send_datagram(data))
 
-    def respond(
-        self, connection: int, stream_id: int, status: int, headers: list[tuple[bytes, bytes]], body: bytes
+    def accept_session(
+        self, connection: int, session: int, headers: Iterable[tuple[bytes, bytes]] = ()
     ) -> bool:
+        """Answer a `SessionRequested` with 200 and begin: its streams and datagrams are the connection's.
+
+        False when nobody waits for it any more.
+        """
+        return self._decide(connection, session, lambda asked_for: asked_for.accept(headers))
+
+    def refuse_session(self, connection: int, session: int, status: int) -> bool:
+        """Answer a `SessionRequested` with an HTTP error status; False as above."""
+        return self._decide(connection, session, lambda asked_for: asked_for.refuse(status))
+
+    def close_session(self, connection: int, session: int, code: int = 0, reason: str = "") -> None:
+        """End a WebTransport session. `SessionClosed` follows at once; its connection ends when the peer knows."""
+        record = self._table.find(connection)
+        found = None if record is None else record.session(session)
+        if record is not None and found is not None:
+            closed = found.close(code, reason)
+            if closed is not None:
+                self._events.append(closed)
+                self._touch(record)
+
+    def respond(self, connection: int, stream_id: int, status: int, headers: Headers, body: bytes) -> bool:
         """Answer a `RequestReceived`; False when nobody waits for it any more. Header names in lower case."""
         record = self._table.find(connection)
         if record is None or record.http3 is None:
@@ -242,11 +273,15 @@ class Endpoint:
         record = self._table.find(connection)
         return 0 if record is None else record.engine.unacknowledged(stream_id)
 
-    def round_trip(self, connection: int) -> float:
-        """Smoothed round-trip time in seconds; the assumed one until it has been measured."""
+    def rtt_s(self, connection: int) -> float | None:
+        """Smoothed round-trip time in seconds, once it has been measured."""
         record = self._table.find(connection)
-        measured = None if record is None else record.engine.round_trip
-        return self.config.initial_rtt if measured is None else measured
+        return None if record is None else record.engine.round_trip
+
+    def unsent_bytes(self, connection: int) -> int:
+        """Bytes written to its streams and datagrams that have not been sent even once."""
+        record = self._table.find(connection)
+        return 0 if record is None else record.engine.unsent_bytes
 
     # Connections
 
@@ -260,6 +295,8 @@ class Endpoint:
                 original_destination_cid=newcomer.admit.original_cid,
                 retry_source_cid=newcomer.admit.retry_cid,
                 preferred=self._preferred if on_service else None,
+                tickets=self._tickets,
+                early_data_alpn=self.config.early_data_alpn,
             )
             engine.receive_datagram(data, path, now)
         except Exception:  # noqa: BLE001 - nothing has begun, nothing is lost
@@ -288,19 +325,24 @@ class Endpoint:
     def _settle(self, record: ConnectionRecord) -> None:
         """Take from the engine what has happened."""
         engine = record.engine
+        if not record.announced and (alpn := engine.early_data_from) is not None:
+            record.announced = True
+            record.alpn = alpn
+            self._events.append(HandshakeBegun(record.handle, record.path, alpn))
         for event in engine.take_events():
             handle_event = self._own_events.get(type(event))
             if handle_event is not None:
                 handle_event(record, event)
             elif record.http3 is not None:
-                for request in record.http3.receive(event):
-                    self._events.append(RequestReceived(record.handle, *request))
+                self._events.extend(record.http3.receive(event))
             else:
                 translate = TRANSLATIONS.get(type(event))
                 if translate is not None:
                     self._events.append(translate(record.handle, event))
         if record.closed:
             return
+        if record.http3 is not None and record.http3.is_done:
+            engine.close(error_code=HTTP3_NO_ERROR)
         path = engine.validated_path
         if path is not record.path and path is not None and record.established:
             self._on_path(record, path)
@@ -321,12 +363,12 @@ class Endpoint:
     def _on_handshake_completed(
         self, record: ConnectionRecord, event: engine_events.HandshakeCompleted
     ) -> None:
-        record.established = True
+        record.established = record.announced = True
         record.alpn = event.alpn_protocol or ""
         self._handshakes -= 1
         self.counters.handshakes_completed += 1
         if record.alpn == HTTP3:
-            record.http3 = Http3Session(record.engine)
+            record.http3 = Http3Connection(record.handle, record.engine)
         self._events.append(
             HandshakeCompleted(record.handle, record.path, record.alpn, event.early_data_accepted)
         )
@@ -345,7 +387,7 @@ class Endpoint:
         if record.closed:
             return
         record.closed = True
-        if record.established:
+        if record.announced:
             self._events.append(
                 ConnectionClosed(
                     record.handle,
@@ -355,7 +397,7 @@ class Endpoint:
                     by_application=termination.by_application,
                 )
             )
-        else:
+        if not record.established:
             self._handshakes -= 1
             self.counters.handshakes_failed += 1
 
@@ -375,13 +417,22 @@ class Endpoint:
         elif found is not None:
             self._events.append(found)
 
-    def _ask(self, connection: int, verb: Callable[[EdgeConnection], bool | None]) -> bool:
-        """Whether the engine did it. It refuses with ValueError and RuntimeError what a stream cannot do."""
+    def _decide(self, connection: int, session: int, verb: Callable[[WebTransportSession], bool]) -> bool:
         record = self._table.find(connection)
-        if record is None:
+        found = None if record is None else record.session(session)
+        if record is None or record.http3 is None or found is None or not verb(found):
+            return False
+        self._events.extend(record.http3.decide_session())
+        self._touch(record)
+        return True
+
+    def _ask(self, connection: int, verb: Callable[[Streams], bool | None]) -> bool:
+        """Whether it was done. ValueError and RuntimeError are what a stream refuses with."""
+        record = self._table.find(connection)
+        if record is None or record.streams is None:
             return False
         try:
-            done = verb(record.engine)
+            done = verb(record.streams)
         except (ValueError, RuntimeError):
             return False
         self._touch(record)

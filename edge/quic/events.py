@@ -1,14 +1,19 @@
 """What happened on a connection, as everything above this package sees it.
 
 ``connection`` is the handle: unique within its `Endpoint`, never used again, 0 on a client. A handle is first
-seen in `HandshakeCompleted` and last seen in `ConnectionClosed`. A handshake that fails is counted on the
-endpoint and reported only to a client.
+seen in `HandshakeBegun` or `HandshakeCompleted` and last seen in `ConnectionClosed`. A handshake that fails is
+counted on the endpoint and reported only to a client, and to who has been told that it had begun.
+
+Streams and datagrams of a WebTransport session are told with the same events as those of a connection of their
+own: stream IDs are QUIC's, codes the application's, and what WebTransport puts before the data is taken off.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from edge.quic.path import Path
+from edge.quic.tickets import Ticket
 
 
 class Outcome(StrEnum):
@@ -23,8 +28,24 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class HandshakeBegun:
+    """Early data follows: anybody may have sent it, until `HandshakeCompleted` says that it was the client.
+
+    Told only when there is early data. Data can be sent to the client already.
+    """
+
+    connection: int
+    path: Path
+    alpn: str
+
+
+@dataclass(frozen=True, slots=True)
 class HandshakeCompleted:
-    """Data can be sent. ``early_data_accepted``: some of what arrives first may be a replay."""
+    """Data can be sent, and all that has arrived was from the peer.
+
+    ``early_data_accepted``: some of it arrived before. On a client False also means that the engine sends again
+    what it sent early.
+    """
 
     connection: int
     path: Path
@@ -82,13 +103,57 @@ class DatagramReceived:
 
 @dataclass(frozen=True, slots=True)
 class RequestReceived:
-    """The header section of an HTTP/3 request; answered by `Endpoint.respond`. Bodies are not read."""
+    """A whole HTTP/3 request; answered by `Endpoint.respond`.
+
+    ``headers``: by name in lower case, without the pseudo-header fields. ``body``: less than 70 kB.
+    """
 
     connection: int
     stream_id: int
     method: str
     path: str
     authority: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequested:
+    """A browser asks for a WebTransport session, the only one on its connection.
+
+    Answered by `Endpoint.accept_session` or `Endpoint.refuse_session`. ``session`` is its ID; ``origin`` the page
+    that asks, "" if it does not say; ``headers`` as in `RequestReceived`.
+    """
+
+    connection: int
+    session: int
+    path: str
+    authority: str
+    origin: str
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionClosed:
+    """A WebTransport session is over, its connection is not yet. Not told when the connection ends it.
+
+    Also told when the page gave up before it was answered. ``code`` and ``reason`` are the application's; 0 and ""
+    when the peer gave none.
+    """
+
+    connection: int
+    session: int
+    code: int
+    reason: str
+    by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TicketIssued:
+    """A client may begin its next connection with ``ticket`` in its `ClientConfig`."""
+
+    connection: int
+    ticket: Ticket
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +184,17 @@ class PacketMisrouted:
 
 
 Event = (
-    HandshakeCompleted
+    HandshakeBegun
+    | HandshakeCompleted
     | PathChanged
     | StreamDataReceived
     | StreamReset
     | SendingStopped
     | DatagramReceived
     | RequestReceived
+    | SessionRequested
+    | SessionClosed
+    | TicketIssued
     | ConnectionClosed
     | PacketMisrouted
 )

@@ -1,4 +1,4 @@
-"""What `edge.quic.connection` uses of aioquic beyond its documentation, held against what is installed.
+"""What the connections of this package and `edge.quic.http3` use of aioquic beyond its documentation, held against what is installed.
 
 Each name stands with the line of aioquic 1.7.2 where it was read and with its purpose. Moving to another
 version means reading those lines again.
@@ -7,10 +7,12 @@ version means reading those lines again.
 from typing import NamedTuple
 
 import aioquic
+from aioquic.h3.connection import H3Connection
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection, QuicNetworkPath
 from aioquic.quic.recovery import QuicPacketRecovery
 from aioquic.quic.stream import QuicStream
+from aioquic.tls import Context
 
 from edge.errors import EdgeError
 
@@ -46,6 +48,7 @@ PRIVATE_NAMES = (
     PrivateName("QuicConnection", "_loss", 397, "round-trip time and probe timeout"),
     PrivateName("QuicConnection", "_spaces", 367, "when the next ACK is due"),
     PrivateName("QuicConnection", "_ack_delay", 291, "delay ACKs by what we advertise, not 1 ms"),
+    PrivateName("QuicConnection", "_alpn_handler", 1319, "override: tickets for one protocol only"),
     PrivateName("QuicConnection", "_payload_received", 2852, "override: count what is to be acknowledged"),
     PrivateName(
         "QuicConnection", "_streams", 371, "what is not acknowledged, and what waits for a gap to close"
@@ -57,11 +60,20 @@ PRIVATE_NAMES = (
     PrivateName("QuicConnection", "_datagrams_pending", 409, "how many wait for the congestion window"),
     PrivateName("QuicConnection", "_ping_pending", 411, "whether a PING was asked for"),
     PrivateName("QuicConnection", "_retire_connection_ids", 413, "whether CIDs are to be given back"),
+    PrivateName("QuicPacketRecovery", "_on_packets_lost", 528, "send refused early data again"),
     PrivateName("QuicPacketRecovery", "_rtt_smoothed", 158, "round-trip time"),
     PrivateName("QuicPacketRecovery", "_rtt_initialized", 155, "whether it has been measured"),
     PrivateName("QuicStreamSender", "_buffer_start", 195, "first byte that is not acknowledged"),
     PrivateName("QuicStreamSender", "_buffer_stop", 196, "end of what was written"),
+    PrivateName("QuicStreamSender", "_reset_error_code", 199, "whether what it holds will still be sent"),
+    PrivateName(
+        "H3Connection", "_get_local_settings", 764, "override: settings of later WebTransport drafts"
+    ),
     # Without an underscore, but attributes of objects that only the engine is meant to see.
+    PrivateName("Context", "alpn_negotiated", 1354, "which protocol early data is of"),
+    PrivateName("Context", "early_data_accepted", 1355, "whether there is early data"),
+    PrivateName("Context", "get_session_ticket_cb", 1316, "not to look for a ticket"),
+    PrivateName("Context", "new_session_ticket_cb", 1317, "not to send one"),
     PrivateName("QuicNetworkPath", "addr", 201, "the `Path` it stands for"),
     PrivateName("QuicNetworkPath", "is_validated", 204, "whether the peer is known to be there"),
     PrivateName("QuicNetworkPath", "peer_cid", 207, "CID reserved for probing"),
@@ -89,6 +101,8 @@ def verify_engine() -> None:
             peer_completed_address_validation=False,
             send_probe=lambda: None,
         ),
+        "H3Connection": H3Connection,
+        "Context": Context(is_client=False),
         "QuicStreamSender": QuicStream().sender,
         "QuicStreamReceiver": QuicStream().receiver,
         "QuicNetworkPath": QuicNetworkPath(("192.0.2.1", 443)),

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 
 from edge.quic.connection import EdgeConnection
 from edge.quic.events import Outcome
-from edge.quic.http3 import Http3Session
+from edge.quic.http3 import Http3Connection
 from edge.quic.path import Path
+from edge.quic.streams import Streams
+from edge.quic.webtransport import WebTransportSession
 
 REMEMBERED_CIDS = 8
 """Retired connection IDs that still lead to their connection: packets sent before the peer retired them are
@@ -37,7 +39,9 @@ class ConnectionRecord:
     opened_at: float
     on_service: bool = field(init=False)
     alpn: str = ""
-    http3: Http3Session | None = None
+    http3: Http3Connection | None = None
+    announced: bool = False
+    """The owner knows of it: it has been told an event of it."""
     established: bool = False
     closed: bool = False
     """Either side has closed; the engine may still be draining."""
@@ -56,6 +60,15 @@ class ConnectionRecord:
         if not self.arrived_on_service:
             return Outcome.DIRECT
         return Outcome.ON_ANYCAST if self.on_service else Outcome.MIGRATED
+
+    @property
+    def streams(self) -> Streams | None:
+        """What the owner's streams are: the connection's own, or on HTTP/3 those of its session."""
+        return self.engine if self.http3 is None else self.http3.session
+
+    def session(self, session_id: int) -> WebTransportSession | None:
+        session = None if self.http3 is None else self.http3.session
+        return session if session is not None and session.id == session_id else None
 
     def info(self) -> ConnectionInfo:
         return ConnectionInfo(

@@ -7,13 +7,23 @@ crosses. A worker that loses this socket has lost its supervisor and stops.
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Literal
 
 import msgspec
 
 from edge.overload import Gate, LoadSample
+from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
 LINE_LIMIT = 4 * 1024 * 1024  # bytes; the longest record is a list of calls
+
+
+class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may call; see `edge.auth`. ``keys``: what the key file holds, or "" where no token is asked for."""
+
+    keys: str
+    audience: str | None
+    origins: tuple[str, ...]
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,7 +50,14 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     max_connections: int
     max_handshakes: int
     backend: str
-    lead_ms: int
+    backends: dict[str, dict[str, Any]]  # all that may be chosen, that one among them -> its settings
+    lead_ms: int | Literal["auto"]
+    deadline: Preset
+    resume_s: float
+    listeners: dict[str, int]  # local address -> file descriptor of a TCP socket in the worker
+    plain_listener: str  # the one of them that has no TLS, or ""
+    page: bool
+    auth: AuthSettings
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -81,6 +98,8 @@ class Report(Message, frozen=True, forbid_unknown_fields=True, tag=True):
     load: LoadSample
     counters: dict[str, int]  # monotonic since the worker started
     connections: dict[str, int]  # by outcome: migrated, on_anycast, direct
+    calls: dict[str, int]  # by carrier: quic, webtransport, websocket
+    observations: dict[str, list[float]]  # since the last report: what histograms are made of
 
 
 class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,6 +107,7 @@ class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     call_id: str
     worker: int
+    carrier: str
     outcome: str
     age_s: float
     ended: bool

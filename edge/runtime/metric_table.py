@@ -82,6 +82,9 @@ def _values(members: type[Enum]) -> tuple[str, ...]:
 
 
 OUTCOMES = ("migrated", "on_anycast", "direct")
+CARRIERS = ("quic", "webtransport", "websocket")
+# Spoken conversation feels immediate below 0.5 s and broken above 1.5 s.
+TURN_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 RESULTS = ("ok", "failed")
 POLICY_STATES = ("starting", "announced", "depreferred", "withdrawn", "fenced", "held")
 GUARDS = (
@@ -170,7 +173,14 @@ METRICS: Final[tuple[Metric, ...]] = (
         name="edge_engine_errors_total",
         help="Connections ended because the QUIC engine failed on what they received.",
     ),
-    CALLS := Gauge(name="edge_calls", help="Calls that are up."),
+    CALLS := Gauge(
+        name="edge_calls",
+        help="Calls that are up, by what they run on or ran on last.",
+        labels={"carrier": CARRIERS},
+    ),
+    CALLS_RESUMED := Counter(
+        name="edge_calls_resumed_total", help="Calls whose caller came back on another connection."
+    ),
     FRAMES_HEARD := Counter(
         name="edge_frames_heard_total", help="20 ms audio frames from callers, given to the backend."
     ),
@@ -179,6 +189,56 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     UNDERRUNS := Counter(
         name="edge_playout_underruns_total", help="Times a caller reported that its playout ran dry."
+    ),
+    TCP_CONNECTIONS := Counter(
+        name="edge_tcp_connections_total",
+        help="TCP connections of callers, by what became of their beginning.",
+        labels={"result": ("accepted", "refused", "tls_failed")},
+    ),
+    FRAMES_LOST := Counter(
+        name="edge_frames_lost_total",
+        help="20 ms audio frames from callers that did not come by their deadline.",
+    ),
+    FRAMES_LATE := Counter(
+        name="edge_frames_late_total",
+        help="20 ms audio frames from callers that came after they had been given up.",
+    ),
+    BARGE_INS := Counter(name="edge_barge_ins_total", help="Items that a caller interrupted for good."),
+    BARGE_IN_BYTES := Counter(
+        name="edge_barge_in_bytes_total",
+        unit="bytes",
+        help="Audio of interrupted items: on the wire and never played, or never put on the wire.",
+        labels={"fate": ("wasted", "saved")},
+    ),
+    CANCEL := Histogram(
+        name="edge_cancel_seconds",
+        unit="seconds",
+        help="From a caller's interruption, by half its round-trip time, to the end of sending.",
+        buckets=(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0),
+    ),
+    TURN_BACKEND := Histogram(
+        name="edge_turn_backend_seconds",
+        unit="seconds",
+        help="From the end of a caller's speech to the backend's first audio.",
+        buckets=TURN_BUCKETS,
+    ),
+    TURN_WIRE := Histogram(
+        name="edge_turn_wire_seconds",
+        unit="seconds",
+        help="From the end of a caller's speech to the first audio on the wire.",
+        buckets=TURN_BUCKETS,
+    ),
+    TURN_PLAYED := Histogram(
+        name="edge_turn_played_seconds",
+        unit="seconds",
+        help="From the end of a caller's speech to the first audio played, as the caller reports it.",
+        buckets=TURN_BUCKETS,
+    ),
+    TURN_EDGE := Histogram(
+        name="edge_turn_added_seconds",
+        unit="seconds",
+        help="What of a turn's time was spent in this node.",
+        buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5),
     ),
     # Load
     PRESSURE := Gauge(
@@ -313,4 +373,22 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "frames_heard": (FRAMES_HEARD, ()),
     "frames_said": (FRAMES_SAID, ()),
     "underruns": (UNDERRUNS, ()),
+    "frames_lost_up": (FRAMES_LOST, ()),
+    "frames_late_up": (FRAMES_LATE, ()),
+    "barge_ins": (BARGE_INS, ()),
+    "wasted_bytes": (BARGE_IN_BYTES, ("wasted",)),
+    "saved_bytes": (BARGE_IN_BYTES, ("saved",)),
+    "resumed": (CALLS_RESUMED, ()),
+    "tcp_accepted": (TCP_CONNECTIONS, ("accepted",)),
+    "tcp_refused": (TCP_CONNECTIONS, ("refused",)),
+    "tls_failed": (TCP_CONNECTIONS, ("tls_failed",)),
+}
+
+# What a worker calls what it has measured, in milliseconds -> the histogram that it belongs to.
+WORKER_OBSERVATIONS: Final[Mapping[str, Histogram]] = {
+    "cancel_ms": CANCEL,
+    "turn_backend_ms": TURN_BACKEND,
+    "turn_wire_ms": TURN_WIRE,
+    "turn_played_ms": TURN_PLAYED,
+    "turn_edge_added_ms": TURN_EDGE,
 }

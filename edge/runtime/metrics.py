@@ -6,7 +6,7 @@ neither jumps nor falls when a worker is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,11 +15,13 @@ import prometheus_client as prometheus
 from edge.runtime.metric_table import (
     BUILD_INFO,
     CALLS,
+    CARRIERS,
     CONNECTIONS,
     LOOP_LAG,
     METRICS,
     OUTCOMES,
     WORKER_COUNTERS,
+    WORKER_OBSERVATIONS,
     Counter,
     Gauge,
     Histogram,
@@ -40,7 +42,7 @@ class WorkerTotals:
     process: int
     counters: Mapping[str, int] = field(default_factory=dict)
     connections: Mapping[str, int] = field(default_factory=dict)
-    calls: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
     loop_lag_s: float = 0.0
 
 
@@ -83,6 +85,12 @@ class NodeMetrics:
         self._workers[worker] = totals
         self._set_worker_gauges()
 
+    def worker_observed(self, observations: Mapping[str, Sequence[float]]) -> None:
+        """Take in what a worker has measured since it was last asked, in milliseconds."""
+        for key, values in observations.items():
+            for value in values:
+                self.observe(WORKER_OBSERVATIONS[key], value / 1000)
+
     def worker_left(self, worker: int) -> None:
         """A worker is gone: what it has counted stays, what it had open is no more."""
         self._workers.pop(worker, None)
@@ -92,7 +100,8 @@ class NodeMetrics:
         workers = self._workers.values()
         for outcome in OUTCOMES:
             self.set(CONNECTIONS, sum(worker.connections.get(outcome, 0) for worker in workers), outcome)
-        self.set(CALLS, sum(worker.calls for worker in workers))
+        for carrier in CARRIERS:
+            self.set(CALLS, sum(worker.calls.get(carrier, 0) for worker in workers), carrier)
         self.set(LOOP_LAG, max((worker.loop_lag_s for worker in workers), default=0.0))
 
     def render(self) -> bytes:

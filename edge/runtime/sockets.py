@@ -1,4 +1,4 @@
-"""UDP sockets for a QUIC server: one a local address, never the wildcard.
+"""Sockets for a server of the public, UDP for QUIC and TCP beside it: one a local address, never the wildcard.
 
 A socket bound to the wildcard answers from whichever address the routing table likes best, so a client that
 wrote to the anycast address gets its reply from the unicast one and drops it. Hence a socket for each local
@@ -22,6 +22,10 @@ from edge.errors import EdgeError, UnreachableError
 BUFFER_BYTES = 4 * 1024 * 1024  # 0.2 s of 1200-byte datagrams at 20 000 a second
 MAX_DATAGRAM_BYTES = 65535
 MAX_WAITING = 1024  # datagrams kept for a socket whose send buffer is full
+BACKLOG = 512  # TCP connections that wait for a worker to accept them
+TCP_RECEIVE_BYTES = (
+    64 * 1024
+)  # from one caller until a worker has read it: 3.4 Mbit/s at a round trip of 150 ms
 
 # Linux socket options that the socket module of Python 3.11 does not name.
 _SO_SNDBUFFORCE = 32
@@ -82,6 +86,42 @@ def open_udp(address: str, port: int, *, count: int = 1) -> list[socket.socket]:
     return opened
 
 
+def listen_tcp(address: str, port: int, *, count: int = 1) -> list[socket.socket]:
+    """Listen ``count`` times on one local address; otherwise as `open_udp`.
+
+    Connections that the kernel has given to a worker which is gone wait for the next one with the same socket.
+    """
+    with contextlib.ExitStack() as undo:
+        try:
+            if count > 1:
+                with _bound_tcp(address, port, reuse_port=False) as probe:
+                    port = int(probe.getsockname()[1])
+            opened = [
+                undo.enter_context(_bound_tcp(address, port, reuse_port=count > 1)) for _ in range(count)
+            ]
+            for sock in opened:
+                sock.listen(BACKLOG)
+        except OSError as error:
+            raise bind_error(error, address, port, "tcp") from error
+        undo.pop_all()
+    return opened
+
+
+def _bound_tcp(address: str, port: int, *, reuse_port: bool) -> socket.socket:
+    sock = _new(address, socket.SOCK_STREAM)
+    try:
+        # Old connections of ours, in TIME_WAIT, are no reason not to come back.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(reuse_port))
+        # Before `listen`, for the window that a handshake may promise follows from it.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
+        sock.bind((address, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def _unshared_port(address: str, port: int) -> int:
     """``port``, or a free one for 0, after making sure that nobody has it.
 
@@ -92,12 +132,18 @@ def _unshared_port(address: str, port: int) -> int:
         return int(probe.getsockname()[1])
 
 
-def _open(address: str, port: int, *, reuse_port: bool) -> socket.socket:
+def _new(address: str, kind: socket.SocketKind) -> socket.socket:
     family = socket.AF_INET6 if is_ipv6(address) else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    sock = socket.socket(family, kind | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    return sock
+
+
+def _open(address: str, port: int, *, reuse_port: bool) -> socket.socket:
+    sock = _new(address, socket.SOCK_DGRAM)
     try:
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if sock.family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
         else:
             sock.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _PMTUDISC_PROBE)

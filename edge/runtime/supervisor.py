@@ -1,7 +1,7 @@
 """Workers: started with the sockets they serve, watched, started again when they die.
 
-The supervisor keeps every UDP socket open. A worker gets copies of the descriptors, so packets that arrive
-between a worker's death and its successor's first read wait in the kernel's queue.
+The supervisor keeps every socket open. A worker gets copies of the descriptors, so packets and TCP connections
+that arrive between a worker's death and its successor's first read wait in the kernel's queue.
 """
 
 from __future__ import annotations
@@ -41,14 +41,18 @@ HUNG_S = 10.0
 class Worker:
     """One worker process and what it last said of itself: ``report`` is None while there is no such process."""
 
-    def __init__(self, settings: WorkerSettings, sockets: Mapping[str, int]) -> None:
+    def __init__(
+        self, settings: WorkerSettings, sockets: Mapping[str, int], listeners: Mapping[str, int]
+    ) -> None:
         self.settings = settings
         self.sockets = dict(sockets)
+        self.listeners = dict(listeners)
         self.report: Report | None = None
         self.ready = asyncio.Event()
         self.process: asyncio.subprocess.Process | None = None
         self._reported_at = 0.0
         self._writer: asyncio.StreamWriter | None = None
+        self._observed: dict[str, list[float]] = {}
         self._answers: dict[int, asyncio.Future[list[CallRecord]]] = {}
         self._requests = itertools.count()
 
@@ -56,6 +60,11 @@ class Worker:
     def is_reporting(self) -> bool:
         """Whether it has said of late how it is."""
         return self.report is not None and time.monotonic() - self._reported_at < QUIET_S
+
+    def take_observations(self) -> dict[str, list[float]]:
+        """What it has measured since this was last called."""
+        taken, self._observed = self._observed, {}
+        return taken
 
     async def run(self) -> str:
         """Start the process and serve its socket until it ends; says how it ended."""
@@ -68,7 +77,10 @@ class Worker:
             return f"cannot be started: {error.strerror}"
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=messages.LINE_LIMIT)
         settings = msgspec.structs.replace(
-            self.settings, sockets=self.sockets, nonce_start=secrets.randbits(62)
+            self.settings,
+            sockets=self.sockets,
+            listeners=self.listeners,
+            nonce_start=secrets.randbits(62),
         )
         self._send(Start(settings))
         trouble = ""
@@ -102,7 +114,7 @@ class Worker:
             "edge.runtime.worker",
             str(control.fileno()),
             str(os.getpid()),
-            pass_fds=[control.fileno(), *self.sockets.values()],
+            pass_fds=[control.fileno(), *self.sockets.values(), *self.listeners.values()],
             stdin=asyncio.subprocess.DEVNULL,
         )
 
@@ -141,6 +153,8 @@ class Worker:
                 self.ready.set()
             case Report():
                 self.report = message
+                for name, values in message.observations.items():
+                    self._observed.setdefault(name, []).extend(values)
                 self._reported_at = time.monotonic()
             case messages.Calls():
                 answer = self._answers.pop(message.request, None)
@@ -169,15 +183,19 @@ class Worker:
 
 
 class Supervisor:
-    """All workers of a node. ``settings(worker)`` gives what a worker must know."""
+    """All workers of a node. ``settings(worker)`` gives what a worker must know.
+
+    ``sockets`` and ``listeners`` give its UDP sockets and its listening TCP sockets, as descriptors by local address.
+    """
 
     def __init__(
         self,
         count: int,
         settings: Callable[[int], WorkerSettings],
         sockets: Callable[[int], Mapping[str, int]],
+        listeners: Callable[[int], Mapping[str, int]] = lambda _: {},
     ) -> None:
-        self.workers = [Worker(settings(index), sockets(index)) for index in range(count)]
+        self.workers = [Worker(settings(index), sockets(index), listeners(index)) for index in range(count)]
         self.restarts = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False

@@ -19,41 +19,34 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 
-from edge.backend.base import load_backend
-from edge.cid import CidConfig, CidIssuer, profile_aws, profile_edge
 from edge.errors import EdgeError
 from edge.overload import Gate, Verdict
-from edge.quic import (
-    Endpoint,
-    EndpointConfig,
-    Identity,
-    Path,
-    RequestReceived,
-    RetryTokens,
-)
+from edge.quic import Path, RequestReceived
 from edge.runtime import messages
-from edge.runtime.calls import ALPN, Call, CallSettings, CallTable
+from edge.runtime.call import Call, CallSettings
+from edge.runtime.calls import CallTable
 from edge.runtime.messages import Calls, ListCalls, Ready, Report, SetGate, Start, Stop, WorkerSettings
 from edge.runtime.process import die_with_parent
+from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.sampler import LoadMeter, LoopLag, Readings, cpu_seconds
+from edge.runtime.session_api import Request
 from edge.runtime.sockets import UdpSocket
+from edge.runtime.worker_parts import (
+    make_backends,
+    make_doorkeeper,
+    make_endpoint,
+    make_site,
+    make_webs,
+)
+from edge.voice import PRESETS, Code
 
 log = logging.getLogger("edge.worker")
 
 REPORT_INTERVAL_S = 0.25
 BATCH = 64  # datagrams read from one socket before the others and the timers have their turn
 STOP_LINGER_S = 0.1  # for the CONNECTION_CLOSE packets to leave
-GOING_AWAY = 4
-
-PROFILES: dict[str, Callable[[WorkerSettings], CidConfig]] = {
-    "edge": lambda settings: profile_edge(settings.cid_rotation, settings.cid_key),
-    "aws-nlb": lambda _: profile_aws(),
-}
-
-LIVEZ_HEADERS = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
 
 
 class Worker:
@@ -69,20 +62,28 @@ class Worker:
             address: UdpSocket(socket.socket(fileno=descriptor))
             for address, descriptor in settings.sockets.items()
         }
-        self.endpoint = _endpoint(settings, self._verdict, lambda now: now + self._wall_offset)
+        self.endpoint = make_endpoint(settings, self._verdict, lambda now: now + self._wall_offset)
+        self._observations: dict[str, list[float]] = {}
+        doorkeeper = make_doorkeeper(settings)
         self.calls = CallTable(
             CallSettings(
                 node=settings.node,
                 worker=settings.worker,
                 unicast_url=settings.unicast_url,
                 lead_ms=settings.lead_ms,
-                backend=load_backend(settings.backend),
+                deadlines=PRESETS[settings.deadline],
+                resume_s=settings.resume_s,
+                backends=make_backends(settings),
+                doorkeeper=doorkeeper,
                 clock=loop.time,
                 changed=self._spoke,
+                observe=self._observe,
             ),
-            self.endpoint,
             lambda: f"sess_{secrets.token_urlsafe(12)}",
         )
+        self._quic_calls = QuicCalls(self.endpoint, self.calls, doorkeeper.origins)
+        self._site = make_site(settings, doorkeeper)
+        self._webs = make_webs(settings, self._site, self.calls, admits=self._has_room, changed=self._wake)
         self._awake = False
         self._timer: asyncio.TimerHandle | None = None
         self._lag = LoopLag(loop)
@@ -92,6 +93,12 @@ class Worker:
         """Begin to read the sockets."""
         for udp in self._sockets.values():
             self._loop.add_reader(udp.fileno(), self._readable, udp)
+        for web in self._webs:
+            web.serve()
+
+    def _has_room(self) -> bool:
+        """For a newcomer on TCP, whose address its handshake has proved: that is what a Retry is for."""
+        return self._verdict(self._loop.time()) is not Verdict.REFUSE
 
     def _verdict(self, _now: float) -> Verdict:
         return self.gate.verdict(self._dice.random())
@@ -111,6 +118,9 @@ class Worker:
     def _spoke(self, call: Call) -> None:
         self.calls.wake(call)
         self._wake()
+
+    def _observe(self, name: str, value: float) -> None:
+        self._observations.setdefault(name, []).append(value)
 
     def _step(self) -> None:
         self._awake = False
@@ -136,7 +146,7 @@ class Worker:
             if isinstance(event, RequestReceived):
                 self._respond(event)
             else:
-                self.calls.receive(event, now)
+                self._quic_calls.receive(event, now)
         self.calls.turn(now)
         return happened
 
@@ -157,16 +167,15 @@ class Worker:
         self._timer = self._loop.call_at(min(timers), self._wake) if timers else None
 
     def _respond(self, request: RequestReceived) -> None:
-        """The node's HTTP/3 surface: proof of life, for stock clients."""
-        found = request.path == "/livez"
-        status = 404 if not found else 200 if request.method in ("GET", "HEAD") else 405
-        body = b'{"status":"ok","node":"%s"}\n' % self._settings.node.encode() if status == 200 else b"{}\n"
+        """The same answers over HTTP/3 as over HTTPS."""
+        asked = Request(request.method, request.path.partition("?")[0], request.headers, request.body)
+        answer = self._site.answer(asked)
         self.endpoint.respond(
             request.connection,
             request.stream_id,
-            status,
-            LIVEZ_HEADERS,
-            b"" if request.method == "HEAD" else body,
+            answer.status,
+            [(name.encode(), value.encode()) for name, value in answer.headers.items()],
+            b"" if request.method == "HEAD" else answer.body,
         )
         self._wake()
 
@@ -183,6 +192,7 @@ class Worker:
     def report(self) -> Report:
         """What the supervisor is told several times a second."""
         readings = self._readings()
+        observations, self._observations = self._observations, {}
         sockets = [udp.counters for udp in self._sockets.values()]
         connections = {"migrated": 0, "on_anycast": 0, "direct": 0}
         for info in self.endpoint.connections.values():
@@ -193,18 +203,27 @@ class Worker:
             counters=asdict(self.endpoint.counters)
             | self.calls.counters()
             | {
+                name: sum(web.counters()[name] for web in self._webs)
+                for name in ("tcp_accepted", "tcp_refused", "tls_failed")
+            }
+            | {
                 "socket_drops": readings.socket_drops,
                 "unsent_congested": sum(counters.unsent_congested for counters in sockets),
                 "unsent_too_big": sum(counters.unsent_too_big for counters in sockets),
                 "unsent_unreachable": sum(counters.unsent_unreachable for counters in sockets),
             },
             connections=connections,
+            calls=self.calls.by_carrier(),
+            observations=observations,
         )
 
     async def stop(self, reason: str) -> None:
         """Tell every peer that this is the end, and read the sockets no more."""
-        self.endpoint.close_all(GOING_AWAY, reason)
+        self.calls.say_goodbye(reason)
         self._step()
+        self.endpoint.close_all(Code.GOING_AWAY, reason)
+        self._step()
+        await asyncio.gather(*(web.close(Code.GOING_AWAY, reason) for web in self._webs))
         await asyncio.sleep(STOP_LINGER_S)
         for udp in self._sockets.values():
             self._loop.remove_reader(udp.fileno())
@@ -214,35 +233,6 @@ class Worker:
         if self._timer is not None:
             self._timer.cancel()
         await self.calls.close()
-
-
-def _endpoint(
-    settings: WorkerSettings, verdict: Callable[[float], Verdict], unix_time: Callable[[float], float]
-) -> Endpoint:
-    profile = PROFILES[settings.cid_profile](settings)
-    return Endpoint(
-        EndpointConfig(
-            identity=Identity.from_pem(settings.certificate, settings.private_key),
-            alpn=(ALPN, "h3"),
-            service=frozenset(settings.service),
-            preferred_v4=settings.preferred_v4,
-            preferred_v6=settings.preferred_v6,
-            reset_key=settings.reset_key,
-            idle_timeout=settings.idle_timeout_s,
-            max_connections=settings.max_connections,
-            max_handshakes=settings.max_handshakes,
-        ),
-        CidIssuer(
-            profile,
-            settings.server_id,
-            settings.worker if profile.worker_octet else 0,
-            nonce_start=settings.nonce_start,
-            secret=settings.cid_secret,
-        ),
-        admission=verdict,
-        retry=RetryTokens(settings.retry_key),
-        unix_time=unix_time,
-    )
 
 
 async def converse(control: socket.socket) -> None:

@@ -33,6 +33,17 @@ class ResetStream:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpireStream:
+    """Give up one of this end's finished streams if its time was too short.
+
+    Unless the peer has acknowledged all of it (on TCP: the kernel has taken all of it), reset it with
+    `Code.DEADLINE`. Only a carrier can see acknowledgements, so only a carrier can decide.
+    """
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopStream:
     """Ask the peer to give up one of its streams, named as `receive_stream` was given it."""
 
@@ -55,4 +66,4 @@ class CloseSession:
     reason: str
 
 
-Action = SendControl | SendStream | ResetStream | StopStream | SendDatagram | CloseSession
+Action = SendControl | SendStream | ResetStream | ExpireStream | StopStream | SendDatagram | CloseSession

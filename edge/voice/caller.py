@@ -1,31 +1,48 @@
 """The caller's end of a call: says, hears, and reports what has been heard."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from edge.voice import control, records, wire
-from edge.voice.actions import SendDatagram, StopStream
+from edge.voice.actions import Action, CloseSession, SendControl, SendDatagram, StopStream
 from edge.voice.base import Session
+from edge.voice.deadline import PRESETS, Deadlines, Preset
 from edge.voice.errors import Code, WireError
 from edge.voice.events import (
+    CallContinued,
     CallerEvent,
-    ControlReceived,
+    DeadlinesAgreed,
     ErrorReceived,
     FramesReceived,
-    SessionReady,
     StatsReceived,
-    Transcript,
+    UtteranceCleared,
     UtteranceCommitted,
 )
 from edge.voice.frame import Codec
-from edge.voice.groups import GroupWriter
-from edge.voice.items import ItemReader, Progress
+from edge.voice.items import ItemReader
+from edge.voice.items import Progress as Heard
+from edge.voice.lead import Lead
 from edge.voice.ledger import FrameLedger
+from edge.voice.notices import NOTICES
 from edge.voice.playout import DEFAULT_START_MS, Playout
+from edge.voice.reports import Reports
+from edge.voice.turns import RESUME_S
+from edge.voice.utterances import Clear, Commit, Step, UtteranceWriter
 
-PLAYING_REPORT_S = 0.1
-HEARTBEAT_S = 1.0
-"""Reports are also the heartbeat by which the edge knows that the caller is there, so silence has them too."""
+
+class _StreamNumbers(Iterator[int]):
+    """Of the streams that this end opens; they begin anew with each connection."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self._next = 0
+
+    def __next__(self) -> int:
+        number, self._next = self._next, self._next + 1
+        return number
 
 
 class CallerSession(Session[CallerEvent, control.EdgeEvent]):
@@ -35,163 +52,289 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self,
         now: float,
         *,
-        lead_ms: int | None = None,
+        lead_ms: Lead | None = None,
+        deadline: Preset | Deadlines | None = None,
+        token: str | None = None,
+        backend: str | None = None,
+        fields: Mapping[str, Any] | None = None,
         codec: Codec = Codec.OPUS,
         start_ms: int = DEFAULT_START_MS,
     ) -> None:
-        """The call begins ``now``; None as ``lead_ms`` leaves the lead to the edge."""
+        """The call begins ``now``; what is None is left to the edge. ``fields`` of the session are for the backend."""
         super().__init__(records.edge_events)
         self.said = FrameLedger()
         self.heard = FrameLedger()
         self.playout = Playout(start_ms)
-        self._groups = GroupWriter(codec)
+        self.deadlines = Deadlines(None, None)
+        """What holds as far as is known here."""
+        self.resume_token: str | None = None
+        """By which `reconnect` can continue the call."""
+        self._numbers = _StreamNumbers()
+        self._words = UtteranceWriter(codec, self._numbers, None)
         self._items = ItemReader()
-        self._began_at = self._now = now
-        self._report_at = now + HEARTBEAT_S
-        self._reported_transitions = 0
-        # What is not listed needs no answer: the same is learned from the audio streams.
+        self._reports = Reports(self.playout, now)
+        self._now = now
+        self._final_at: float | None = None  # when an interruption cannot be taken back any more
+        self._detached = False
+        self._later: list[Action] | None = None  # until the edge has said that it knows the call
+        self._settings: dict[str, Any] = {}
+        # What is neither here nor a notice needs no answer: the same is learned from the audio.
         self._handlers: Mapping[type, Callable[[Any], None]] = {
-            control.EdgeSessionInfo: self._session_info,
+            control.DeadlineChanged: self._deadline_changed,
             control.AudioCommitted: self._audio_committed,
-            control.OutputItemAdded: self._output_item_added,
+            control.AudioCleared: self._audio_cleared,
+            control.OutputItemAdded: lambda event: self._items.expect(control.number(event.item.id)),
+            control.OutputAudioDone: self._output_audio_done,
             control.OutputItemDone: self._output_item_done,
-            control.TranscriptDelta: self._transcript_delta,
-            control.TranscriptDone: self._transcript_done,
-            control.Error: self._error,
+            control.OutputCleared: self._output_cleared,
+            control.EdgeSessionInfo: self._session_info,
+            control.Reconnected: self._reconnected,
             control.Stats: self._stats,
-            records.UnknownEvent: self._unknown,
         }
-        self.update_session(lead_ms)
+        self._choose(deadline, {**(fields or {}), "lead_ms": lead_ms, "token": token, "backend": backend})
 
     # --- verbs -----------------------------------------------------------------------------------------
 
-    def update_session(self, lead_ms: int | None) -> None:
+    def update_session(
+        self,
+        *,
+        lead_ms: Lead | None = None,
+        deadline: Preset | Deadlines | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> None:
         """Choose settings; an edge answers an impossible one by an `ErrorReceived`."""
-        self.send_control(control.SessionUpdate(session=control.SessionSettings(lead_ms=lead_ms)))
+        self._choose(deadline, {**(fields or {}), "lead_ms": lead_ms})
 
-    def send_frames(self, payloads: Sequence[bytes]) -> None:
+    def set_rtt(self, rtt_s: float) -> None:
+        """The carrier's smoothed round-trip time."""
+        self._words.set_rtt(rtt_s)
+
+    def send_frames(self, payloads: Sequence[bytes], now: float) -> None:
         """Say the next frames of the utterance, 20 ms each. Raises ValueError for a size that none can have."""
-        frames, sends = self._groups.write(payloads)
+        self._now = now
+        frames, steps = self._words.write(payloads, now)
         self.said.record(frames)
-        for send in sends:
-            self._act(send)
+        self._say(steps)
 
-    def commit(self) -> int:
+    def commit(self, now: float) -> int:
         """The utterance is over; its number. Raises ValueError if nothing was said."""
-        utterance, groups, ends = self._groups.commit()
-        for end in ends:
-            self._act(end)
-        self.send_control(control.CommitAudio(utterance=utterance, groups=groups))
+        self._now = now
+        utterance, steps = self._words.commit(now)
+        self._say(steps)
         return utterance
 
-    def request_response(self) -> None:
-        """Ask the backend to speak."""
-        self.send_control(control.CreateResponse())
+    def clear(self, now: float) -> int:
+        """Take back what was said since the last commit; its number. Raises ValueError if nothing was."""
+        self._now = now
+        utterance, steps = self._words.clear()
+        self._say(steps)
+        return utterance
+
+    def request_response(self, fields: Mapping[str, Any] | None = None) -> None:
+        """Ask the backend to speak; ``fields`` are further members of the event."""
+        self.send_control({**(fields or {}), "type": "response.create"})
 
     def cancel(self, now: float) -> None:
-        """Interrupt: silence at once, and nothing more of what is being said."""
+        """Interrupt: silence at once, and nothing more of what is being said, unless it is taken back in time."""
         self._now = now
-        self.playout.flush(now)
-        items, streams = self._items.silence()
+        self.playout.pause(now)
+        items, streams = self._items.pause()
+        self._final_at = now + RESUME_S
         for stream in streams:
             self._act(StopStream(stream, Code.CANCELLED))
+        self._report()
         # By name, lest it hit an answer that the edge begins before this arrives.
-        for item in items or [self.playout.item]:
+        for item in sorted({*items, *self.playout.items}) or [self.playout.item]:
             self.send_control(control.CancelResponse(response_id=control.response_id(item)))
+        self._settle()
+
+    def resume(self, now: float) -> bool:
+        """It was no interruption: go on. False if it is too late for that, `RESUME_S` after `cancel`."""
+        self._now = now
+        if self._final_at is None or now >= self._final_at:
+            return False
+        self._final_at = None
+        self._listen(self._items.resume())
+        item, frames = self._items.position
+        self.send_control(control.Resume(item_id=control.item_id(item), frames=frames))
+        self.playout.resume(now)
+        self._settle()
+        return True
+
+    def truncate(self, item: int, audio_end_ms: int) -> None:
+        """Have the backend forget what it said in ``item`` behind ``audio_end_ms``; `Truncated` is the answer."""
+        self.send_control(control.TruncateItem(item_id=control.item_id(item), audio_end_ms=audio_end_ms))
+
+    # --- one carrier after another ---------------------------------------------------------------------
+
+    def detach(self, now: float) -> None:
+        """The carrier is gone. What is heard is played on, what is said is kept for `reconnect`."""
+        self._now = now
+        self._detached = True
+        self._later = self._later or []
+        self._actions.clear()
+        self._records = records.RecordStream()
+        self._words.detach()
+        self._items.detach()
+
+    def reconnect(self, now: float) -> None:
+        """There is another: ask the edge to continue the call on it. `CallContinued` is told when it does.
+
+        An `ErrorReceived` with the code ``unknown_session`` is told if it does not; then the carrier is good for another
+        session. Raises ValueError without a `resume_token`.
+        """
+        if self.resume_token is None:
+            raise ValueError("no edge has said how to continue this call")
+        self.detach(now)
+        self._detached = False
+        self._numbers.restart()
+        item, frames = self._items.position
+        hello = control.Reconnect(resume_token=self.resume_token, item=item, frames=frames)
+        for event in (hello, control.SessionUpdate(session=self._settings)):
+            super()._act(SendControl(records.encode(event)))
         self._settle()
 
     # --- time ------------------------------------------------------------------------------------------
 
     def get_timer(self) -> float | None:
-        """When the next report is due or the playout reaches its end."""
+        """When a report is due, the playout reaches its end, or something is too late."""
         if self.closed:
             return None
-        ends_at = self.playout.get_timer()
-        return self._report_at if ends_at is None else min(self._report_at, ends_at)
+        timers = (
+            None if self._detached else self._reports.due_at,
+            None if self._detached else self._words.get_timer(),
+            self.playout.get_timer(),
+            self._items.get_timer(self.playout.dry_at),
+            self._final_at,
+        )
+        return min((at for at in timers if at is not None), default=None)
 
     def _settle(self) -> None:
         self.playout.advance(self._now)
+        if self._final_at is not None and self._now >= self._final_at:
+            self._final_at = None
+            self.playout.flush(self._now)
+            self._listen(self._items.silence(self._now))
+        while heard := self._items.settle(self._now, self.playout.dry_at):
+            self._listen(heard)
         while self.playout.gaps:
             self._tell(self.playout.gaps.popleft())
-        if self._now >= self._report_at or self.playout.transitions != self._reported_transitions:
-            self._report()
+        for expired in self._words.handle_timer(self._now):
+            self._act(expired)
+        report = self._reports.take(self._now)
+        if report is not None:
+            self._act(SendDatagram(report))
 
     def _report(self) -> None:
-        playout = self.playout
-        self._reported_transitions = playout.transitions
-        self._report_at = self._now + (PLAYING_REPORT_S if playout.playing else HEARTBEAT_S)
-        report = wire.PlayoutReport(
-            item=playout.item,
-            played_ms=playout.played_ms,
-            buffered_ms=playout.buffered_ms,
-            underruns=playout.underruns,
-            highest_group=playout.highest_group,
-            client_ts_ms=int((self._now - self._began_at) * 1000),
-        )
-        self._act(SendDatagram(wire.encode_datagram(report)))
+        self._act(SendDatagram(self._reports.make(self._now)))
 
     # --- the edge's bytes ------------------------------------------------------------------------------
 
     def _on_stream(self, stream_id: int, data: bytes, fin: bool) -> None:
-        self._listen(self._items.receive(stream_id, data, fin))
+        self._listen(self._items.receive(stream_id, data, fin, self._now))
 
-    def _on_reset(self, stream_id: int, _code: int) -> None:
-        self._items.reset(stream_id)
+    def _on_reset(self, stream_id: int, code: int) -> None:
+        self._listen(self._items.reset(stream_id, code, self._now))
 
     def _on_stop(self, stream: int, _code: int) -> None:
         raise WireError(f"own stream {stream}", "refused by the edge, so the utterance cannot be completed")
 
     def _on_datagram(self, data: bytes) -> None:
-        raise WireError("datagram", f"{len(data)} bytes, but the edge has none to send")
+        datagram = wire.decode_datagram(data)
+        if not isinstance(datagram, wire.AudioDatagram):
+            raise WireError("datagram", "a playout report, but the edge hears nothing")
+        self._listen(self._items.receive_datagram(datagram, self._now))
 
-    def _on_event(self, event: control.EdgeEvent | records.UnknownEvent) -> None:
-        handler = self._handlers.get(type(event))
+    def _on_event(self, event: control.EdgeEvent | records.OpenEvent) -> None:
+        handler, notice = self._handlers.get(type(event)), NOTICES.get(type(event))
         if handler is not None:
             handler(event)
+        if notice is not None:
+            self._tell(notice(event))
 
     def _on_event_error(self, error: records.EventError) -> None:
         self._tell(ErrorReceived(error.code, str(error), error.event_id))
 
-    def _listen(self, progress: list[Progress]) -> None:
+    def _listen(self, progress: Iterable[Heard]) -> None:
         for event in progress:
             if isinstance(event, FramesReceived):
                 self.heard.record(event.frames)
-                self.playout.push(event.item, len(event.frames), self._now)
+                self.playout.push(event.item, event.frames[-1].seq + 1, self._now)
             else:
                 self.playout.end(event.item, self._now)
             self._tell(event)
 
     # --- what the edge says by event -------------------------------------------------------------------
 
-    def _session_info(self, event: control.EdgeSessionInfo) -> None:
-        self._tell(
-            SessionReady(event.session_id, event.node, event.unicast_url, event.resume_token, event.migrated)
-        )
+    def _deadline_changed(self, event: control.DeadlineChanged) -> None:
+        self._agree(Deadlines(event.uplink_ms, event.downlink_ms))
+        self._tell(DeadlinesAgreed(self.deadlines, event.uplink_datagrams, event.downlink_datagrams))
 
     def _audio_committed(self, event: control.AudioCommitted) -> None:
-        self._tell(UtteranceCommitted(event.utterance, event.frames))
+        self._words.confirm(event.utterance)
+        self._tell(UtteranceCommitted(event.utterance, event.frames, event.lost))
 
-    def _output_item_added(self, event: control.OutputItemAdded) -> None:
-        self._items.expect(control.number(event.item.id))
+    def _audio_cleared(self, event: control.AudioCleared) -> None:
+        self._words.confirm(event.utterance)
+        self._tell(UtteranceCleared(event.utterance))
+
+    def _output_audio_done(self, event: control.OutputAudioDone) -> None:
+        self._listen(self._items.finish(control.number(event.item_id), event.frames, self._now))
 
     def _output_item_done(self, event: control.OutputItemDone) -> None:
         if event.item.status == "incomplete":
-            self._listen(self._items.cancel(control.number(event.item.id)))
+            self._listen(self._items.cancel(control.number(event.item.id), self._now))
 
-    def _transcript_delta(self, event: control.TranscriptDelta) -> None:
-        self._tell(Transcript(control.number(event.item_id), event.delta, done=False))
+    def _output_cleared(self, event: control.OutputCleared) -> None:
+        self.playout.flush(self._now, control.number(event.response_id))
 
-    def _transcript_done(self, event: control.TranscriptDone) -> None:
-        self._tell(Transcript(control.number(event.item_id), event.transcript, done=True))
+    def _session_info(self, event: control.EdgeSessionInfo) -> None:
+        self.resume_token = event.resume_token
 
-    def _error(self, event: control.Error) -> None:
-        self._tell(ErrorReceived(event.error.code, event.error.message, event.error.event_id))
+    def _reconnected(self, event: control.Reconnected) -> None:
+        if self._later is None:
+            raise WireError("control stream", "edge.reconnected, and nothing was lost")
+        later, self._later = self._later, None
+        rewound = self._words.rewind(event.utterance, event.frames, self._now)
+        self._say(rewound.steps)
+        for action in later:
+            self._act(action)
+        self._tell(CallContinued(event.utterance, event.frames, rewound.whole))
 
     def _stats(self, event: control.Stats) -> None:
         if event.heard is None or event.said is None:
-            self.answer_stats(self.heard.count(), self.said.count())
+            self.answer_stats(self.heard.count().without(self._items.lost), self.said.count())
         else:
             self._tell(StatsReceived(event.heard, event.said))
 
-    def _unknown(self, event: records.UnknownEvent) -> None:
-        self._tell(ControlReceived(event.fields))
+    # --- common ----------------------------------------------------------------------------------------
+
+    def _choose(self, deadline: Preset | Deadlines | None, others: Mapping[str, Any]) -> None:
+        chosen = {name: value for name, value in others.items() if value is not None}
+        if deadline is not None:
+            self._agree(deadline if isinstance(deadline, Deadlines) else PRESETS[deadline])
+            chosen["deadline"] = asdict(deadline) if isinstance(deadline, Deadlines) else deadline
+        self._settings.update(chosen)
+        self.send_control(control.SessionUpdate(session=chosen))
+
+    def _agree(self, deadlines: Deadlines) -> None:
+        self.deadlines = deadlines
+        self._words.set_deadline(deadlines.uplink_ms)
+        self._items.deadline_ms = deadlines.downlink_ms
+
+    def _say(self, steps: Iterable[Step]) -> None:
+        for step in steps:
+            match step:
+                case Commit(utterance, groups, frames):
+                    self.send_control(control.CommitAudio(utterance=utterance, groups=groups, frames=frames))
+                case Clear(utterance):
+                    self.send_control(control.ClearAudio(utterance=utterance))
+                case _:
+                    self._act(step)
+
+    def _act(self, action: Action) -> None:
+        """Between two connections events wait; streams and datagrams are of the one that is gone."""
+        if self._later is None or isinstance(action, CloseSession):
+            super()._act(action)
+        elif isinstance(action, SendControl):
+            self._later.append(action)

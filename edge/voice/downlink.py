@@ -1,64 +1,99 @@
-"""The edge's side of what the caller hears: a ring of speech not yet written, let out by the lead window."""
+"""The edge's side of what the caller hears: speech not yet written or not yet heard, let out by the lead window."""
 
+import itertools
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from edge.voice import wire
-from edge.voice.actions import ResetStream, SendStream
-from edge.voice.errors import Code
-from edge.voice.frame import FRAME_MS, GROUP_MS, Codec, Frame
-from edge.voice.lead import LeadWindow
+from edge.voice.actions import Action
+from edge.voice.anatomy import Turn, TurnTimes
+from edge.voice.barge_in import BargeIn
+from edge.voice.deadline import Deadlines, worth_datagrams
+from edge.voice.frame import FRAME_MS, GROUP_MS, Frame
+from edge.voice.groups import GroupSender
+from edge.voice.lead import Lead, LeadWindow
+from edge.voice.speech import Speech
+from edge.voice.turns import RESUME_S, Stage, Trigger, after, can
+from edge.voice.way import ItemGroups, ItemStream, ItemWay
+from edge.voice.wire import PlayoutReport
 
 RING_MS = 30_000
 CHUNK_MS = 1000
 """The most that is spoken at once. While there is room for that much in the ring, audio is wanted."""
+REMEMBERED = 64
+"""Items that are over and can still be truncated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An item left the ring: all of its ``frames`` are on the wire, or it was cancelled after ``played_ms``."""
+    """All ``frames`` of an item are on the wire, for the first time. It is not over until they are played."""
 
     item: int
     frames: int
-    played_ms: int | None = None
 
-    @property
-    def cancelled(self) -> bool:
-        return self.played_ms is not None
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """An item is cancelled, after ``frames`` of it were on the wire. ``finished``: `Finished` has been told of it."""
+
+    item: int
+    frames: int
+    account: BargeIn
+    finished: bool
+
+
+Progress = Action | Finished | Dropped | Turn
 
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    number: int
-    codec: Codec = Codec.OPUS
-    waiting: deque[bytes] = field(default_factory=deque)  # packets with their length
-    stream: int | None = None
-    written: int = 0
-    ended: bool = False
+    speech: Speech
+    deadline_ms: int | None
+    stage: Stage = Stage.WAITING
+    way: ItemWay | None = None
+    paused_until: float = 0.0
+    finished: bool = False  # `Finished` has been told
+
+    @property
+    def number(self) -> int:
+        return self.speech.item
+
+    def move(self, trigger: Trigger) -> None:
+        self.stage = after(self.stage, trigger)
 
 
 class Downlink:
-    """Items in the order begun; each goes out whole, on a stream of its own, before the next starts."""
+    """Items in the order begun; each goes out whole before the next starts. `turns` tells what can happen to one."""
 
-    def __init__(self, lead_ms: int) -> None:
-        self.window = LeadWindow(lead_ms)
+    def __init__(self, lead: Lead, deadlines: Deadlines) -> None:
+        self.window = LeadWindow(lead)
+        self.deadlines = deadlines
+        """Assign others at any time: they hold from the next item on."""
+        self._rtt_s: float | None = None
+        self._times = TurnTimes()
         self._items: deque[_Item] = deque()
         self._begun = 0
-        self._streams = 0
-        self._ring_ms = 0
+        self._streams = itertools.count()
+        self._groups = GroupSender(self._streams)
+        self._attached = True
+        self._over: dict[int, int] = {}  # item -> milliseconds received of it
+        self._told: list[Progress] = []  # by what is no pump
+
+    # --- the backend's speech --------------------------------------------------------------------------
 
     @property
     def wants_audio(self) -> bool:
-        return self._ring_ms + CHUNK_MS <= RING_MS
+        waiting_ms = sum(item.speech.waiting for item in self._items) * FRAME_MS
+        return waiting_ms + CHUNK_MS <= RING_MS
 
     def begin(self) -> int:
         """A new item's number, counted from 1."""
         self._begun += 1
-        self._items.append(_Item(self._begun))
+        self._items.append(_Item(Speech(self._begun), self.deadlines.downlink_ms))
         return self._begun
 
-    def speak(self, number: int, frames: Sequence[Frame]) -> None:
+    def speak(self, number: int, frames: Sequence[Frame], now: float) -> None:
         """Put frames of one codec into the ring; for an item that is gone (cancelled) they are dropped.
 
         Raises ValueError, and takes none, if a payload cannot be a frame of its codec or the codec changes.
@@ -66,79 +101,229 @@ class Downlink:
         item = self._find(number)
         if item is None or not frames:
             return
-        if not item.waiting and not item.written:
-            item.codec = frames[0].codec
-        if any(frame.codec != item.codec for frame in frames):
-            raise ValueError(f"item {number} began as {item.codec.name} and cannot change its codec")
-        item.waiting += [wire.encode_packet(frame.payload, item.codec) for frame in frames]
-        self._ring_ms += len(frames) * FRAME_MS
+        codec = frames[0].codec if not item.speech.generated else item.speech.codec
+        if any(frame.codec != codec for frame in frames):
+            raise ValueError(f"item {number} began as {codec.name} and cannot change its codec")
+        for frame in frames:
+            wire.encode_packet(frame.payload, codec)
+        item.speech.codec = codec
+        item.speech.give([frame.payload for frame in frames])
+        self._tell(self._times.audio_given(number, now))
 
     def end(self, number: int) -> None:
         """No more frames will come for this item."""
         item = self._find(number)
         if item is not None:
-            item.ended = True
+            item.speech.ended = True
 
-    def cancel(self, number: int | None) -> list[ResetStream | Finished]:
-        """Drop an item, or with None all, down to what the caller has received and will not play."""
-        cancelled = [item for item in self._items if number in (None, item.number)]
-        done: list[ResetStream | Finished] = []
-        for item in cancelled:
-            if item.stream is not None:
-                done.append(ResetStream(item.stream, Code.CANCELLED))
-            done.append(Finished(item.number, item.written, self.window.played_of(item.number)))
-            self._ring_ms -= len(item.waiting) * FRAME_MS
-        self._items = deque(item for item in self._items if item not in cancelled)
-        self.window.discard(number)
+    # --- the caller's word -----------------------------------------------------------------------------
+
+    def set_rtt(self, rtt_s: float) -> None:
+        """The carrier's smoothed round-trip time."""
+        self._rtt_s = rtt_s
+        self.window.set_rtt(rtt_s)
+
+    def speech_ended(self, at: float) -> None:
+        """The caller has stopped speaking: what the backend says next is the answer, and is timed (`Turn`)."""
+        self._times.speech_ended(at)
+
+    def report(self, report: PlayoutReport, now: float) -> bool:
+        """How far the caller has come; False if a later report has been taken already."""
+        if not self.window.report(report, now):
+            return False
+        reported = self._find(report.item)
+        if reported is not None and reported.speech.at:
+            for item in self._items:
+                if item.number < report.item:
+                    item.speech.whole_heard()
+            reported.speech.reported(report, self.window.played_of(report.item))
+            self._tell(self._times.reported(report.item, reported.speech.played_ms, now, self._rtt_s))
+        self._retire()
+        return True
+
+    def truncation_ms(self, number: int, audio_end_ms: int) -> int | None:
+        """Where a transcript is cut when the caller says ``audio_end_ms``; None for an item not known any more."""
+        item = self._find(number)
+        if item is not None:
+            received_ms = item.speech.received_ms
+        elif number in self._over:
+            received_ms = self._over[number]
+        else:
+            return None
+        return min(audio_end_ms, received_ms)
+
+    # --- interruptions ---------------------------------------------------------------------------------
+
+    def interrupt(self, number: int | None, now: float) -> list[Action]:
+        """The caller interrupts an item, or with None all. It can be taken back for `RESUME_S`."""
+        done: list[Action] = []
+        for item in self._items:
+            if number in (None, item.number) and can(item.stage, Trigger.INTERRUPTED):
+                done += self._leave_way(item)
+                item.move(Trigger.INTERRUPTED)
+                item.paused_until = now + RESUME_S
+                self.window.hold()
         return done
 
-    def pump(self, now: float) -> list[SendStream | Finished]:
-        """What the window lets out now."""
-        done: list[SendStream | Finished] = []
-        while self._items:
-            item = self._items[0]
-            count = self._releasable(item, now)
-            ends = item.ended and count == len(item.waiting)
-            if count or ends:
-                done.append(self._write(item, count, ends, now))
-            if not ends:
+    def resume(self, number: int, frames: int) -> bool:
+        """The interruption was none: go on at frame ``frames`` of item ``number``; what is before it is whole.
+
+        False if nothing is interrupted any more: the cancellation stands.
+        """
+        paused = [item for item in self._items if item.stage is Stage.PAUSED]
+        for item in paused:
+            whole = self._rewind(item, number, frames)
+            item.move(Trigger.KEPT if whole else Trigger.RESUMED)
+        return bool(paused)
+
+    def lapse(self) -> list[Action | Dropped]:
+        """The caller goes on to something else: what it has interrupted it will not take back any more."""
+        paused = [item for item in self._items if item.stage is Stage.PAUSED]
+        return [dropped for item in paused for dropped in self._drop(item, Trigger.LAPSED)]
+
+    def cancel(self, number: int | None) -> list[Action | Dropped]:
+        """An item, or with None all, shall not be heard any further, and that is final."""
+        done: list[Action | Dropped] = []
+        for item in [item for item in self._items if number in (None, item.number)]:
+            done += self._leave_way(item)
+            done += self._drop(item, Trigger.STOPPED)
+        return done
+
+    # --- the carrier -----------------------------------------------------------------------------------
+
+    def detach(self) -> None:
+        """The carrier is gone, with all streams. Nothing is written and no timer runs until `attach`."""
+        self._attached = False
+        for item in self._items:
+            item.way = None
+            if item.stage is Stage.SPEAKING:
+                item.move(Trigger.CARRIER_LOST)
+
+    def attach(self, number: int, frames: int) -> None:
+        """A new carrier, with its own streams, to a caller that has ``frames`` of item ``number`` and all before it."""
+        self.detach()
+        self._attached = True
+        self._streams = itertools.count()
+        self._groups = GroupSender(self._streams)
+        self.window.reconnected()
+        for item in self._items:
+            whole = self._rewind(item, number, frames)
+            if item.stage is Stage.SENT and not whole:
+                item.move(Trigger.MISSING)
+
+    def item_of(self, stream: int) -> int | None:
+        """The item that travels on ``stream``."""
+        return next((item.number for item in self._items if item.way and item.way.runs_on(stream)), None)
+
+    # --- writing ---------------------------------------------------------------------------------------
+
+    def pump(self, now: float) -> list[Progress]:
+        """What the window lets out now, and what the clock decides."""
+        if not self._attached:
+            return []
+        done, self._told = self._told, []
+        done += self._groups.handle_timer(now)
+        for item in [item for item in self._items if item.stage is not Stage.SENT]:
+            if item.stage is Stage.PAUSED and now >= item.paused_until:
+                done += self._drop(item, Trigger.LAPSED)
+                continue
+            if item.stage is Stage.PAUSED or not self._write(item, now, done):
                 break
-            done.append(Finished(item.number, item.written))
-            self._items.popleft()
+        self._retire()
         return done
 
     def get_timer(self) -> float | None:
-        """When `pump` will let out more, if the clock alone can tell."""
-        if not self._items or not self._items[0].waiting:
+        """When `pump` will have something to do, if the clock alone can tell."""
+        if not self._attached:
             return None
-        return self.window.opens_at(self._quantum_ms(self._items[0]))
+        timers = (self._groups.get_timer(), self._next_step_at())
+        return min((timer for timer in timers if timer is not None), default=None)
 
-    def item_of(self, stream: int) -> int | None:
-        """The open item that is written on ``stream``."""
-        return next((item.number for item in self._items if item.stream == stream), None)
+    def _next_step_at(self) -> float | None:
+        item = next((item for item in self._items if item.stage is not Stage.SENT), None)
+        if item is None:
+            return None
+        if item.stage is Stage.PAUSED:
+            return item.paused_until
+        return self.window.opens_at(self._quantum_ms(item)) if item.speech.waiting else None
 
-    def _find(self, number: int) -> _Item | None:
-        return next((item for item in self._items if item.number == number), None)
+    def _write(self, item: _Item, now: float, done: list[Progress]) -> bool:
+        """Write what may be written of ``item``; whether that was the last of it."""
+        speech = item.speech
+        count = self._releasable(item, now)
+        ends = speech.ended and count == speech.waiting
+        if not count and not ends:
+            return False
+        if item.way is None:
+            item.way = self._open_way(item)
+            item.move(Trigger.OPENED)
+        self._groups.datagrams = worth_datagrams(item.deadline_ms, self._rtt_s)
+        done += item.way.write(speech.take(count), ends, self.window.ahead_ms(now), now)
+        if count:
+            self.window.write(item.number, count * FRAME_MS, now)
+            self._times.written(item.number, now)
+        if ends:
+            item.move(Trigger.WRITTEN)
+            if not item.finished:
+                item.finished = True
+                done.append(Finished(item.number, speech.generated))
+        return ends
+
+    def _open_way(self, item: _Item) -> ItemWay:
+        if item.deadline_ms is None:
+            return ItemStream(next(self._streams), item.number, item.speech.at, item.speech.codec)
+        return ItemGroups(self._groups, item.number, item.deadline_ms)
 
     def _releasable(self, item: _Item, now: float) -> int:
         """Number of frames. Where the window is the brake, frames go in groups: five to a packet, not one."""
         budget_ms = self.window.budget_ms(now)
         if budget_ms < self._quantum_ms(item):
             return 0
-        return min(budget_ms // FRAME_MS, len(item.waiting))
+        return min(budget_ms // FRAME_MS, item.speech.waiting)
 
     @staticmethod
     def _quantum_ms(item: _Item) -> int:
-        return min(GROUP_MS, len(item.waiting) * FRAME_MS)
+        return min(GROUP_MS, item.speech.waiting * FRAME_MS)
 
-    def _write(self, item: _Item, count: int, ends: bool, now: float) -> SendStream:
-        data = b"".join(item.waiting.popleft() for _ in range(count))
-        if item.stream is None:
-            item.stream = self._streams
-            self._streams += 1
-            data = wire.encode_header(wire.ItemHeader(item.number, item.number, 0, 0, item.codec)) + data
-        item.written += count
-        self._ring_ms -= count * FRAME_MS
-        if count:
-            self.window.write(item.number, count * FRAME_MS, now)
-        return SendStream(item.stream, data, ends)
+    # --- an item's steps -------------------------------------------------------------------------------
+
+    def _rewind(self, item: _Item, number: int, frames: int) -> bool:
+        """Where to go on with ``item`` if the caller has ``frames`` of ``number``; whether nothing is missing."""
+        speech = item.speech
+        if item.number >= number:
+            speech.rewind(frames if item.number == number else 0)
+            self.window.rewind(item.number, speech.at * FRAME_MS)
+        return item.finished and item.number < number
+
+    def _drop(self, item: _Item, trigger: Trigger) -> list[Dropped]:
+        cancel_ms = None if self._rtt_s is None else round(self._rtt_s * 500, 1)
+        item.move(trigger)
+        self._forget(item)
+        return [Dropped(item.number, item.speech.wire, item.speech.account(cancel_ms), item.finished)]
+
+    def _retire(self) -> None:
+        """Forget what has been heard to its end."""
+        for item in list(self._items):
+            if item.finished and item.speech.is_heard and can(item.stage, Trigger.HEARD):
+                item.move(Trigger.HEARD)
+                self._forget(item)
+
+    def _forget(self, item: _Item) -> None:
+        self._items.remove(item)
+        self.window.discard(item.number)
+        self._tell(self._times.over(item.number))
+        self._over[item.number] = item.speech.received_ms
+        if len(self._over) > REMEMBERED:
+            del self._over[next(iter(self._over))]
+
+    @staticmethod
+    def _leave_way(item: _Item) -> list[Action]:
+        way, item.way = item.way, None
+        return way.reset() if way else []
+
+    def _tell(self, turn: Turn | None) -> None:
+        if turn is not None:
+            self._told.append(turn)
+
+    def _find(self, number: int) -> _Item | None:
+        return next((item for item in self._items if item.number == number), None)

@@ -1,9 +1,13 @@
 """What has happened on a call, as the two sessions tell their owners. The order is the order of happening."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from edge.voice.anatomy import Turn
+from edge.voice.barge_in import BargeIn
+from edge.voice.deadline import Deadlines
 from edge.voice.frame import Frame
+from edge.voice.lead import Lead
 from edge.voice.ledger import LedgerCount
 from edge.voice.wire import PlayoutReport
 
@@ -12,37 +16,96 @@ from edge.voice.wire import PlayoutReport
 
 @dataclass(frozen=True, slots=True)
 class SessionUpdated:
-    """The caller chose its settings; this is what now holds."""
+    """The caller chose its settings: what now holds, and ``fields`` of its choice that are the backend's to understand."""
 
-    lead_ms: int
+    lead_ms: Lead
+    deadlines: Deadlines
+    fields: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class FramesHeard:
-    """The next frames of what the caller says, in order and without holes, all of one utterance."""
+    """The next frames of what the caller says, in order, all of one utterance; a hole in `Frame.seq` is lost speech."""
 
     frames: list[Frame]
 
 
 @dataclass(frozen=True, slots=True)
 class UtteranceCommitted:
-    """All ``frames`` of an utterance have been heard (the edge tells its backend, the caller is told)."""
+    """An utterance is over: ``frames`` of it have been heard, ``lost`` never will be (both ends are told)."""
 
     utterance: int
     frames: int
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceCleared:
+    """The caller takes an utterance back: no answer is wanted to what was heard of it."""
+
+    utterance: int
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseRequested:
-    """The caller wants an answer."""
+    """The caller wants an answer; ``fields`` is its whole event."""
+
+    fields: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseCancelled:
-    """The caller does not want the rest of ``item``, of which it had played ``played_ms``."""
+    """The rest of ``item`` will not be heard; ``played_ms`` of it were.
+
+    The ``account`` is None for an item of which nothing had been said yet.
+    """
 
     item: int
     played_ms: int
+    account: BargeIn | None
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The caller says that it heard ``audio_end_ms`` of ``item``: not more than can be true, whatever it said."""
+
+    item: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClientEvent:
+    """An event that is the backend's to understand; ``fields`` is the whole of it."""
+
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """The caller has said who it is and whom it wants, or with two None that it does not. Told once, before all else."""
+
+    token: str | None
+    backend: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReconnectRequested:
+    """This connection continues the call of ``resume_token``: ``frames`` of ``item`` have been received, all before whole.
+
+    A host that knows the call does nothing further with this session and gives its carrier to the call's
+    (`EdgeSession.attach`); one that does not answers with `EdgeSession.refuse_reconnect`.
+    """
+
+    resume_token: str
+    item: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTimed:
+    """How long the caller waited for an answer, and for whom."""
+
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +136,7 @@ class SessionReady:
 
 @dataclass(frozen=True, slots=True)
 class FramesReceived:
-    """The next frames of ``item``, in order and without holes; items follow each other."""
+    """The next frames of ``item``, in order; a hole in `Frame.seq` is lost speech. Items follow each other."""
 
     item: int
     frames: list[Frame]
@@ -81,11 +144,21 @@ class FramesReceived:
 
 @dataclass(frozen=True, slots=True)
 class ItemDone:
-    """All ``frames`` of ``item`` have been received, or, if it was cancelled, all that ever will be."""
+    """``item`` is over: ``frames`` of it have been received, ``lost`` never will be; if cancelled, nor will the rest."""
 
     item: int
     frames: int
     cancelled: bool
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlinesAgreed:
+    """What a frame is worth from now on in both directions, and which of them go in datagrams for that."""
+
+    deadlines: Deadlines
+    uplink_datagrams: bool
+    downlink_datagrams: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +177,47 @@ class Transcript:
     item: int
     text: str
     done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTranscript:
+    """What the backend understands of the caller: the next piece of text, or with ``done`` the whole."""
+
+    text: str
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The backend hears the caller speak, since ``at_ms`` of the utterance."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStopped:
+    """The backend heard the caller stop speaking, at ``at_ms`` of the utterance."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class BargedIn:
+    """The edge's account of an item that was interrupted."""
+
+    account: BargeIn
+
+
+@dataclass(frozen=True, slots=True)
+class CallContinued:
+    """The edge knows the call on this connection, and has ``frames`` of ``utterance`` and all before it.
+
+    What is behind that has been said again, ``whole`` or as far as it was kept.
+    """
+
+    utterance: int
+    frames: int
+    whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,19 +251,34 @@ EdgeEvent = (
     SessionUpdated
     | FramesHeard
     | UtteranceCommitted
+    | UtteranceCleared
     | ResponseRequested
     | ResponseCancelled
+    | Truncated
+    | ClientEvent
+    | Presented
+    | ReconnectRequested
     | PlayoutReported
+    | TurnTimed
     | StatsRequested
     | StatsReceived
 )
 CallerEvent = (
     SessionReady
+    | DeadlinesAgreed
     | UtteranceCommitted
+    | UtteranceCleared
+    | SpeechStarted
+    | SpeechStopped
+    | CallerTranscript
     | FramesReceived
     | ItemDone
     | Underran
     | Transcript
+    | Truncated
+    | BargedIn
+    | TurnTimed
+    | CallContinued
     | ErrorReceived
     | ControlReceived
     | StatsReceived

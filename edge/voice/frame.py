@@ -5,7 +5,8 @@ from enum import IntEnum
 
 FRAME_MS = 20
 FRAMES_PER_GROUP = 5
-"""A group is the uplink's unit of loss: with a stream for each, one lost packet delays 100 ms, not the call."""
+"""With a stream for each group one lost packet delays 100 ms, not the call; with a stream for each frame the headers
+would weigh as much as the speech."""
 GROUP_MS = FRAMES_PER_GROUP * FRAME_MS
 
 
@@ -30,9 +31,10 @@ PAYLOAD_SIZES: dict[Codec, range] = {
 class Frame:
     """20 ms of speech in one direction.
 
-    ``utterance`` counts from 1: the caller's utterance on the uplink, the response item on the downlink.
-    ``seq`` counts the frames in it from 0 without holes. ``pts_ms`` is the frame's time since the utterance
-    began; it may run ahead of ``seq`` where a pause was not sent.
+    ``utterance`` counts from 1: the caller's utterance on the uplink, the response item on the downlink. Together
+    with ``seq``, which counts the frames in it from 0, it is the frame's slot. Whoever speaks leaves no slot out, so a
+    hole where they are heard is a lost frame. ``pts_ms`` is the frame's time since the utterance began; it may run
+    ahead of ``seq`` where a pause was not sent.
     """
 
     utterance: int

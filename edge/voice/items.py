@@ -1,113 +1,171 @@
-"""The caller's side of what it hears: item streams in any order become frames in one order."""
+"""The caller's side of what it hears: item streams, groups and datagrams in any order become frames in one order.
 
-from dataclasses import dataclass, field
+How long a missing frame is waited for depends on how it travels. On a stream it is on its way until it is given up,
+and worth its deadline *after it is due*: not before the playout has come to it, and that much longer. A datagram is
+not sent again, so behind one that is missing only the reordering of a network is waited for.
+"""
 
-from edge.voice.errors import Code, WireError
+from dataclasses import replace
+
+from edge.voice.deadline import PRESETS
 from edge.voice.events import FramesReceived, ItemDone
-from edge.voice.frame import FRAME_MS, Frame
-from edge.voice.wire import AudioStream, ItemHeader
+from edge.voice.reassembly import Reassembly
+from edge.voice.slots import Delivered
+from edge.voice.units import Ended, Limits
+from edge.voice.units import Progress as Settled
+from edge.voice.wire import AudioDatagram, GroupHeader, ItemHeader
 
 MAX_ITEMS = 2048  # more than fit into the edge's ring and the lead window, be each a single frame
 MAX_HELD_BYTES = 1024 * 1024
 """What an edge can make a caller hold of later items while an earlier one is incomplete."""
 
+_REORDERING_MS = PRESETS["live"].downlink_ms or 0
+_PLACE = "control stream"
+
 Progress = FramesReceived | ItemDone
 
 
-@dataclass(slots=True)
-class _Item:
-    """``stream`` is None while only the control stream has told of the item."""
-
-    stream: AudioStream[ItemHeader] | None = None
-    waiting: list[Frame] = field(default_factory=list)
-    delivered: int = 0
-    over: bool = False  # nothing more will come
-    unwanted: bool = False  # nothing more shall be heard
-
-
 class ItemReader:
-    """Delivers each frame once, by item and index; items count from 1 and none is left out."""
+    """Delivers each frame once, by item and index, or counts it as lost; items count from 1 and none is left out.
 
-    def __init__(self) -> None:
-        self._current = 1
-        self._items: dict[int, _Item] = {}
-        self._streams: dict[int, AudioStream[ItemHeader]] = {}  # until their FIN or reset
-        self._held_bytes = 0
+    ``deadline_ms`` is the downlink's, and may be assigned at any time.
+    """
 
-    def receive(self, stream_id: int, data: bytes, fin: bool) -> list[Progress]:
+    def __init__(self, deadline_ms: int | None = None) -> None:
+        self.deadline_ms = deadline_ms
+        self._units = Reassembly(
+            Limits(units=MAX_ITEMS, groups=MAX_ITEMS, held_bytes=MAX_HELD_BYTES),
+            None,
+            noun="item",
+            streams=(ItemHeader, GroupHeader),
+        )
+        self._streams: dict[int, None] = {}  # until their FIN or reset; a set in order
+        self._unwanted: set[int] = set()
+        self._in_datagrams = False  # the last frame came so
+        self._interrupted: list[int] | None = None
+        self._withheld: list[Settled] = []
+        self._told = 0  # frames of the item in hand
+
+    # --- what is known ---------------------------------------------------------------------------------
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The item in hand and how many of its frames are settled; all items before it are whole."""
+        return self._units.position
+
+    @property
+    def lost(self) -> int:
+        """Frames that were declared lost."""
+        return self._units.lost
+
+    @property
+    def late(self) -> int:
+        """Frames that came after they were declared lost."""
+        return self._units.late
+
+    # --- what the carrier brings -----------------------------------------------------------------------
+
+    def receive(self, stream_id: int, data: bytes, fin: bool, now: float) -> list[Progress]:
         """Bytes of one of the edge's streams; the result is what they let through."""
-        stream = self._streams.get(stream_id)
-        if stream is None:
-            stream = self._streams[stream_id] = AudioStream(ItemHeader, f"stream {stream_id}")
-        packets = stream.receive(data, fin)
+        self._streams[stream_id] = None
+        settled = self._units.receive(stream_id, data, fin, now)
         if fin:
             del self._streams[stream_id]
-        header = stream.header
-        if header is None or header.item < self._current:
-            return []  # nothing yet, or the rest of an item that was cancelled
-        item = self._item(header.item, stream.name)
-        if item.stream not in (None, stream):
-            raise WireError(stream.name, f"item {header.item} a second time")
-        item.stream = stream
-        item.over |= fin
-        if not item.unwanted:
-            for index, packet in enumerate(packets, stream.packets - len(packets)):
-                pts_ms = header.pts0_ms + index * FRAME_MS
-                item.waiting.append(Frame(header.item, pts_ms // FRAME_MS, pts_ms, packet, header.codec))
-                self._held_bytes += len(packet)
-        done = self._deliver()
-        if self._held_bytes > MAX_HELD_BYTES:
-            place = f"item {self._current}"
-            raise WireError(place, f"{self._held_bytes} bytes of later ones wait for it", Code.TOO_FAR_BEHIND)
-        return done
+        self._in_datagrams = False
+        return self._tell(settled)
 
-    def reset(self, stream_id: int) -> None:
-        """The edge gave a stream up. Which item is over for that, it says on the control stream."""
+    def receive_datagram(self, datagram: AudioDatagram, now: float) -> list[Progress]:
+        """One datagram of speech."""
+        self._in_datagrams = True
+        return self._tell(self._units.receive_datagram(datagram, now))
+
+    def reset(self, stream_id: int, code: int, now: float) -> list[Progress]:
+        """The edge gave a stream up: a group whose time is over, or an item, of which it says more by event."""
         self._streams.pop(stream_id, None)
+        return self._tell(self._units.reset(stream_id, code, now))
 
-    def cancel(self, number: int) -> list[Progress]:
-        """The edge says that no more of an item will come."""
-        if number < self._current:
-            return []
-        item = self._item(number, "control stream")
-        item.over = True
-        self._drop(item)
-        return self._deliver()
+    def detach(self) -> None:
+        """The carrier is gone, with all streams. The edge goes on from `position`."""
+        self._streams.clear()
+        self._units.detach()
+
+    # --- what the edge says by event -------------------------------------------------------------------
 
     def expect(self, number: int) -> None:
-        """The edge says that an item has begun; its audio may have come before or may never come."""
-        if number >= self._current:
-            self._item(number, "control stream")
+        """An item has begun; its audio may have come before or may never come."""
+        self._units.begin(number, _PLACE)
 
-    def silence(self) -> tuple[list[int], list[int]]:
-        """Nothing more of what has begun shall be heard: those items, and the streams that still bring them."""
-        for item in self._items.values():
-            self._drop(item)
-        return list(self._items), list(self._streams)
+    def finish(self, number: int, frames: int, now: float) -> list[Progress]:
+        """An item has ``frames`` frames, which is news where it travels in groups."""
+        if number < self.position[0] or number in self._unwanted:
+            return []
+        return self._tell(self._units.end(number, frames, now, _PLACE))
 
-    def _item(self, number: int, place: str) -> _Item:
-        if not self._current <= number < self._current + MAX_ITEMS:
-            raise WireError(place, f"item {number} while {self._current} is not over")
-        return self._items.setdefault(number, _Item())
+    def cancel(self, number: int, now: float) -> list[Progress]:
+        """No more of an item shall be heard, whatever still comes."""
+        if number >= self.position[0]:
+            self._unwanted.add(number)
+        return self._tell(self._units.drop(number, now, _PLACE))
 
-    def _drop(self, item: _Item) -> None:
-        item.unwanted = True
-        self._take(item)
+    # --- interruptions ---------------------------------------------------------------------------------
 
-    def _deliver(self) -> list[Progress]:
+    def pause(self) -> tuple[list[int], list[int]]:
+        """Withhold what comes: the caller interrupts. The items begun, and the streams that still bring them."""
+        self._interrupted = self._units.begun
+        return self._interrupted, list(self._streams)
+
+    def resume(self) -> list[Progress]:
+        """It was no interruption: what has come meanwhile is heard, and the edge goes on from `position`."""
+        self._interrupted = None
+        withheld, self._withheld = self._withheld, []
+        return self._tell(withheld)
+
+    def silence(self, now: float) -> list[Progress]:
+        """It was one: nothing more of what had begun when it was made shall be heard."""
+        interrupted, self._interrupted = self._interrupted or [], None
+        withheld, self._withheld = self._withheld, []
         done: list[Progress] = []
-        while item := self._items.get(self._current):
-            if item.waiting:
-                item.delivered += len(item.waiting)
-                done.append(FramesReceived(self._current, self._take(item)))
-            if not item.over:
-                break
-            done.append(ItemDone(self._current, item.delivered, item.unwanted))
-            del self._items[self._current]
-            self._current += 1
+        for event in withheld:
+            if event.unit not in interrupted:
+                done += self._tell([event])
+            elif isinstance(event, Ended):
+                done += self._tell([replace(event, dropped=True)])
+        for item in interrupted:
+            done += self.cancel(item, now)
         return done
 
-    def _take(self, item: _Item) -> list[Frame]:
-        taken, item.waiting = item.waiting, []
-        self._held_bytes -= sum(len(frame.payload) for frame in taken)
-        return taken
+    # --- time ------------------------------------------------------------------------------------------
+
+    def get_timer(self, dry_at: float) -> float | None:
+        """When `settle` will give a hole up, if the playout has nothing to play but that from ``dry_at`` on."""
+        since = self._units.missing_since
+        if since is None or self._interrupted is not None:
+            return None
+        if self._in_datagrams:
+            return since + (_REORDERING_MS if self.deadline_ms is None else self.deadline_ms) / 1000
+        return None if self.deadline_ms is None else max(since, dry_at) + self.deadline_ms / 1000
+
+    def settle(self, now: float, dry_at: float) -> list[Progress]:
+        """Declare the hole in front lost if its time is over, and deliver what is behind it.
+
+        Play that, and call it again: the next hole is due later.
+        """
+        lost_at = self.get_timer(dry_at)
+        return [] if lost_at is None or lost_at > now else self._tell(self._units.skip(now))
+
+    # ---------------------------------------------------------------------------------------------------
+
+    def _tell(self, settled: list[Settled]) -> list[Progress]:
+        if self._interrupted is not None:
+            self._withheld += settled
+            return []
+        done: list[Progress] = []
+        for event in settled:
+            if isinstance(event, Delivered):
+                self._told += len(event.frames)
+                done.append(FramesReceived(event.unit, event.frames))
+            elif isinstance(event, Ended):
+                done.append(ItemDone(event.unit, self._told, event.dropped, event.lost))
+                self._unwanted.discard(event.unit)
+                self._told = 0
+        return done

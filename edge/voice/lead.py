@@ -2,19 +2,25 @@
 
 A backend generates speech faster than it is listened to. Whatever is on the wire when the caller interrupts
 is wasted, whatever is still here is saved; yet the caller must hold enough to bridge a gap in the network.
-So the edge writes at most ``lead_ms`` beyond what has been played.
-
-All items lie on one timeline of milliseconds in the order written. `written` and `played` are positions on it:
+So the edge writes at most ``lead_ms`` beyond what has been played:
 
     0 ........ played ............ written
                |<---- at most lead ---->|
 
+in one item, or over the ends of several: what is ahead is the sum over all items that are not played to the end
+or thrown away.
+
 Played is known from the caller's reports and, between two of them, from the clock: the caller goes on playing
 what it said it holds, so the clock may count that and no more, and not longer than `REPORT_VALID_S`. When it
 stops, nothing is written until the next report.
+
+How large a lead is right depends on the network: large enough to bridge what its worst moments take, and no larger,
+for it is also what an interruption wastes. `auto` measures it (`AutoLead`).
 """
 
+from collections import deque
 from dataclasses import dataclass
+from typing import Literal
 
 from edge.voice.wire import PlayoutReport
 
@@ -23,35 +29,97 @@ MIN_LEAD_MS = 200
 MAX_LEAD_MS = 5000
 REPORT_VALID_S = 1.5
 
+AUTO_MIN_MS = 600
+AUTO_MAX_MS = 3000
+JITTERS = 3
+"""Speech that comes late by as much as nearly any ever was, three times in a row, is still bridged."""
+LEAST_REPORTS = 10
+MOST_REPORTS = 512
+"""Jitter is that of the last so many reports: 51 s of playing. Before `LEAST_REPORTS` nothing is known of it."""
+
 _ROUNDING_MS = 0.001
 """Forgiven so that a timer set for the moment at which a frame fits finds that it does."""
 
+Lead = int | Literal["auto"]
 
-@dataclass(frozen=True, slots=True)
+
+class AutoLead:
+    """The lead that a network needs: 3 times the jitter that 99 in 100 reports stay below, and a round trip.
+
+    Jitter is measured on the playout reports: each says when it left by the caller's clock, so that its time on the
+    way is known but for a constant, and how much longer it took than the quickest is known. That is the jitter of the
+    way up; the way down cannot be measured here, and on the networks that callers use the two get worse together.
+    """
+
+    def __init__(self) -> None:
+        self.rtt_s = 0.0
+        self._transits_ms: deque[float] = deque(maxlen=MOST_REPORTS)
+
+    def reported(self, client_ts_ms: int, now: float) -> None:
+        """A report that left at ``client_ts_ms`` is here."""
+        self._transits_ms.append(now * 1000 - client_ts_ms)
+
+    @property
+    def jitter_p99_ms(self) -> float:
+        """0 before the first report."""
+        ordered = sorted(self._transits_ms)
+        return ordered[(len(ordered) - 1) * 99 // 100] - ordered[0] if ordered else 0.0
+
+    @property
+    def lead_ms(self) -> int:
+        if len(self._transits_ms) < LEAST_REPORTS:
+            return DEFAULT_LEAD_MS
+        return int(min(max(JITTERS * self.jitter_p99_ms + self.rtt_s * 1000, AUTO_MIN_MS), AUTO_MAX_MS))
+
+
+@dataclass(slots=True)
 class _Item:
     number: int
-    start_ms: int
     begun_at: float
+    written_ms: int = 0
+    played_ms: int = 0
 
 
 class LeadWindow:
-    """One call's window. ``lead_ms`` may be changed at any time."""
+    """One call's window."""
 
-    def __init__(self, lead_ms: int = DEFAULT_LEAD_MS) -> None:
-        self.lead_ms = lead_ms
-        self.written_ms = 0
-        self._items: list[_Item] = []  # from the one last reported on; ascending in every field
-        self._floor_ms = 0
-        self._position_ms = 0
+    def __init__(self, lead: Lead = DEFAULT_LEAD_MS) -> None:
+        self.lead_ms = DEFAULT_LEAD_MS
+        """The lead in force."""
+        self._auto = AutoLead()
+        self._automatic = False
+        self._items: list[_Item] = []  # from the one last reported on; ascending by number
         self._known_at = 0.0
         self._holds_ms = 0
+        self._latest_ts_ms = -1
+        self.choose(lead)
+
+    def choose(self, lead: Lead) -> None:
+        """Change the lead, at any time."""
+        self._automatic = lead == "auto"
+        self.lead_ms = self._auto.lead_ms if lead == "auto" else lead
+
+    def set_rtt(self, rtt_s: float) -> None:
+        """The carrier's smoothed round-trip time."""
+        self._auto.rtt_s = rtt_s
+
+    def reconnected(self) -> None:
+        """The caller is here on another path, and perhaps with another clock."""
+        self._auto = AutoLead()
         self._latest_ts_ms = -1
 
     def write(self, item: int, duration_ms: int, now: float) -> None:
         """``duration_ms`` more of ``item`` go on the wire; items come in ascending order."""
-        if not self._items or self._items[-1].number < item:
-            self._items.append(_Item(item, self.written_ms, now))
-        self.written_ms += duration_ms
+        if not self._items or self._items[-1].number != item:
+            self._items.append(_Item(item, now))
+        self._items[-1].written_ms += duration_ms
+
+    def rewind(self, item: int, written_ms: int) -> None:
+        """What was written of ``item`` beyond ``written_ms``, and of all later ones, did not reach the caller."""
+        self._items = [known for known in self._items if known.number <= item]
+        for known in self._items:
+            if known.number == item:
+                known.written_ms = min(known.written_ms, written_ms)
 
     def report(self, report: PlayoutReport, now: float) -> bool:
         """Take the caller's word, as far as it can be true; False if a later one has been taken already.
@@ -61,47 +129,47 @@ class LeadWindow:
         if report.client_ts_ms < self._latest_ts_ms:
             return False
         self._latest_ts_ms = report.client_ts_ms
+        self._auto.reported(report.client_ts_ms, now)
+        if self._automatic:
+            self.lead_ms = self._auto.lead_ms
         for index, item in enumerate(self._items):
             if item.number == report.item:
                 del self._items[:index]
                 age_ms = int((now - item.begun_at) * 1000)
-                played_ms = min(report.played_ms, self._end_ms() - item.start_ms, age_ms)
-                self._position_ms = max(self._floor_ms, item.start_ms + played_ms)
-                self._holds_ms = min(report.buffered_ms, self.written_ms - self._position_ms)
+                item.played_ms = max(item.played_ms, min(report.played_ms, item.written_ms, age_ms))
+                self._holds_ms = min(report.buffered_ms, self._ahead_ms())
                 self._known_at = now
                 break
         return True
 
     def played_of(self, item: int) -> int:
-        """Milliseconds of ``item`` that are known to have been played."""
-        if self._items and self._items[0].number == item:
-            return max(0, self._position_ms - self._items[0].start_ms)
-        return 0
+        """Milliseconds of ``item`` that are known to have been played; 0 also when it is past."""
+        return next((known.played_ms for known in self._items if known.number == item), 0)
 
-    def discard(self, number: int | None) -> None:
-        """The caller has thrown away what it had not played of an item and all before it, or with None of all.
+    def hold(self) -> None:
+        """The caller has stopped playing, so the clock counts nothing until its next report."""
+        self._holds_ms = 0
 
-        None of that counts as ahead any more, and no report can bring it back.
-        """
-        later = [item.start_ms for item in self._items if number is not None and item.number > number]
-        self._floor_ms = max(self._floor_ms, later[0] if later else self.written_ms)
-        if self._position_ms < self._floor_ms:
-            self._position_ms = self._floor_ms
-            self._holds_ms = 0
+    def discard(self, item: int) -> None:
+        """The caller has thrown away what it had not played of ``item``: none of that is ahead any more."""
+        self._items = [known for known in self._items if known.number != item]
+        self._holds_ms = min(self._holds_ms, self._ahead_ms())
+
+    def ahead_ms(self, now: float) -> int:
+        """How much is written and not played, as far as is known."""
+        elapsed_ms = min(now - self._known_at, REPORT_VALID_S) * 1000
+        return self._ahead_ms() - int(min(elapsed_ms, self._holds_ms) + _ROUNDING_MS)
 
     def budget_ms(self, now: float) -> int:
         """How much may be written now; negative after the lead was shortened."""
-        elapsed_ms = min(now - self._known_at, REPORT_VALID_S) * 1000
-        played_ms = self._position_ms + min(elapsed_ms, self._holds_ms)
-        return int(played_ms + _ROUNDING_MS) + self.lead_ms - self.written_ms
+        return self.lead_ms - self.ahead_ms(now)
 
     def opens_at(self, duration_ms: int) -> float | None:
         """When ``duration_ms`` will fit; None if only a further report can tell."""
-        missing_ms = self.written_ms + duration_ms - self.lead_ms - self._position_ms
+        missing_ms = self._ahead_ms() + duration_ms - self.lead_ms
         if missing_ms > min(self._holds_ms, REPORT_VALID_S * 1000):
             return None
         return self._known_at + missing_ms / 1000
 
-    def _end_ms(self) -> int:
-        """Where the first item's writing has come to."""
-        return self._items[1].start_ms if len(self._items) > 1 else self.written_ms
+    def _ahead_ms(self) -> int:
+        return sum(item.written_ms - item.played_ms for item in self._items)

@@ -10,13 +10,25 @@ from edge.voice.frame import Frame
 
 
 class LedgerCount(msgspec.Struct, frozen=True):
-    """What one end counted in one direction. Two ends agree exactly if these are equal."""
+    """What one end counted in one direction. Where nothing was lost, two ends agree exactly if these are equal."""
 
     frames: int
     bytes: int
     """Of payload."""
     digest: str
     """SHA-256, hexadecimal, over (utterance, seq, length as varints, payload) of each frame in order."""
+    lost: int = 0
+    """Frames that were said and never heard, as they were declared. Who says has lost none."""
+
+    def without(self, lost: int) -> "LedgerCount":
+        """The same for an end that has also declared ``lost`` frames lost."""
+        return msgspec.structs.replace(self, lost=lost)
+
+    def accounts_for(self, said: "LedgerCount") -> bool:
+        """Whether all that the other end said was heard here or declared lost; what was heard is the same, if all was."""
+        if not self.lost:
+            return self == said
+        return self.frames + self.lost == said.frames
 
 
 class FrameLedger:

@@ -2,7 +2,10 @@
 
 An item starts once `start_ms` of it are buffered, or all of it if it is shorter. When the buffer is empty
 before the item has ended, the caller hears silence until `start_ms` are there again. That silence is counted
-as an underrun when speech goes on: silence behind the last word was not a gap in anything.
+as an underrun when speech goes on: silence behind the last word was not a gap in anything. A frame that is lost is
+played all the same, as 20 ms of silence or of whatever a decoder makes up: time goes on.
+
+A pause is silence that the caller wanted; it is no underrun, and what is buffered waits to be played or flushed.
 """
 
 from collections import deque
@@ -33,8 +36,9 @@ class Playout:
 
     def __init__(self, start_ms: int = DEFAULT_START_MS) -> None:
         self.playing = False
+        self.paused = False
         self.transitions = 0
-        """Grows at each start, underrun, stop and flush."""
+        """Grows at each start, underrun, pause, stop and flush."""
         self.gaps: deque[Underran] = deque()
         """Underruns that are over, oldest first; the owner takes them out."""
         self.underruns = 0
@@ -72,12 +76,22 @@ class Playout:
                 break
         return int(ahead_ms + _ROUNDING_MS)
 
+    @property
+    def items(self) -> list[int]:
+        """Those of which there is more to play, or may come."""
+        return [item.number for item in self._queue]
+
+    @property
+    def dry_at(self) -> float:
+        """When nothing will be left to play, or since when nothing is, as of the last `advance`."""
+        return self._clock + self.buffered_ms / 1000
+
     def push(self, item: int, frames: int, now: float) -> None:
-        """``frames`` more of ``item`` have been received."""
+        """The first ``frames`` of ``item`` have been received or are lost."""
         self.advance(now)
         if not self._queue or self._queue[-1].number != item:
             self._queue.append(_Item(item))
-        self._queue[-1].received += frames
+        self._queue[-1].received = frames
         self._start(now)
 
     def end(self, item: int, now: float) -> None:
@@ -88,11 +102,27 @@ class Playout:
                 queued.ended = True
         self._start(now)
 
-    def flush(self, now: float) -> None:
-        """Throw away all that is buffered; the caller hears nothing more of it."""
+    def pause(self, now: float) -> None:
+        """Be silent, and keep what is buffered."""
         self.advance(now)
-        self._queue.clear()
+        self.paused = True
         self._stop(now)
+
+    def resume(self, now: float) -> None:
+        """Go on where the pause began, as soon as there is enough to start with."""
+        self.paused = False
+        self._start(now)
+
+    def flush(self, now: float, item: int | None = None) -> None:
+        """Throw away what is buffered, of all items or of one; the caller hears nothing more of it."""
+        self.advance(now)
+        head = self._queue[0] if self._queue else None
+        self._queue = deque(queued for queued in self._queue if item not in (None, queued.number))
+        if item is None:
+            self.paused = False
+        if item is None or (head is not None and head.number == item):
+            self._stop(now)
+            self._start(now)
 
     def advance(self, now: float) -> None:
         """Play until ``now``."""
@@ -114,7 +144,7 @@ class Playout:
         return self._clock + self._queue[0].left_ms / 1000 if self.playing else None
 
     def _start(self, at: float) -> None:
-        while not self.playing and self._queue:
+        while not self.playing and not self.paused and self._queue:
             head = self._queue[0]
             if self._can_start(head):
                 self._sound(head, at)

@@ -11,6 +11,7 @@ import msgspec
 
 from edge.errors import EdgeError
 from edge.voice import control, varint
+from edge.voice.control_base import EventId
 from edge.voice.errors import WireError
 
 MAX_RECORD = 64 * 1024
@@ -37,6 +38,17 @@ class UnknownEvent(msgspec.Struct, frozen=True):
     type: str
     event_id: str | None
     fields: dict[str, Any]
+
+
+class PassedOnEvent(msgspec.Struct, frozen=True):
+    """An event for the backend: ``event`` is what is known of it here, ``fields`` the whole."""
+
+    event: control.PassedOn
+    fields: dict[str, Any]
+
+
+OpenEvent = PassedOnEvent | UnknownEvent
+"""Events that are more than this vocabulary knows of them."""
 
 
 def encode(event: control.Event | Mapping[str, Any]) -> bytes:
@@ -75,7 +87,7 @@ class RecordStream:
 
 class _Envelope(msgspec.Struct, frozen=True):
     type: str
-    event_id: control.EventId | None = None
+    event_id: EventId | None = None
 
 
 E = TypeVar("E")
@@ -88,10 +100,13 @@ class EventDecoder(Generic[E]):
         self._types = frozenset(event.__struct_config__.tag for event in get_args(union))
         self._decoder: msgspec.json.Decoder[E] = msgspec.json.Decoder(union)
 
-    def decode(self, record: bytes) -> E | UnknownEvent:
+    def decode(self, record: bytes) -> E | OpenEvent:
         """Raises `EventError`, whatever ``record`` is."""
         try:
-            return self._decoder.decode(record)
+            event = self._decoder.decode(record)
+            if isinstance(event, control.PassedOn):
+                return PassedOnEvent(event, msgspec.json.decode(record))
+            return event
         except msgspec.ValidationError as invalid:
             return self._explain(record, invalid)
         except (ValueError, RecursionError) as malformed:

@@ -1,86 +1,134 @@
 """The edge's end of a call: speech of the caller in, speech of the backend out, within the lead window.
 
 Between carrier and backend, and knowing neither: a carrier brings bytes of streams and carries out actions,
-a host hands events to a backend and the backend's replies to the verbs.
+a host hands events to a backend and the backend's replies to the verbs. What the caller asks for by event is in
+`requests`, what may not be said yet in `gate`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from edge.voice import control, records, wire
-from edge.voice.actions import Action, SendControl, SendStream
+from edge.voice.actions import Action
+from edge.voice.agreement import Agreement
+from edge.voice.anatomy import Turn
 from edge.voice.base import Session
-from edge.voice.downlink import Downlink, Finished
-from edge.voice.errors import WireError
+from edge.voice.deadline import DEFAULT_PRESET, PRESETS, Deadlines
+from edge.voice.downlink import Downlink, Dropped, Finished
+from edge.voice.errors import Code, WireError
 from edge.voice.events import (
     EdgeEvent,
+    FramesHeard,
     PlayoutReported,
-    ResponseCancelled,
-    ResponseRequested,
-    SessionUpdated,
-    StatsReceived,
-    StatsRequested,
+    UtteranceCleared,
     UtteranceCommitted,
 )
 from edge.voice.frame import Frame
-from edge.voice.lead import DEFAULT_LEAD_MS
-from edge.voice.uplink import Progress, Uplink, UplinkLimits
+from edge.voice.gate import Gate
+from edge.voice.item_events import ItemEvents
+from edge.voice.lead import DEFAULT_LEAD_MS, Lead
+from edge.voice.ledger import LedgerCount
+from edge.voice.rates import Rate
+from edge.voice.requests import Requests
+from edge.voice.speech_clock import SpeechClock
+from edge.voice.uplink import Uplink, UplinkLimits
 
+UNKNOWN_SESSION = "unknown_session"
+"""The code of the error by which a caller learns that its call cannot be continued."""
 MAX_EVENT_ERRORS = 100
 """A caller that sends more nonsense than this is ended: every answer to it waits in memory to be read."""
+EVENTS_PER_S, EVENTS_AT_ONCE = 50, 500
+DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE = 200, 5000
+"""50 frames and 10 reports a second are usual; what was recorded is said as fast as the network takes it."""
+
+Outcome = EdgeEvent | control.Event | Action | Finished | Dropped | Turn
+"""What the owner is told, what the caller is sent, what the carrier is asked, and what has become of items."""
 
 
 class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
-    """One call at the edge; see `Session` for how to drive it."""
+    """One call at the edge; see `Session` for how to drive it.
+
+    With ``held`` nothing that happens is told or answered until `admit`, but `Presented`; what waits is bounded.
+    """
 
     def __init__(
-        self, session_id: str, *, lead_ms: int = DEFAULT_LEAD_MS, limits: UplinkLimits | None = None
+        self,
+        session_id: str,
+        *,
+        lead_ms: Lead = DEFAULT_LEAD_MS,
+        deadlines: Deadlines = PRESETS[DEFAULT_PRESET],
+        limits: UplinkLimits | None = None,
+        held: bool = False,
     ) -> None:
         super().__init__(records.caller_events)
         self.session_id = session_id
-        self._downlink = Downlink(lead_ms)
-        self._uplink = Uplink(limits or UplinkLimits())
+        self._limits = limits or UplinkLimits()
+        self._agreement = Agreement(session_id, lead_ms, deadlines)
+        self._downlink = Downlink(lead_ms, deadlines)
+        self._uplink = Uplink(self._limits, deadlines.uplink_ms)
+        self._requests = Requests(self._agreement, self._uplink, self._downlink)
+        self._gate = Gate(admitted=not held)
+        self._items = ItemEvents()
+        self._speech = SpeechClock()
         self._announced: control.EdgeSessionInfo | None = None
+        self._detached = False
         self._errors = 0
-        # Only the caller can open the control stream; until it has, what is to be sent on it waits here.
-        self._before_open: list[Action] | None = []
-        self._handlers: Mapping[type, Callable[[Any], None]] = {
-            control.SessionUpdate: self._update_session,
-            control.CommitAudio: self._commit,
-            control.CreateResponse: lambda _: self._tell(ResponseRequested()),
-            control.CancelResponse: self._cancel_response,
-            control.Stats: self._stats,
-            records.UnknownEvent: self._unknown,
-        }
-        self.send_control(control.SessionCreated(session=self._state()))
+        self._held_bytes = 0
+        self._event_rate = Rate("control events", per_s=EVENTS_PER_S, burst=EVENTS_AT_ONCE)
+        self._datagram_rate = Rate("datagrams", per_s=DATAGRAMS_PER_S, burst=DATAGRAMS_AT_ONCE)
+        self.send_control(control.SessionCreated(session=self._agreement.state()))
 
     # --- the host's side -------------------------------------------------------------------------------
 
-    def announce_session(self, node: str, unicast_url: str, migrated: bool) -> None:
+    def admit(self, now: float) -> None:
+        """The handshake is confirmed and the caller may be served: what it has done so far now counts."""
+        self._now = now
+        events, actions = self._gate.admit()
+        self._events.extend(events)
+        self._actions.extend(actions)
+        self._settle()
+
+    def announce_session(
+        self, node: str, unicast_url: str, migrated: bool, resume_token: str | None = None
+    ) -> None:
         """Tell the caller where it is, now and whenever that changes; saying the same twice sends it once."""
         info = control.EdgeSessionInfo(
             session_id=self.session_id,
             node=node,
             unicast_url=unicast_url,
-            resume_token=None,
+            resume_token=resume_token,
             migrated=migrated,
         )
         if info != self._announced:
             self._announced = info
             self.send_control(info)
 
+    def set_rtt(self, rtt_s: float) -> None:
+        """The carrier's smoothed round-trip time."""
+        self._agreement.rtt_s = rtt_s
+        self._downlink.set_rtt(rtt_s)
+        self._carry_out(self._agreement.news())
+
     @property
     def wants_audio(self) -> bool:
         """False while the ring is full: the backend must not be asked for more."""
         return self._downlink.wants_audio
 
+    @property
+    def frames_lost(self) -> int:
+        """Frames of the caller that were declared lost."""
+        return self._uplink.lost
+
+    @property
+    def frames_late(self) -> int:
+        """Frames of the caller that came after they had been declared lost."""
+        return self._uplink.late
+
     def begin_item(self) -> int:
         """The backend begins to answer; items count from 1."""
         number = self._downlink.begin()
-        response = control.Response(id=control.response_id(number), status="in_progress")
-        item = control.Item(id=control.item_id(number), status="in_progress")
-        self.send_control(control.ResponseCreated(response=response))
-        self.send_control(control.OutputItemAdded(response_id=response.id, item=item))
+        self._carry_out(self._items.begun(number))
         return number
 
     def speak(self, item: int, frames: Sequence[Frame], now: float) -> None:
@@ -89,7 +137,7 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
         Raises ValueError for a payload that cannot be a frame of its codec, or a change of codec.
         """
         self._now = now
-        self._downlink.speak(item, frames)
+        self._downlink.speak(item, frames, now)
         self._settle()
 
     def end_item(self, item: int, now: float) -> None:
@@ -98,45 +146,105 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
         self._downlink.end(item)
         self._settle()
 
+    def interrupt(self, now: float) -> None:
+        """The backend has heard the caller: all that is being said ends, at once and for good."""
+        self._now = now
+        self._carry_out(self._downlink.cancel(None))
+        self._settle()
+
+    def speech_started(self, at_ms: int, now: float) -> None:
+        """The backend hears the caller speak, since ``at_ms`` of the utterance."""
+        self._now = now
+        self.send_control(control.SpeechStarted(audio_start_ms=at_ms))
+
+    def speech_stopped(self, at_ms: int, now: float) -> None:
+        """The caller stopped speaking at ``at_ms`` of the utterance; the turn is timed from when that was heard."""
+        self._now = now
+        self._downlink.speech_ended(self._speech.moment(at_ms, now))
+        self.send_control(control.SpeechStopped(audio_end_ms=at_ms))
+
     def error(self, code: str, message: str) -> None:
         """Tell the caller that something failed on this side; the call goes on."""
-        body = control.ErrorBody(type="server_error", code=code, message=message)
+        body = control.ErrorBody(type="server_error", code=code, message=message[: records.MAX_MESSAGE])
         self.send_control(control.Error(error=body))
+
+    def refuse_reconnect(self) -> None:
+        """The call that the caller wants to continue is not known here; with this session it can begin another."""
+        self.error(UNKNOWN_SESSION, "the call to be continued is not known here")
+
+    def answer_stats(self, heard: LedgerCount, said: LedgerCount) -> None:
+        """Tell the caller what was counted here; ``heard`` is completed by what has been lost."""
+        super().answer_stats(msgspec.structs.replace(heard, lost=self._uplink.lost), said)
+
+    # --- one carrier after another ---------------------------------------------------------------------
+
+    def detach(self, now: float) -> None:
+        """The carrier is gone: nothing is written and no timer runs until there is another."""
+        self._now = now
+        self._detached = True
+        self._gate.disconnect()
+        self._records = records.RecordStream()
+        self._uplink.detach()
+        self._downlink.detach()
+
+    def attach(self, item: int, frames: int, now: float) -> None:
+        """There is another, to a caller that has ``frames`` of ``item`` and all before it (`ReconnectRequested`)."""
+        if not self._detached:
+            self.detach(now)
+        self._now = self.last_heard = now
+        self._detached = False
+        self._downlink.attach(item, frames)
+        utterance, heard = self._uplink.position
+        waiting = self._gate.connect()
+        self._carry_out([control.Reconnected(utterance=utterance, frames=heard), *self._items.again(item)])
+        self._actions.extend(waiting)
+        self._settle()
 
     # --- time ------------------------------------------------------------------------------------------
 
     def get_timer(self) -> float | None:
-        """When the lead window opens without a further report."""
-        return None if self.closed else self._downlink.get_timer()
+        """When the lead window opens, an interruption becomes final or a missing frame is lost."""
+        if self.closed or self._detached:
+            return None
+        timers = (self._downlink.get_timer(), self._uplink.get_timer())
+        return min((at for at in timers if at is not None), default=None)
+
+    def _settle(self) -> None:
+        if not self._detached:
+            self._carry_out(self._uplink.handle_timer(self._now))
+            self._carry_out(self._downlink.pump(self._now))
 
     # --- the caller's bytes ----------------------------------------------------------------------------
 
     def _on_stream(self, stream_id: int, data: bytes, fin: bool) -> None:
-        self._heard(self._uplink.receive(stream_id, data, fin))
+        self._hold(data)
+        self._carry_out(self._uplink.receive(stream_id, data, fin, self._now))
 
     def _on_reset(self, stream_id: int, code: int) -> None:
-        raise WireError(f"stream {stream_id}", f"reset with code {code}, but no deadline was agreed")
+        self._carry_out(self._uplink.reset(stream_id, code, self._now))
 
     def _on_stop(self, stream: int, _code: int) -> None:
         item = self._downlink.item_of(stream)
         if item is not None:
-            self._cancel(item)
+            self._carry_out(self._downlink.interrupt(item, self._now))
 
     def _on_datagram(self, data: bytes) -> None:
+        self._datagram_rate.take(self._now)
+        self._hold(data)
         datagram = wire.decode_datagram(data)
         if isinstance(datagram, wire.AudioDatagram):
-            raise WireError("datagram", "audio, but no datagrams were agreed")
-        if self._downlink.window.report(datagram, self._now):
+            self._carry_out(self._uplink.receive_datagram(datagram, self._now))
+        elif self._downlink.report(datagram, self._now):
             self._tell(PlayoutReported(datagram))
 
     def _on_control(self, data: bytes, fin: bool) -> None:
-        if self._before_open is not None:
-            self._actions.extend(self._before_open)
-            self._before_open = None
+        self._hold(data)
+        self._actions.extend(self._gate.connect())
         super()._on_control(data, fin)
 
-    def _on_event(self, event: control.CallerEvent | records.UnknownEvent) -> None:
-        self._handlers[type(event)](event)
+    def _on_event(self, event: control.CallerEvent | records.OpenEvent) -> None:
+        self._event_rate.take(self._now)
+        self._carry_out(self._requests.take(event, self._now))
 
     def _on_event_error(self, error: records.EventError) -> None:
         self._errors += 1
@@ -144,68 +252,38 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
             raise WireError("control stream", f"more than {MAX_EVENT_ERRORS} events that make no sense")
         self._send_fault(error.code, str(error), error.event_id)
 
-    # --- what the caller says by event -----------------------------------------------------------------
+    def _hold(self, data: bytes) -> None:
+        """Whatever the caller has said so far has become something that waits in the gate."""
+        if not self._gate.admitted:
+            self._held_bytes += len(data)
+            if self._held_bytes > self._limits.held_bytes:
+                raise WireError("session", f"{self._held_bytes} bytes before it is admitted", Code.LIMIT)
 
-    def _update_session(self, event: control.SessionUpdate) -> None:
-        if event.session.lead_ms is not None:
-            self._downlink.window.lead_ms = event.session.lead_ms
-        state = self._state()
-        self.send_control(control.SessionUpdated(session=state))
-        self._tell(SessionUpdated(state.lead_ms))
+    # --- what follows ----------------------------------------------------------------------------------
 
-    def _commit(self, event: control.CommitAudio) -> None:
-        self._heard(self._uplink.commit(event.utterance, event.groups))
-
-    def _cancel_response(self, event: control.CancelResponse) -> None:
-        self._cancel(None if event.response_id is None else control.number(event.response_id))
-
-    def _stats(self, event: control.Stats) -> None:
-        if event.heard is None or event.said is None:
-            self._tell(StatsRequested())
-        else:
-            self._tell(StatsReceived(event.heard, event.said))
-
-    def _unknown(self, event: records.UnknownEvent) -> None:
-        raise records.EventError("unknown_event", f"no event is called {event.type!r}", event.event_id)
-
-    # --- common ----------------------------------------------------------------------------------------
-
-    def _heard(self, progress: list[Progress]) -> None:
-        for event in progress:
-            self._tell(event)
-            if isinstance(event, UtteranceCommitted):
-                self.send_control(control.AudioCommitted(utterance=event.utterance, frames=event.frames))
-
-    def _cancel(self, item: int | None) -> None:
-        for done in self._downlink.cancel(item):
-            if isinstance(done, Finished):
-                self._finish(done)
-                self._tell(ResponseCancelled(done.item, done.played_ms or 0))
+    def _carry_out(self, outcomes: Iterable[Outcome]) -> None:
+        for outcome in outcomes:
+            if isinstance(outcome, Action):
+                self._act(outcome)
+            elif isinstance(outcome, control.Event):
+                self.send_control(outcome)
+            elif isinstance(outcome, Finished | Dropped | Turn):
+                self._carry_out(self._items.became(outcome))
             else:
-                self._act(done)
+                self._happened(outcome)
 
-    def _settle(self) -> None:
-        for done in self._downlink.pump(self._now):
-            if isinstance(done, SendStream):
-                self._act(done)
-            else:
-                self._finish(done)
-
-    def _finish(self, done: Finished) -> None:
-        response = control.Response(
-            id=control.response_id(done.item), status="cancelled" if done.cancelled else "completed"
-        )
-        item = control.Item(
-            id=control.item_id(done.item), status="incomplete" if done.cancelled else "completed"
-        )
-        self.send_control(
-            control.OutputAudioDone(response_id=response.id, item_id=item.id, frames=done.frames)
-        )
-        self.send_control(control.OutputItemDone(response_id=response.id, item=item))
-        self.send_control(control.ResponseDone(response=response))
-
-    def _state(self) -> control.SessionState:
-        return control.SessionState(id=self.session_id, lead_ms=self._downlink.window.lead_ms)
+    def _happened(self, event: EdgeEvent) -> None:
+        self._tell(event)
+        match event:
+            case FramesHeard(frames):
+                self._speech.heard(frames, self._now)
+            case UtteranceCommitted(utterance, frames, lost):
+                self._downlink.speech_ended(self._now)
+                self.send_control(control.AudioCommitted(utterance=utterance, frames=frames, lost=lost))
+            case UtteranceCleared(utterance):
+                self.send_control(control.AudioCleared(utterance=utterance))
+            case _:
+                pass
 
     def _send_fault(self, code: str, message: str, event_id: str | None) -> None:
         body = control.ErrorBody(type="invalid_request_error", code=code, message=message, event_id=event_id)
@@ -216,7 +294,13 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
         super()._give_up(error)
 
     def _act(self, action: Action) -> None:
-        if self._before_open is not None and isinstance(action, SendControl):
-            self._before_open.append(action)
-        else:
-            super()._act(action)
+        if self.closed:
+            return
+        try:
+            self._actions.extend(self._gate.ask(action))
+        except WireError as error:
+            self.close(error.code, str(error))
+
+    def _tell(self, event: EdgeEvent) -> None:
+        if not self.closed:
+            self._events.extend(self._gate.tell(event))

@@ -3,13 +3,14 @@
 Integers are varints (RFC 9000 section 16), a packet is a varint length and that many bytes; the first varint
 of a stream or datagram is its type.
 
-    stream     1  uplink group    utterance, group, pts_ms, codec               then 1 to 5 packets, FIN
-    stream     2  downlink item   response, item, content_index, pts0_ms, codec then packets, FIN
+    stream     1  group           utterance, group, pts_ms, codec               then 1 to 5 packets, FIN
+    stream     2  item            response, item, content_index, pts0_ms, codec then packets, FIN
     datagram   3  audio           utterance, seq, pts_ms, k                     then 1 + k packets, newest first
     datagram   4  playout report  item, played_ms, buffered_ms, underruns, highest_group, client_ts_ms
 
-Only an utterance's last group may hold fewer than 5 packets, so that ``seq = 5 * group + index`` everywhere.
-Datagrams carry Opus. What is malformed raises `WireError`, never anything else, and nothing is ever buffered
+Groups and audio datagrams go both ways, and their ``utterance`` is an item's number on the way to the caller; items
+go to the caller only, reports to the edge only. Only the last group of an utterance may hold fewer than 5 packets,
+so that ``seq = 5 * group + index`` everywhere. Datagrams carry Opus. What is malformed raises `WireError`, never anything else, and nothing is ever buffered
 beyond the one packet that is incomplete.
 """
 
@@ -20,7 +21,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from edge.voice import varint
 from edge.voice.errors import WireError
-from edge.voice.frame import FRAMES_PER_GROUP, PAYLOAD_SIZES, Codec
+from edge.voice.frame import FRAME_MS, FRAMES_PER_GROUP, PAYLOAD_SIZES, Codec
 
 MAX_REDUNDANCY = 1
 """``k``: how many earlier packets a datagram may repeat."""
@@ -37,12 +38,17 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class GroupHeader:
-    """Opens an uplink stream; ``pts_ms`` is that of the group's first frame."""
+    """Opens a stream of five frames; ``pts_ms`` is that of the first."""
 
     utterance: int
     group: int
     pts_ms: int
     codec: Codec
+
+    @property
+    def first(self) -> tuple[int, int, int]:
+        """The first frame's utterance (or item), seq and pts_ms."""
+        return self.utterance, self.group * FRAMES_PER_GROUP, self.pts_ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +61,15 @@ class ItemHeader:
     pts0_ms: int
     codec: Codec
 
+    @property
+    def first(self) -> tuple[int, int, int]:
+        """The first frame's item, seq and pts_ms; an item has a frame for each 20 ms of it."""
+        return self.item, self.pts0_ms // FRAME_MS, self.pts0_ms
+
 
 @dataclass(frozen=True, slots=True)
 class AudioDatagram:
-    """One frame that is not worth repeating, with up to `MAX_REDUNDANCY` of its predecessors."""
+    """One frame that is not worth repeating for long, with up to `MAX_REDUNDANCY` of its predecessors."""
 
     utterance: int
     seq: int
@@ -101,18 +112,18 @@ H = TypeVar("H", bound=GroupHeader | ItemHeader)
 class AudioStream(Generic[H]):
     """Parses one unidirectional audio stream as its bytes arrive, in chunks of any size.
 
-    ``expected`` is the header class of the direction this end receives; ``name`` opens every error's place.
-    ``header`` is None until it is complete; ``packets`` counts those that are.
+    ``expected`` are the classes of header that may open it; ``name`` opens every error's place. ``header`` is None
+    until it is complete; ``packets`` counts those that are.
     """
 
-    def __init__(self, expected: type[H], name: str) -> None:
+    def __init__(self, expected: type[H] | tuple[type[H], ...], name: str) -> None:
         self.header: H | None = None
         self.name = name
         self.finished = False
-        self._header: Callable[..., H] = expected
-        self._shape = _SHAPES[expected]
-        self._buffer = bytearray()
         self.packets = 0
+        self._expected = expected if isinstance(expected, tuple) else (expected,)
+        self._shape = _SHAPES[self._expected[0]]
+        self._buffer = bytearray()
 
     def receive(self, data: bytes, fin: bool) -> list[bytes]:
         """The packets that ``data`` completes."""
@@ -131,21 +142,28 @@ class AudioStream(Generic[H]):
         return packets
 
     def _read_header(self) -> int:
+        read = varint.decode(self._buffer)
+        if read is None:
+            return 0
+        header, self._shape = self._look_up(read[0])
         values: list[int] = []
-        offset = 0
-        while len(values) <= self._shape.fields:
-            read = varint.decode(self._buffer, offset)
+        while len(values) < self._shape.fields:
+            read = varint.decode(self._buffer, read[1])
             if read is None:
                 return 0
-            value, offset = read
-            if not values and value != self._shape.kind:
-                raise WireError(self.name, f"stream of type {value}, {self._shape.kind} expected")
-            values.append(value)
+            values.append(read[0])
         try:
-            self.header = self._header(*values[1:-1], Codec(values[-1]))
+            self.header = header(*values[:-1], Codec(values[-1]))
         except ValueError:
             raise WireError(self.name, f"codec {values[-1]} is unknown") from None
-        return offset
+        return read[1]
+
+    def _look_up(self, kind: int) -> tuple[Callable[..., H], _Shape]:
+        for header in self._expected:
+            if _SHAPES[header].kind == kind:
+                return header, _SHAPES[header]
+        kinds = " or ".join(str(_SHAPES[header].kind.value) for header in self._expected)
+        raise WireError(self.name, f"stream of type {kind}, {kinds} expected")
 
     def _read_packets(self, codec: Codec, offset: int, packets: list[bytes]) -> int:
         sizes = PAYLOAD_SIZES[codec]

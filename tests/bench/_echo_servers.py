@@ -16,7 +16,7 @@ from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from edge.runtime.messages import WorkerSettings
+from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import host_port, open_udp
 from edge.runtime.supervisor import Supervisor
 
@@ -63,7 +63,14 @@ def _worker_settings(port: int, certificate: Path, key: Path) -> WorkerSettings:
         max_connections=1000,
         max_handshakes=1000,
         backend="echo",
+        backends={"echo": {}},
         lead_ms=1000,
+        deadline="chat",
+        resume_s=30.0,
+        listeners={},
+        plain_listener="",
+        page=False,
+        auth=AuthSettings("", None, ()),
     )
 
 

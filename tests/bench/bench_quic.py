@@ -34,7 +34,7 @@ from sim.world import ALPN, PORT, SERVER_NAME, make_identity
 
 from edge.overload import Verdict
 from edge.quic import DatagramReceived, Path, RetryTokens
-from edge.quic.connection import ProbingConnection
+from edge.quic.probing import ProbingConnection
 
 CALLS = 50
 ECHO_S = 2.0

@@ -6,7 +6,7 @@ from aioquic.quic.events import QuicEvent
 from sim.world import ALPN, PORT, SERVER_NAME, SERVICE_V4, make_identity
 
 from edge.quic import Endpoint, Event, Path
-from edge.quic.connection import ProbingConnection
+from edge.quic.probing import ProbingConnection
 
 CLIENT = ("192.0.2.1", 40_000)
 

@@ -18,7 +18,7 @@ from sim.world import (
 )
 
 from edge.quic import ConnectionClosed, Event, HandshakeCompleted, Outcome, PathChanged
-from edge.quic.connection import CHALLENGES_AGAIN
+from edge.quic.engine import CHALLENGES_AGAIN
 
 RTT = 0.04
 CLEAN = Network(seed=0, delay=RTT / 2)

@@ -56,7 +56,7 @@ class Call:
         for payload in [*[[p] for p in payloads or []], *[[]] * round(seconds * 50)]:
             self.now += 0.02
             if payload:
-                self.caller.send_frames(payload)
+                self.caller.send_frames(payload, self.now)
             await self.step()
 
     async def step(self) -> None:
@@ -129,7 +129,7 @@ def test_the_echo_of_speech_is_that_speech() -> None:
             said = read_packets(speech.recording(name))
             await call.run(0.0, said)
             assert call.caller.heard.frames == call.caller.said.frames
-            call.caller.commit()
+            call.caller.commit(call.now)
             await call.run(1.0)
         assert call.caller.heard.count().bytes == call.caller.said.count().bytes
         assert call.caller.heard.count() == call.backend.said.count()
@@ -165,7 +165,7 @@ def test_after_an_interruption_the_next_answer_is_heard(factory: Callable[[Backe
         payloads = [bytes([n]) * 40 for n in range(100)]
         await call.run(0.0, payloads)
         call.caller.cancel(call.now)
-        call.caller.commit()
+        call.caller.commit(call.now)
         call.caller.request_response()
         await call.run(0.5)
         heard = call.caller.heard.frames

@@ -20,6 +20,7 @@ from edge.voice import (
     CallerEvent,
     CallerSession,
     CloseSession,
+    Deadlines,
     EdgeSession,
     Frame,
     FrameLedger,
@@ -52,6 +53,7 @@ class Network:
     loss: float
 
 
+PATIENT = Deadlines(None, None)
 GOOD = Network(delay=0.02, jitter=0.005, loss=0.0)
 BAD = Network(delay=0.03, jitter=0.3, loss=0.3)
 
@@ -100,7 +102,7 @@ class Call:
         self.network = network
         self.now = 1000.0
         self.dice = random.Random(seed)
-        self.edge = EdgeSession("call-1")
+        self.edge = EdgeSession("call-1", deadlines=PATIENT)
         self.caller = CallerSession(self.now)
         self.backend = Talker(items)
         self.told: list[CallerEvent] = []
@@ -123,8 +125,8 @@ class Call:
     def say(self, payloads: Sequence[bytes], *, start: float = 0.0) -> None:
         """Speak in real time, ``start`` seconds from now on, and commit."""
         for index, payload in enumerate(payloads):
-            self.at(self.now + start + index * 0.02, lambda _, p=payload: self.caller.send_frames([p]))
-        self.at(self.now + start + len(payloads) * 0.02, lambda _: self.caller.commit())
+            self.at(self.now + start + index * 0.02, lambda now, p=payload: self.caller.send_frames([p], now))
+        self.at(self.now + start + len(payloads) * 0.02, lambda now: self.caller.commit(now))
 
     def run(self, seconds: float) -> None:
         until = self.now + seconds
@@ -177,7 +179,7 @@ class Call:
             case SendStream(stream=number, data=data, fin=fin):
                 stream = 4 * number + kind
                 if to is self.caller:
-                    wire = self._wire.setdefault(stream, AudioStream(ItemHeader, "wire"))
+                    wire = self._wire.setdefault(stream, AudioStream((ItemHeader,), "wire"))
                     self.written += len(wire.receive(data, fin))
                 self._in_order(stream, lambda now: to.receive_stream(stream, data, fin, now))
             case ResetStream(stream=number, code=code):

@@ -127,6 +127,40 @@ def test_relative_paths_start_at_the_file() -> None:
     assert config.state.directory == Path("/abs")
 
 
+def test_files_of_backends_are_found_beside_the_configuration() -> None:
+    text = (
+        MINIMAL
+        + '[voice]\nbackend = "openai"\n[backends.openai]\nurl = "wss://x"\napi_key_file = "keys/api"\n'
+    )
+    assert parse(text).backends == {"openai": {"url": "wss://x", "api_key_file": "/etc/edge/keys/api"}}
+
+
+@pytest.mark.parametrize(
+    "more, where, says",
+    [
+        ("[auth]\nmode = 'token'\n", "$.auth.keys_file", "is missing"),
+        ("[auth]\nmode = 'token'\nkeys_file = 'k'\n", "$.auth.audience", "is missing"),
+        ("[backends.demo]\nbarge_in = true\n", "$.backends.demo", "voice.backends"),
+        ("[voice]\nlead_ms = 'long'\n", "$.voice.lead_ms", "invalid"),
+        ("[voice]\ndeadline = 'never'\n", "$.voice.deadline", "'never'"),
+        ("[web]\nplain_listen = '192.0.2.1:80'\n", "$.web.plain_listen", "loopback"),
+    ],
+)
+def test_what_callers_may_do_is_checked(more: str, where: str, says: str) -> None:
+    error = error_of(MINIMAL + more)
+    assert error.where == where
+    assert says.lower() in error.problem.lower()
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "10.0.0.1", "2600::1"])
+def test_a_node_that_the_world_can_reach_does_not_let_everybody_call(address: str) -> None:
+    text = re.sub(r"(\[service\]\naddresses = )\[.*\]", rf'\1["{address}"]', MINIMAL)
+    error = error_of(text)
+    assert error.where == "$.auth.mode"
+    assert address in error.problem
+    parse(text + "[auth]\nmode = 'token'\nkeys_file = 'k'\naudience = 'v'\n")
+
+
 def test_addresses_are_written_as_the_kernel_writes_them() -> None:
     """They are compared as text with what getsockname says."""
     config = parse(MINIMAL.replace('"192.0.2.1"', '"2001:DB8:0:0::1"').replace("chain", "c"))
@@ -209,7 +243,8 @@ def test_a_wrong_key_is_named_with_its_path(old: str, new: str, where: str, says
     assert says in error.problem
 
 
-_TABLES = [line for line in EXAMPLE.read_text().splitlines() if line.startswith("[")]
+# Those of backends are the backends' own to read.
+_TABLES = [line for line in EXAMPLE.read_text().splitlines() if re.match(r"\[(?!backends\.)", line)]
 
 
 @pytest.mark.parametrize("table", _TABLES)

@@ -53,7 +53,9 @@ def test_a_request_is_reported_and_answered() -> None:
     browser = Browser()
     stream_id = browser.request(GET)
     (request,) = browser.requests()
-    assert request == RequestReceived(request.connection, stream_id, "GET", "/livez", "voice.example")
+    assert request == RequestReceived(
+        request.connection, stream_id, "GET", "/livez", "voice.example", headers={}, body=b""
+    )
     assert browser.endpoint.respond(
         request.connection, stream_id, 200, [(b"content-type", b"text/plain")], b"ok\n"
     )
@@ -80,27 +82,56 @@ def test_a_request_is_answered_once_and_nothing_else_is_answered() -> None:
 @pytest.mark.parametrize("way", ["reset", "stop"])
 def test_a_client_that_gave_up_gets_no_answer_and_keeps_its_connection(way: str) -> None:
     browser = Browser()
-    stream_id = browser.request(GET, end_stream=False)
+    browser.request(GET)
+    connection = browser.requests()[0].connection
+    stream_id = browser.request(GET, end_stream=way == "stop")
     if way == "reset":
         browser.direct.client.reset_stream(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
     else:
         browser.direct.client.stop_stream(stream_id, ErrorCode.H3_REQUEST_CANCELLED)
     browser.exchange()
-    (request,) = browser.requests()
-    assert not browser.endpoint.respond(request.connection, stream_id, 200, [], b"late")
+    assert not browser.endpoint.respond(connection, stream_id, 200, [], b"late")
     browser.request(GET)
-    assert len(browser.requests()) == 2
+    assert len(browser.requests()) == (3 if way == "stop" else 2)
 
 
 def test_trailers_are_not_another_request() -> None:
     browser = Browser()
     stream_id = browser.request([*GET[1:], (b":method", b"POST")], end_stream=False)
-    (request,) = browser.requests()
-    assert browser.endpoint.respond(request.connection, stream_id, 200, [], b"")
+    browser.http.send_data(stream_id, b"{}", end_stream=False)
+    browser.exchange()
+    assert not browser.requests()
     browser.http.send_headers(stream_id, [(b"x-trailer", b"1")], end_stream=True)
     browser.exchange()
-    assert len(browser.requests()) == 1
+    (request,) = browser.requests()
+    assert (request.body, request.headers) == (b"{}", {})
+    assert browser.endpoint.respond(request.connection, stream_id, 200, [], b"")
     assert browser.closed() is None
+
+
+def test_a_request_is_told_with_its_headers_and_its_whole_body() -> None:
+    browser = Browser()
+    headers = [*GET[1:], (b":method", b"POST"), (b"origin", b"https://a"), (b"x", b"1"), (b"x", b"2")]
+    stream_id = browser.request(headers, end_stream=False)
+    body = bytes(range(256)) * 256
+    browser.http.send_data(stream_id, body, end_stream=True)
+    browser.exchange()
+    (request,) = browser.requests()
+    assert (request.method, request.path) == ("POST", "/livez")
+    assert request.headers == {"origin": "https://a", "x": "1, 2"}
+    assert request.body == body
+    assert browser.closed() is None
+
+
+def test_many_bodies_that_never_end_end_the_connection() -> None:
+    browser = Browser()
+    for _ in range(4):
+        stream_id = browser.request(GET, end_stream=False)
+        browser.http.send_data(stream_id, bytes(40_000), end_stream=False)
+        browser.exchange()
+    closed = browser.closed()
+    assert closed is not None
+    assert closed.code == ErrorCode.H3_EXCESSIVE_LOAD
 
 
 def test_many_requests_on_one_connection_leave_nothing_behind() -> None:
@@ -110,8 +141,9 @@ def test_many_requests_on_one_connection_leave_nothing_behind() -> None:
         assert browser.endpoint.respond(browser.requests()[-1].connection, stream_id, 200, [], b"ok")
         browser.exchange()
     (record,) = browser.endpoint._table
-    assert len(record.http3._stream_bytes) <= 3
-    assert not record.http3._unanswered
+    assert len(record.http3._http_bytes) <= 3
+    assert not record.http3._requests._unanswered
+    assert not record.http3._requests._arriving
     assert len(record.engine._streams) <= 10
 
 

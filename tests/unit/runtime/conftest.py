@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 from edge.lab.certificates import write_certificate
-from edge.runtime.messages import WorkerSettings
+from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import open_udp
 from edge.runtime.worker import Worker
 
@@ -59,7 +59,14 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> WorkerSettings:
         max_connections=100,
         max_handshakes=50,
         backend="echo",
+        backends={"echo": {}},
         lead_ms=1000,
+        deadline="chat",
+        resume_s=30.0,
+        listeners={},
+        plain_listener="",
+        page=False,
+        auth=AuthSettings("", None, ()),
     )
 
 

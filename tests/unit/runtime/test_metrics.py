@@ -83,37 +83,37 @@ def test_a_fresh_node_shows_every_counter_at_zero() -> None:
 def test_totals_add_up_over_workers() -> None:
     metrics = NodeMetrics("0")
     metrics.worker_reported(
-        0, WorkerTotals(10, {"frames_heard": 5}, {"migrated": 2, "direct": 1}, calls=3, loop_lag_s=0.5)
+        0, WorkerTotals(10, {"frames_heard": 5}, {"migrated": 2, "direct": 1}, calls={"quic": 3}, loop_lag_s=0.5)
     )
     metrics.worker_reported(
-        1, WorkerTotals(11, {"frames_heard": 7}, {"migrated": 1}, calls=1, loop_lag_s=0.1)
+        1, WorkerTotals(11, {"frames_heard": 7}, {"migrated": 1}, calls={"quic": 1}, loop_lag_s=0.1)
     )
     metrics.worker_reported(
-        1, WorkerTotals(11, {"frames_heard": 8}, {"migrated": 0}, calls=0, loop_lag_s=0.1)
+        1, WorkerTotals(11, {"frames_heard": 8}, {"migrated": 0}, calls={"quic": 0}, loop_lag_s=0.1)
     )
     shown = series(metrics)
     assert shown["edge_frames_heard_total"] == 13
     assert shown['edge_connections{outcome="migrated"}'] == 2
     assert shown['edge_connections{outcome="direct"}'] == 1
     assert shown['edge_connections{outcome="on_anycast"}'] == 0
-    assert shown["edge_calls"] == 3
+    assert shown['edge_calls{carrier="quic"}'] == 3
     assert shown["edge_event_loop_lag_seconds"] == 0.5
 
 
 @pytest.mark.parametrize("noticed", [True, False], ids=["death noticed", "death not noticed"])
 def test_a_replaced_worker_neither_lowers_nor_repeats_the_total(noticed: bool) -> None:
     metrics = NodeMetrics("0")
-    metrics.worker_reported(0, WorkerTotals(10, {"frames_heard": 100}, {"migrated": 4}, calls=4))
+    metrics.worker_reported(0, WorkerTotals(10, {"frames_heard": 100}, {"migrated": 4}, calls={"quic": 4}))
     if noticed:
         metrics.worker_left(0)
-        assert series(metrics)["edge_calls"] == 0
+        assert series(metrics)['edge_calls{carrier="quic"}'] == 0
         assert series(metrics)['edge_connections{outcome="migrated"}'] == 0
         assert series(metrics)["edge_frames_heard_total"] == 100
     # The successor happens to have counted further than its predecessor already.
-    metrics.worker_reported(0, WorkerTotals(12, {"frames_heard": 150}, {"migrated": 1}, calls=1))
-    metrics.worker_reported(0, WorkerTotals(12, {"frames_heard": 160}, {"migrated": 1}, calls=1))
+    metrics.worker_reported(0, WorkerTotals(12, {"frames_heard": 150}, {"migrated": 1}, calls={"quic": 1}))
+    metrics.worker_reported(0, WorkerTotals(12, {"frames_heard": 160}, {"migrated": 1}, calls={"quic": 1}))
     assert series(metrics)["edge_frames_heard_total"] == 260
-    assert series(metrics)["edge_calls"] == 1
+    assert series(metrics)['edge_calls{carrier="quic"}'] == 1
 
 
 def test_a_state_is_one_of_several_series() -> None:

@@ -25,7 +25,8 @@ from edge.runtime.dialer import ServerBusy, Target, dial
 from edge.runtime.messages import Calls, ListCalls, Ready, Report, SetGate, Start, Stop
 from edge.runtime.metric_table import OUTCOMES, WORKER_COUNTERS
 from edge.runtime.sockets import open_udp
-from edge.runtime.worker import GOING_AWAY, converse
+from edge.runtime.worker import converse
+from edge.voice import Code
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +75,7 @@ def test_a_call_is_counted_while_it_is_up_and_told_when_the_worker_leaves(servin
                 assert report.load.calls == 1
                 assert report.connections["on_anycast"] == 1
             told = await asyncio.wait_for(closed, 5)
-            assert (told.code, told.reason, told.by_peer) == (GOING_AWAY, "the test is over", True)
+            assert (told.code, told.reason, told.by_peer) == (Code.GOING_AWAY, "the test is over", True)
             (record,) = edge.worker.calls.records()
             assert record.ended
 
@@ -142,7 +143,7 @@ def test_it_leaves_when_its_supervisor_is_gone(settings: Any) -> None:
     async def main() -> None:
         async with supervised(settings) as (_, writer, task, port), calling(port) as closed:
             writer.close()
-            assert (await asyncio.wait_for(closed, 5)).code == GOING_AWAY
+            assert (await asyncio.wait_for(closed, 5)).code == Code.GOING_AWAY
             await asyncio.wait_for(task, 5)
 
     asyncio.run(main())

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.voice import PlayoutReport
-from edge.voice.lead import REPORT_VALID_S, LeadWindow
+from edge.voice.lead import (
+    AUTO_MAX_MS,
+    AUTO_MIN_MS,
+    DEFAULT_LEAD_MS,
+    LEAST_REPORTS,
+    MOST_REPORTS,
+    REPORT_VALID_S,
+    LeadWindow,
+)
 
 
 def report(item: int, played_ms: int, *, buffered_ms: int = 0, ts_ms: int = 0) -> PlayoutReport:
@@ -132,8 +140,49 @@ def test_throwing_away_an_item_spares_the_next() -> None:
     window.write(2, 700, 1.0)
     window.discard(1)
     assert window.budget_ms(1.0) == 300
-    window.discard(None)
+    window.discard(2)
     assert window.budget_ms(1.0) == 1000
+
+
+def test_throwing_away_an_item_spares_the_one_before() -> None:
+    """What is still being listened to is ahead, whatever becomes of its successor."""
+    window = LeadWindow(1000)
+    window.write(1, 600, 0.0)
+    window.write(2, 400, 0.0)
+    window.discard(2)
+    assert window.budget_ms(0.0) == 400
+
+
+def test_what_did_not_arrive_may_be_written_again() -> None:
+    """After a reconnect: 1000 ms were written, and 300 ms of the second item arrived."""
+    window = LeadWindow(2000)
+    window.write(1, 600, 0.0)
+    window.write(2, 1000, 0.0)
+    window.write(3, 100, 0.0)
+    window.rewind(2, 300)
+    assert window.budget_ms(0.0) == 1100
+    window.write(2, 700, 0.1)
+    window.report(report(2, 200), 1.0)
+    assert window.budget_ms(1.0) == 1200
+
+
+def test_the_clock_stands_while_the_caller_is_silent() -> None:
+    """It held 800 ms, and then interrupted: nothing of that is played, and nothing may be written for it."""
+    window = full_window()
+    window.report(report(1, 100, buffered_ms=800), 0.2)
+    window.hold()
+    assert window.budget_ms(1.0) == 100
+    window.report(report(1, 150, buffered_ms=800, ts_ms=1), 1.0)
+    assert window.budget_ms(1.3) == 450
+
+
+def test_another_connection_has_another_clock() -> None:
+    """A caller that comes back as a new process counts from zero again; its reports must be taken."""
+    window = full_window()
+    assert window.report(report(1, 100, ts_ms=60_000), 0.5)
+    window.reconnected()
+    assert window.report(report(1, 200, ts_ms=10), 0.6)
+    assert window.budget_ms(0.6) == 200
 
 
 def test_a_shorter_lead_waits_until_the_longer_is_played() -> None:
@@ -142,3 +191,50 @@ def test_a_shorter_lead_waits_until_the_longer_is_played() -> None:
     assert window.budget_ms(0.0) == -800
     window.report(report(1, 900), 1.0)
     assert window.budget_ms(1.0) == 100
+
+
+def listen(window: LeadWindow, delays_s: list[float]) -> None:
+    """A report every 100 ms, each so long under way."""
+    for index, delay_s in enumerate(delays_s):
+        window.report(report(0, 0, ts_ms=index * 100), 50.0 + index * 0.1 + delay_s)
+
+
+def test_auto_begins_with_the_default() -> None:
+    window = LeadWindow("auto")
+    listen(window, [0.03] * (LEAST_REPORTS - 1))
+    assert window.lead_ms == DEFAULT_LEAD_MS
+
+
+@pytest.mark.parametrize(
+    "delays_s,rtt_s,lead_ms",
+    [
+        ([0.03] * 200, 0.06, AUTO_MIN_MS),
+        ([0.03] * 194 + [0.33] * 6, 0.06, 960),
+        ([0.03] * 199 + [2.0], 0.06, AUTO_MIN_MS),
+        ([0.03, 1.5] * 100, 0.06, AUTO_MAX_MS),
+        ([0.9] * 200, 0.7, 700),
+    ],
+    ids=["calm", "3 in 100 are 300 ms late", "1 in 200 is late", "stormy", "far away"],
+)
+def test_auto_is_what_the_network_needs(delays_s: list[float], rtt_s: float, lead_ms: int) -> None:
+    """3 times the jitter and a round trip; a constant delay, and the caller's clock, are no jitter."""
+    window = LeadWindow("auto")
+    window.set_rtt(rtt_s)
+    listen(window, delays_s)
+    assert window.lead_ms == pytest.approx(lead_ms, abs=1)
+    assert window.budget_ms(100.0) == window.lead_ms
+
+
+def test_auto_forgets_what_is_long_past() -> None:
+    window = LeadWindow("auto")
+    listen(window, [0.03, 1.5] * 100 + [0.03] * MOST_REPORTS)
+    assert window.lead_ms == AUTO_MIN_MS
+
+
+def test_a_chosen_lead_stands_whatever_the_network_does() -> None:
+    window = LeadWindow("auto")
+    window.choose(250)
+    listen(window, [0.03, 1.5] * 100)
+    assert window.lead_ms == 250
+    window.choose("auto")
+    assert window.lead_ms == AUTO_MAX_MS

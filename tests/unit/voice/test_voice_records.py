@@ -9,25 +9,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.voice import LedgerCount, WireError, control, records, varint
+from edge.voice.deadline import Deadlines
 
-SESSION = control.SessionState(id="call-1", lead_ms=1000)
+SESSION = control.SessionState(id="call-1", lead_ms="auto", deadline=control.DeadlineState(500, None))
 RESPONSE = control.Response(id="resp_3", status="completed")
 ITEM = control.Item(id="item_3", status="incomplete")
 LEDGER = LedgerCount(frames=3, bytes=4, digest="ab")
 CALLER_EVENTS: list[control.CallerEvent] = [
-    control.SessionUpdate(session=control.SessionSettings(lead_ms=200), event_id="e1"),
-    control.SessionUpdate(session=control.SessionSettings()),
-    control.CommitAudio(utterance=1, groups=3),
-    control.CreateResponse(),
+    control.SessionUpdate(session={"lead_ms": 200, "voice": "ash"}, event_id="e1"),
+    control.SessionUpdate(session={}),
+    control.SetDeadline(preset="live"),
+    control.SetDeadline(uplink_ms=60, downlink_ms=None),
+    control.CommitAudio(utterance=1, groups=3, frames=12),
+    control.ClearAudio(utterance=1),
+    control.TruncateItem(item_id="item_3", audio_end_ms=1280),
     control.CancelResponse(),
     control.CancelResponse(response_id="resp_3"),
+    control.ClearOutput(),
+    control.Resume(item_id="item_3", frames=64),
+    control.Reconnect(resume_token="t", item=3, frames=64),
     control.Stats(),
     control.Stats(heard=LEDGER, said=LEDGER),
+]
+PASSED_ON: list[control.PassedOn] = [
+    control.CreateResponse(event_id="e1"),
+    control.CreateItem(),
+    control.RetrieveItem(),
+    control.DeleteItem(),
 ]
 EDGE_EVENTS: list[control.EdgeEvent] = [
     control.SessionCreated(session=SESSION),
     control.SessionUpdated(session=SESSION),
-    control.AudioCommitted(utterance=1, frames=13),
+    control.DeadlineChanged(uplink_ms=50, downlink_ms=None, uplink_datagrams=True, downlink_datagrams=False),
+    control.AudioCommitted(utterance=1, frames=13, lost=1),
+    control.AudioCleared(utterance=1),
+    control.SpeechStarted(audio_start_ms=120),
+    control.SpeechStopped(audio_end_ms=1900),
+    control.InputTranscriptDelta(delta="tell"),
+    control.InputTranscriptDone(transcript="tell me"),
     control.ResponseCreated(response=RESPONSE),
     control.ResponseDone(response=RESPONSE),
     control.OutputItemAdded(response_id="resp_3", item=ITEM),
@@ -35,6 +54,26 @@ EDGE_EVENTS: list[control.EdgeEvent] = [
     control.OutputAudioDone(response_id="resp_3", item_id="item_3", frames=50),
     control.TranscriptDelta(item_id="item_3", delta="once"),
     control.TranscriptDone(item_id="item_3", transcript="once there was"),
+    control.ItemTruncated(item_id="item_3", audio_end_ms=1280),
+    control.OutputCleared(response_id="resp_3"),
+    control.BargedIn(
+        item_id="item_3",
+        played_ms=1280,
+        generated_bytes=9000,
+        wire_bytes=7000,
+        wasted_bytes=3000,
+        saved_bytes=2000,
+        cancel_ms=30.5,
+    ),
+    control.TurnTimed(
+        response_id="resp_3",
+        item_id="item_3",
+        backend_ms=210.0,
+        wire_ms=211.0,
+        played_ms=None,
+        edge_added_ms=1.0,
+    ),
+    control.Reconnected(utterance=2, frames=15),
     control.Error(error=control.ErrorBody(type="server_error", code="c", message="m", event_id="e1")),
     control.EdgeSessionInfo(
         session_id="call-1", node="a", unicast_url="a.example:443", resume_token=None, migrated=True
@@ -59,7 +98,8 @@ def test_edge_events_round_trip(event: control.EdgeEvent) -> None:
 
 
 def test_every_event_is_covered_above() -> None:
-    assert {type(event) for event in CALLER_EVENTS} == set(get_args(control.CallerEvent))
+    passed_on = {type(event) for event in PASSED_ON}
+    assert {type(event) for event in CALLER_EVENTS} | passed_on == set(get_args(control.CallerEvent))
     assert {type(event) for event in EDGE_EVENTS} == set(get_args(control.EdgeEvent))
 
 
@@ -67,8 +107,8 @@ def test_every_event_is_covered_above() -> None:
     "event,golden",
     [
         (
-            control.CommitAudio(utterance=1, groups=3),
-            {"type": "input_audio_buffer.commit", "utterance": 1, "groups": 3},
+            control.CommitAudio(utterance=1, groups=3, frames=12),
+            {"type": "input_audio_buffer.commit", "utterance": 1, "groups": 3, "frames": 12},
         ),
         (control.CancelResponse(response_id="resp_3"), {"type": "response.cancel", "response_id": "resp_3"}),
         (
@@ -87,6 +127,14 @@ def test_every_event_is_covered_above() -> None:
 def test_events_in_json(event: control.Event, golden: dict[str, object]) -> None:
     """What other clients are written against: names, and what is there although it is null."""
     assert msgspec.json.decode(only_record(records.encode(event))) == golden
+
+
+@pytest.mark.parametrize("event", PASSED_ON, ids=repr)
+def test_an_event_for_the_backend_is_kept_whole(event: control.PassedOn) -> None:
+    """Fields that nobody here knows are what the backend is waiting for."""
+    fields = {**msgspec.to_builtins(event), "response": {"instructions": "in French", "tools": [1, None]}}
+    data = msgspec.json.encode(fields)
+    assert records.caller_events.decode(data) == records.PassedOnEvent(event, fields)
 
 
 @given(st.lists(st.binary(max_size=200)), st.data())
@@ -122,11 +170,67 @@ def test_an_event_of_the_other_end_is_unknown() -> None:
     assert isinstance(records.caller_events.decode(b'{"type":"session.created"}'), records.UnknownEvent)
 
 
-def test_fields_of_a_newer_peer_are_ignored() -> None:
-    data = b'{"type":"session.update","session":{"type":"realtime","voice":"x","lead_ms":500},"later":1}'
-    assert records.caller_events.decode(data) == control.SessionUpdate(
-        session=control.SessionSettings(lead_ms=500)
+def settings(session: object) -> tuple[control.SessionSettings, dict[str, object]]:
+    event = records.caller_events.decode(
+        msgspec.json.encode({"type": "session.update", "session": session, "x": 1})
     )
+    assert isinstance(event, control.SessionUpdate)
+    return control.settings(event)
+
+
+def test_settings_that_are_not_ours_are_the_backends() -> None:
+    assert settings({"type": "realtime", "voice": "x", "lead_ms": 500, "token": "t"}) == (
+        control.SessionSettings(lead_ms=500, token="t"),
+        {"type": "realtime", "voice": "x"},
+    )
+
+
+NOW = Deadlines(500, 80)
+
+
+@pytest.mark.parametrize(
+    "choice,after",
+    [
+        ("live", Deadlines(50, 50)),
+        ({"uplink_ms": 60}, Deadlines(60, 80)),
+        ({"uplink_ms": None, "downlink_ms": 20}, Deadlines(None, 20)),
+        ({}, NOW),
+    ],
+)
+def test_a_deadline_is_a_preset_or_what_is_said_of_it(choice: object, after: Deadlines) -> None:
+    """Null is a deadline, too: none. What is not said stays."""
+    chosen, _ = settings({"deadline": choice})
+    assert chosen.deadline is not None
+    assert control.deadlines(chosen.deadline, NOW) == after
+
+
+@pytest.mark.parametrize(
+    "event,after",
+    [
+        (control.SetDeadline(preset="accurate"), Deadlines(5000, None)),
+        (control.SetDeadline(preset="chat", downlink_ms=90), Deadlines(500, 90)),
+        (control.SetDeadline(uplink_ms=None), Deadlines(None, 80)),
+        (control.SetDeadline(), NOW),
+    ],
+    ids=repr,
+)
+def test_a_deadline_can_be_changed_during_the_call(event: control.SetDeadline, after: Deadlines) -> None:
+    assert event.change(NOW) == after
+
+
+@pytest.mark.parametrize(
+    "session,place",
+    [
+        ({"lead_ms": 5001}, r"\$\.session\.lead_ms"),
+        ({"lead_ms": "long"}, r"\$\.session\.lead_ms"),
+        ({"deadline": "never"}, r"\$\.session\.deadline"),
+        ({"deadline": {"uplink_ms": 19}}, r"\$\.session\.deadline\.uplink_ms"),
+        ({"token": "x" * 5000}, r"\$\.session\.token"),
+    ],
+)
+def test_an_impossible_setting_is_named(session: object, place: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=place):
+        settings(session)
 
 
 NONSENSE = {
@@ -140,12 +244,13 @@ NONSENSE = {
     "half a surrogate pair": (b'{"type":"\\ud800"}', "invalid_json"),
     "nested beyond reason": (b'{"type":"x","y":' + b"[" * 60_000 + b"]" * 60_000 + b"}", "invalid_event"),
     "missing field": (b'{"type":"input_audio_buffer.commit","utterance":1}', "invalid_event"),
-    "negative number": (b'{"type":"input_audio_buffer.commit","utterance":-1,"groups":1}', "invalid_event"),
+    "negative number": (b'{"type":"input_audio_buffer.clear","utterance":-1}', "invalid_event"),
     "number of thousands of digits": (
         b'{"type":"input_audio_buffer.commit","utterance":' + b"9" * 6000 + b',"groups":1}',
         "invalid_event",
     ),
-    "lead too long": (b'{"type":"session.update","session":{"lead_ms":5001}}', "invalid_event"),
+    "settings that are none": (b'{"type":"session.update","session":7}', "invalid_event"),
+    "deadline too short": (b'{"type":"edge.deadline","uplink_ms":19}', "invalid_event"),
     "identifier of another kind": (b'{"type":"response.cancel","response_id":"item_1"}', "invalid_event"),
     "event identifier of any length": (
         b'{"type":"response.create","event_id":"' + b"x" * 129 + b'"}',
@@ -163,8 +268,8 @@ def test_nonsense_is_an_event_error(data: bytes, code: str) -> None:
 
 
 def test_an_error_names_the_field_and_the_event_it_is_about() -> None:
-    data = b'{"type":"session.update","event_id":"e9","session":{"lead_ms":7}}'
-    with pytest.raises(records.EventError, match=r"session\.update: .*\$\.session\.lead_ms") as caught:
+    data = b'{"type":"edge.deadline","event_id":"e9","uplink_ms":7}'
+    with pytest.raises(records.EventError, match=r"edge\.deadline: .*\$\.uplink_ms") as caught:
         records.caller_events.decode(data)
     assert caught.value.event_id == "e9"
 
@@ -174,7 +279,9 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
-tags = st.sampled_from([type(event).__struct_config__.tag for event in [*CALLER_EVENTS, *EDGE_EVENTS]])
+tags = st.sampled_from(
+    [type(event).__struct_config__.tag for event in [*CALLER_EVENTS, *PASSED_ON, *EDGE_EVENTS]]
+)
 
 
 @given(

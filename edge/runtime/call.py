@@ -1,0 +1,317 @@
+"""One call at the edge: a carrier, a voice session and a backend, from the first sign of a caller to its end.
+
+    held --- the caller has said who it is, and the handshake is no replay ---> admitted
+    admitted --- its connection is lost ---> detached --- it comes back on another ---> admitted
+    any --- either side hangs up; nobody comes back in time ---> over
+
+While it is held nothing is done for the caller but reading: no backend exists, no frame reaches one.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from edge.auth import Doorkeeper, Unauthorized
+from edge.backend.base import (
+    BackendContext,
+    BackendFactory,
+    Cancelled,
+    Cleared,
+    ClientEvent,
+    Committed,
+    ResponseRequested,
+    Truncated,
+)
+from edge.runtime.carriers import Carrier, carry_out
+from edge.runtime.messages import CallRecord
+from edge.runtime.seat import Seat
+from edge.voice import Code, Deadlines, EdgeSession, FrameLedger, Lead
+from edge.voice import events as voice
+
+log = logging.getLogger("edge.calls")
+
+PRESENT_WITHIN_S = 5.0
+"""From its connection to a caller's first record."""
+MAX_UNSENT_BYTES = 1024 * 1024
+"""More than any lead window holds: a caller for whom this much waits has stopped reading."""
+
+COUNTS: Final = ("underruns", "barge_ins", "wasted_bytes", "saved_bytes", "resumed")
+FRAMES: Final = ("frames_heard", "frames_said", "frames_lost_up", "frames_late_up")
+TOTALS: Final = (*COUNTS, *FRAMES)
+OBSERVED_OF_A_TURN: Final = ("backend_ms", "wire_ms", "played_ms", "edge_added_ms")
+_NOTHING = FrameLedger()
+
+
+@dataclass(frozen=True, slots=True)
+class BackendChoice:
+    """One backend of the node: how to make its adapters, and its table of the node's file."""
+
+    make: BackendFactory
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallSettings:
+    """What all calls of a worker have in common. ``changed`` is called when a backend has spoken."""
+
+    node: str
+    worker: int
+    unicast_url: str
+    lead_ms: Lead
+    deadlines: Deadlines
+    resume_s: float
+    backends: Mapping[str, BackendChoice]
+    doorkeeper: Doorkeeper
+    clock: Callable[[], float]
+    changed: Callable[[Call], None]
+    observe: Callable[[str, float], None]
+
+
+class Call:
+    """``reconnect`` is asked for the call of a resume token; see `CallTable`."""
+
+    def __init__(
+        self,
+        settings: CallSettings,
+        carrier: Carrier,
+        call_id: str,
+        reconnect: Callable[[Call, voice.ReconnectRequested], None],
+    ) -> None:
+        self.call_id = call_id
+        self.session = EdgeSession(call_id, lead_ms=settings.lead_ms, deadlines=settings.deadlines, held=True)
+        self.carrier: Carrier | None = carrier
+        self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
+        self.deadlines: list[float] = []  # of `Timers`
+        self._settings = settings
+        self._reconnect = reconnect
+        self._started_at = settings.clock()
+        self._gives_up_at: float | None = self._started_at + PRESENT_WITHIN_S
+        self._confirmed = False
+        self._presented: voice.Presented | None = None
+        self._resume_token: str | None = None
+        self._seat: Seat | None = None
+        self._outcome: str = carrier.outcome
+        self._carrier_name = carrier.name
+        self._underruns = 0
+        carrier.call = self
+
+    # --- its connection ----------------------------------------------------------------------------------
+
+    def confirm(self) -> None:
+        """The handshake is complete: what was said until now is no replay."""
+        self._confirmed = True
+
+    def is_resumed_by(self, token: str) -> bool:
+        if self._resume_token is None:
+            return False
+        return secrets.compare_digest(self._resume_token.encode(), token.encode(errors="replace"))
+
+    def moved(self) -> None:
+        """Its connection has a new path."""
+        self._announce()
+
+    def detach(self) -> bool:
+        """Its connection is gone. False if nothing is worth waiting for: then the call is over."""
+        self._forget_carrier()
+        if self._seat is None or self._settings.resume_s == 0 or self.session.closed:
+            return False
+        now = self._settings.clock()
+        self.session.detach(now)
+        self._gives_up_at = now + self._settings.resume_s
+        return True
+
+    def attach(self, carrier: Carrier, item: int, frames: int) -> None:
+        """The caller is back, on ``carrier``, and has ``frames`` of ``item``."""
+        old = self._forget_carrier()
+        now = self._settings.clock()
+        if old is not None:
+            self.session.detach(now)
+            old.close(Code.GOING_AWAY, "the call goes on on another connection")
+        self.carrier = carrier
+        carrier.call = self
+        self._gives_up_at = None
+        self.counts["resumed"] += 1
+        self.session.attach(item, frames, now)
+        self._announce()
+
+    def _forget_carrier(self) -> Carrier | None:
+        carrier, self.carrier = self.carrier, None
+        if carrier is not None:
+            self._outcome, self._carrier_name = carrier.outcome, carrier.name
+            carrier.call = None
+        return carrier
+
+    # --- its turn ----------------------------------------------------------------------------------------
+
+    def turn(self, now: float) -> None:
+        """Tell the backend what the session has to tell, and do what the session asks of the carrier."""
+        while (event := self.session.next_event()) is not None:
+            self._tell(event)
+        self._admit(now)
+        while (action := self.session.next_action()) is not None:
+            if self.carrier is not None:
+                carry_out(self.carrier, action)
+        if self._seat is not None:
+            self._seat.make_room(self.session.wants_audio)
+        if self.carrier is not None and self.carrier.unsent_bytes > MAX_UNSENT_BYTES:
+            self._cut(f"does not read: {self.carrier.unsent_bytes} bytes wait for it")
+
+    def get_timer(self) -> float | None:
+        """When it must have a turn."""
+        timers = (self.session.get_timer(), self._gives_up_at)
+        return min((at for at in timers if at is not None), default=None)
+
+    def handle_timer(self, now: float) -> bool:
+        """False if the call is over because nobody came."""
+        self.session.handle_timer(now)
+        if self._gives_up_at is None or now < self._gives_up_at:
+            return True
+        if self.carrier is None:
+            return False
+        self._gives_up_at = None
+        self.session.close(Code.UNAUTHORIZED, f"no session.update within {PRESENT_WITHIN_S:g} s")
+        return True
+
+    def _admit(self, now: float) -> None:
+        if self._seat is not None or not self._confirmed or self._presented is None or self.session.closed:
+            return
+        presented, self._presented = self._presented, None
+        origin = self.carrier.origin if self.carrier is not None else None
+        try:
+            grant = self._settings.doorkeeper.admit(presented.token, presented.backend, origin)
+        except Unauthorized as error:
+            self.session.close(Code.UNAUTHORIZED, str(error))
+            return
+        choice = self._settings.backends[grant.backend]
+        context = BackendContext(self.call_id, choice.settings, grant.claims)
+        try:
+            self._seat = Seat(
+                choice.make,
+                context,
+                self.session,
+                clock=self._settings.clock,
+                changed=lambda: self._settings.changed(self),
+            )
+        except Exception as error:
+            log.exception("event=backend_not_made call=%s", self.call_id)
+            self.session.close(Code.SESSION_CLOSED, f"no backend for this call: {type(error).__name__}")
+            return
+        self._gives_up_at = None
+        self._resume_token = secrets.token_urlsafe(24)
+        self._announce()
+        self.session.admit(now)
+        # What it was held back from telling, and what the backend has to hear of it.
+        while (event := self.session.next_event()) is not None:
+            self._tell(event)
+
+    def _announce(self) -> None:
+        if self._seat is None or self.carrier is None:
+            return
+        self.session.announce_session(
+            self._settings.node,
+            self._settings.unicast_url,
+            migrated=self.carrier.outcome == "migrated",
+            resume_token=self._resume_token,
+        )
+
+    def _cut(self, what: str) -> None:
+        self.session.close(Code.LIMIT, what)
+        if self.carrier is not None:
+            self.carrier.close(Code.LIMIT, what)
+
+    def _tell(self, event: voice.EdgeEvent) -> None:
+        match event:
+            case voice.Presented():
+                self._presented = event
+            case voice.ReconnectRequested():
+                self._reconnect(self, event)
+            case voice.StatsRequested():
+                self.session.answer_stats(self.heard.count(), self.said.count())
+            case voice.PlayoutReported(report=report):
+                self.counts["underruns"] += max(0, report.underruns - self._underruns)
+                self._underruns = report.underruns
+                rtt_s = self.carrier.rtt_s() if self.carrier is not None else None
+                if rtt_s is not None:
+                    self.session.set_rtt(rtt_s)
+            case voice.TurnTimed(turn=turn):
+                for name in OBSERVED_OF_A_TURN:
+                    value = getattr(turn, name)
+                    if value is not None:
+                        self._settings.observe(f"turn_{name}", value)
+            case voice.StatsReceived():
+                pass
+            case _ if self._seat is not None:
+                self._tell_backend(self._seat, event)
+            case _:
+                pass
+
+    def _tell_backend(self, seat: Seat, event: voice.EdgeEvent) -> None:
+        match event:
+            case voice.FramesHeard(frames=frames):
+                seat.hear(frames)
+            case voice.UtteranceCommitted(utterance=utterance):
+                seat.notify(Committed(utterance))
+            case voice.UtteranceCleared(utterance=utterance):
+                seat.notify(Cleared(utterance))
+            case voice.ResponseRequested(fields=fields):
+                seat.notify(ResponseRequested(fields))
+            case voice.ResponseCancelled(item=item, played_ms=played_ms, account=account):
+                if account is not None:
+                    self.counts["barge_ins"] += 1
+                    self.counts["wasted_bytes"] += account.wasted_bytes
+                    self.counts["saved_bytes"] += account.saved_bytes
+                    if account.cancel_ms is not None:
+                        self._settings.observe("cancel_ms", account.cancel_ms)
+                seat.notify(Cancelled(item, played_ms))
+            case voice.Truncated(item=item, audio_end_ms=audio_end_ms):
+                seat.notify(Truncated(item, audio_end_ms))
+            case voice.ClientEvent(fields=fields):
+                seat.notify(ClientEvent(fields))
+            case voice.SessionUpdated(fields=fields):
+                if fields:
+                    seat.notify(ClientEvent({"type": "session.update", "session": fields}))
+            case _:
+                pass
+
+    # --- its end -----------------------------------------------------------------------------------------
+
+    async def end(self) -> None:
+        """Give its backend back."""
+        self._forget_carrier()
+        if self._seat is not None:
+            await self._seat.close()
+
+    @property
+    def carrier_name(self) -> str:
+        """Of the connection it is on, or was on last."""
+        return self._carrier_name if self.carrier is None else self.carrier.name
+
+    @property
+    def heard(self) -> FrameLedger:
+        """What its backend has taken in."""
+        return self._seat.heard if self._seat is not None else _NOTHING
+
+    @property
+    def said(self) -> FrameLedger:
+        return self._seat.said if self._seat is not None else _NOTHING
+
+    def totals(self) -> dict[str, int]:
+        """What has been counted of it, by `TOTALS`; grows only."""
+        frames = (self.heard.frames, self.said.frames, self.session.frames_lost, self.session.frames_late)
+        return {**self.counts, **dict(zip(FRAMES, frames, strict=True))}
+
+    def record(self, *, ended: bool) -> CallRecord:
+        return CallRecord(
+            call_id=self.call_id,
+            worker=self._settings.worker,
+            carrier=self.carrier_name,
+            outcome=self._outcome if self.carrier is None else self.carrier.outcome,
+            age_s=self._settings.clock() - self._started_at,
+            ended=ended,
+            heard=self.heard.count(),
+            said=self.said.count(),
+        )

@@ -1,0 +1,182 @@
+"""TCP connections of the public, with TLS, and bounds on what strangers can make a worker hold.
+
+Who is over a bound is turned away before any cryptography is done for it. A connection counts from the moment it is
+accepted: one whose handshake has stalled takes as much room as a call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+
+from edge.overload.bucket import TokenBucket
+from edge.runtime.sockets import is_ipv6
+
+log = logging.getLogger("edge.web")
+
+ACCEPT_AT_ONCE = 16  # connections taken before the other sockets and the timers have their turn
+EXHAUSTED_S = 1.0  # between two attempts while this process has no descriptor left
+SHUTDOWN_S = 2.0  # for the peer's close_notify
+MAX_REMEMBERED = 10_000  # clients whose rate is known; those that have not come of late are forgotten first
+
+
+@dataclass(frozen=True, slots=True)
+class TlsLimits:
+    """``per_address`` counts the connections of one IPv4 address or one IPv6 /64, which is one customer's.
+
+    As many may come at once, and ``per_address_per_s`` for good.
+    """
+
+    connections: int = 1000
+    handshakes: int = 64
+    per_address: int = 64
+    per_address_per_s: float = 8.0
+    handshake_s: float = 5.0
+
+
+@dataclass(slots=True)
+class TlsCounters:
+    accepted: int = 0
+    refused: int = 0  # by a limit or by the gate
+    failed: int = 0  # no handshake, or not in time
+
+
+class TlsListener:
+    """Accepts on ``sockets``, and gives each connection whose handshake succeeds to a new ``protocol()``.
+
+    ``admits`` is asked about every newcomer. Whoever made the protocol calls `lost` when the connection is over.
+    """
+
+    def __init__(
+        self,
+        sockets: Iterable[socket.socket],
+        context: ssl.SSLContext,
+        protocol: Callable[[], asyncio.Protocol],
+        *,
+        admits: Callable[[], bool],
+        limits: TlsLimits,
+    ) -> None:
+        self.counters = TlsCounters()
+        self._sockets = list(sockets)
+        self._context = context
+        self._protocol = protocol
+        self._admits = admits
+        self._limits = limits
+        self._loop = asyncio.get_running_loop()
+        self._connections: Counter[str] = Counter()  # by client
+        self._newcomers: dict[str, TokenBucket] = {}  # by client
+        self._handshakes: set[asyncio.Task[None]] = set()
+
+    def serve(self) -> None:
+        """Begin to accept."""
+        for listener in self._sockets:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    async def close(self) -> None:
+        """Accept no more; handshakes that are not complete are broken off."""
+        for listener in self._sockets:
+            self._loop.remove_reader(listener)
+            listener.close()
+        self._sockets.clear()
+        for task in self._handshakes:
+            task.cancel()
+        await asyncio.gather(*self._handshakes, return_exceptions=True)
+
+    def lost(self, host: str) -> None:
+        """A connection from ``host`` that was handed over has ended."""
+        self._forget(_client(host))
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPT_AT_ONCE):
+            try:
+                connection, peer = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                log.error('event=accept_failed error="%s"', error.strerror)
+                self._loop.remove_reader(listener)
+                self._loop.call_later(EXHAUSTED_S, self._resume, listener)
+                return
+            client = _client(peer[0])
+            if self._has_room(client) and self._admits():
+                connection.setblocking(False)
+                self._begin(connection, client)
+            else:
+                self.counters.refused += 1
+                connection.close()
+
+    def _resume(self, listener: socket.socket) -> None:
+        if listener in self._sockets:
+            self._loop.add_reader(listener, self._accept, listener)
+
+    def _has_room(self, client: str) -> bool:
+        limits = self._limits
+        return (
+            self._connections.total() < limits.connections
+            and len(self._handshakes) < limits.handshakes
+            and self._connections[client] < limits.per_address
+            and self._bucket(client).take(1, self._loop.time())
+        )
+
+    def _bucket(self, client: str) -> TokenBucket:
+        now, limits = self._loop.time(), self._limits
+        if client not in self._newcomers:
+            if len(self._newcomers) >= MAX_REMEMBERED:
+                kept = {name: bucket for name, bucket in self._newcomers.items() if not bucket.is_full(now)}
+                self._newcomers = kept if len(kept) < MAX_REMEMBERED else {}
+            self._newcomers[client] = TokenBucket(limits.per_address_per_s, limits.per_address, now)
+        return self._newcomers[client]
+
+    def _begin(self, connection: socket.socket, client: str) -> None:
+        self.counters.accepted += 1
+        self._connections[client] += 1
+        task = self._loop.create_task(self._shake_hands(connection, client))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, connection: socket.socket, client: str) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                self._protocol,
+                connection,
+                ssl=self._context,
+                ssl_handshake_timeout=self._limits.handshake_s,
+                ssl_shutdown_timeout=SHUTDOWN_S,
+            )
+        except OSError:  # also what ssl raises, and time-outs
+            self.counters.failed += 1
+            self._forget(client)
+
+    def _forget(self, client: str) -> None:
+        self._connections[client] -= 1
+        if not self._connections[client]:
+            del self._connections[client]
+
+
+def server_context(certificate: bytes, private_key: bytes) -> ssl.SSLContext:
+    """TLS 1.2 and 1.3 for HTTP/1.1, of a PEM chain and its key. Raises OSError (`ssl.SSLError` is one)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    # OpenSSL reads files only; this one is in memory and has no name.
+    with open(os.memfd_create("tls"), "wb") as file:
+        file.write(private_key + b"\n" + certificate)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
+    return context
+
+
+def _client(host: str) -> str:
+    if not is_ipv6(host):
+        return host
+    address = ip_address(host.partition("%")[0])
+    assert isinstance(address, IPv6Address)
+    return address.exploded[:19]  # four groups of four digits: the /64

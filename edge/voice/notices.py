@@ -1,0 +1,59 @@
+"""What an edge says on the control stream that a caller has only to take note of, and what its owner is told of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from edge.voice import control, records
+from edge.voice.anatomy import Turn
+from edge.voice.barge_in import BargeIn
+from edge.voice.events import (
+    BargedIn,
+    CallerEvent,
+    CallerTranscript,
+    ControlReceived,
+    ErrorReceived,
+    SessionReady,
+    SpeechStarted,
+    SpeechStopped,
+    Transcript,
+    Truncated,
+    TurnTimed,
+)
+
+
+def _session_info(event: control.EdgeSessionInfo) -> CallerEvent:
+    return SessionReady(event.session_id, event.node, event.unicast_url, event.resume_token, event.migrated)
+
+
+def _barged_in(event: control.BargedIn) -> CallerEvent:
+    return BargedIn(
+        BargeIn(
+            item=control.number(event.item_id),
+            played_ms=event.played_ms,
+            generated_bytes=event.generated_bytes,
+            wire_bytes=event.wire_bytes,
+            played_bytes=event.wire_bytes - event.wasted_bytes,
+            cancel_ms=event.cancel_ms,
+        )
+    )
+
+
+def _turn_timed(event: control.TurnTimed) -> CallerEvent:
+    return TurnTimed(Turn(control.number(event.item_id), event.backend_ms, event.wire_ms, event.played_ms))
+
+
+NOTICES: Mapping[type, Callable[[Any], CallerEvent]] = {
+    control.EdgeSessionInfo: _session_info,
+    control.SpeechStarted: lambda event: SpeechStarted(event.audio_start_ms),
+    control.SpeechStopped: lambda event: SpeechStopped(event.audio_end_ms),
+    control.InputTranscriptDelta: lambda event: CallerTranscript(event.delta, done=False),
+    control.InputTranscriptDone: lambda event: CallerTranscript(event.transcript, done=True),
+    control.TranscriptDelta: lambda event: Transcript(control.number(event.item_id), event.delta, done=False),
+    control.TranscriptDone: lambda event: Transcript(control.number(event.item_id), event.transcript, done=True),
+    control.ItemTruncated: lambda event: Truncated(control.number(event.item_id), event.audio_end_ms),
+    control.BargedIn: _barged_in,
+    control.TurnTimed: _turn_timed,
+    control.Error: lambda event: ErrorReceived(event.error.code, event.error.message, event.error.event_id),
+    records.UnknownEvent: lambda event: ControlReceived(event.fields),
+}
+"""One entry for each kind of event that changes nothing at the caller."""

@@ -1,0 +1,199 @@
+"""The caller's side of what it says: utterances, numbered, written, and kept until the edge has them.
+
+The edge confirms an utterance when it has heard it to its end. Until then, and for at most 10 s of speech, the caller
+can say it again on another connection.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from edge.voice.actions import ExpireStream, ResetStream, SendDatagram, SendStream
+from edge.voice.deadline import worth_datagrams
+from edge.voice.errors import WireError
+from edge.voice.frame import FRAME_MS, FRAMES_PER_GROUP, Codec, Frame
+from edge.voice.groups import GroupSender
+
+KEPT_FRAMES = 500
+"""10 s: longer than anyone goes on talking into a dead line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """To be said on the control stream: the utterance is over, with ``frames`` in ``groups``."""
+
+    utterance: int
+    groups: int
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """To be said on the control stream: the utterance is taken back, after ``groups`` groups of it were begun."""
+
+    utterance: int
+    groups: int
+
+
+Step = SendStream | SendDatagram | ResetStream | Commit | Clear
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """``steps`` say everything again that was kept; ``whole`` is False if it begins later than what is missing."""
+
+    steps: list[Step]
+    whole: bool
+
+
+@dataclass(slots=True)
+class _Utterance:
+    """``kept`` begins where the edge has come to, or where a group does."""
+
+    number: int
+    frames: int = 0  # said
+    kept: deque[Frame] = field(default_factory=deque)
+    end: Commit | Clear | None = None
+
+    def is_kept_from(self, seq: int) -> bool:
+        """Whether all that is wanted of it from frame ``seq`` on can be said again."""
+        return isinstance(self.end, Clear) or self.frames - len(self.kept) <= seq
+
+
+class UtteranceWriter:
+    """Says frames as they come and numbers them: utterances from 1, frames of an utterance from 0.
+
+    The results are to be carried out in their order.
+    """
+
+    def __init__(self, codec: Codec, streams: Iterator[int], deadline_ms: int | None) -> None:
+        self._codec = codec
+        self._sender = GroupSender(streams)
+        self._deadline_ms = deadline_ms
+        self._next_deadline_ms = deadline_ms
+        self._rtt_s: float | None = None
+        self._utterances = deque([_Utterance(1)])  # not confirmed; the last is the one in hand
+        self._kept = 0
+        self._connected = True
+
+    @property
+    def datagrams(self) -> bool:
+        """Whether the next group goes in datagrams."""
+        return worth_datagrams(self._deadline_ms, self._rtt_s)
+
+    def set_deadline(self, deadline_ms: int | None) -> None:
+        """What a frame is worth from the next group on; None from the next utterance on, or before the first word.
+
+        Both ends keep to that: what was said with a deadline may be lost, so it cannot be waited for without end.
+        """
+        self._next_deadline_ms = deadline_ms
+        if deadline_ms is not None or (self._in_hand.number == 1 and not self._in_hand.frames):
+            self._deadline_ms = deadline_ms
+
+    def set_rtt(self, rtt_s: float) -> None:
+        """The carrier's smoothed round-trip time."""
+        self._rtt_s = rtt_s
+
+    def write(self, payloads: Sequence[bytes], now: float) -> tuple[list[Frame], list[Step]]:
+        """The frames that ``payloads`` become, and what carries them. Raises ValueError for an impossible size."""
+        utterance = self._in_hand
+        frames = [
+            Frame(utterance.number, seq, seq * FRAME_MS, payload, self._codec)
+            for seq, payload in enumerate(payloads, utterance.frames)
+        ]
+        steps: list[Step] = [*self._send(frames, now)]
+        utterance.frames += len(frames)
+        utterance.kept += frames
+        self._kept += len(frames)
+        while self._kept > KEPT_FRAMES:
+            self._forget_group()
+        return frames, steps
+
+    def commit(self, now: float) -> tuple[int, list[Step]]:
+        """End the utterance; its number. Raises ValueError if nothing has been said since the last one."""
+        utterance = self._in_hand
+        if not utterance.frames:
+            raise ValueError("nothing has been said since the last commit")
+        groups = -(-utterance.frames // FRAMES_PER_GROUP)
+        utterance.end = Commit(utterance.number, groups, utterance.frames)
+        steps: list[Step] = (
+            [*self._sender.end(now, self._deadline_ms), utterance.end] if self._connected else []
+        )
+        self._begin()
+        return utterance.number, steps
+
+    def clear(self) -> tuple[int, list[Step]]:
+        """Take the utterance in hand back; its number. Raises ValueError if nothing has been said of it."""
+        utterance = self._in_hand
+        if not utterance.frames:
+            raise ValueError("nothing has been said since the last commit")
+        utterance.end = Clear(utterance.number, -(-utterance.frames // FRAMES_PER_GROUP))
+        self._kept -= len(utterance.kept)
+        utterance.kept.clear()
+        steps: list[Step] = [*self._sender.cancel(utterance.number), utterance.end] if self._connected else []
+        self._begin()
+        return utterance.number, steps
+
+    def confirm(self, utterance: int) -> None:
+        """The edge has settled an utterance, and all before it, to the end."""
+        while self._utterances[0].number <= utterance and self._utterances[0].end is not None:
+            self._kept -= len(self._utterances.popleft().kept)
+
+    def detach(self) -> None:
+        """The carrier is gone: what is said from now on is kept for `rewind`."""
+        self._connected = False
+        self._sender.forget()
+
+    def rewind(self, utterance: int, frames: int, now: float) -> Rewound:
+        """Go on with another carrier, for an edge that has ``frames`` of ``utterance`` and all before it.
+
+        Raises `WireError` if that cannot be.
+        """
+        place = f"continued at frame {frames} of utterance {utterance}"
+        self.confirm(utterance - 1)
+        first = self._utterances[0]
+        if first.number != utterance or frames > first.frames:
+            raise WireError(place, f"{first.frames} frames of utterance {first.number} were said")
+        self._connected = True
+        while first.kept and first.kept[0].seq < frames:
+            first.kept.popleft()
+            self._kept -= 1
+        whole = first.is_kept_from(frames) and all(
+            said.is_kept_from(0) for said in islice(self._utterances, 1, None)
+        )
+        steps: list[Step] = []
+        for said in self._utterances:
+            steps += self._send(list(said.kept), now)
+            if said.end is not None:
+                steps += [*self._sender.end(now, self._deadline_ms), said.end]
+        return Rewound(steps, whole)
+
+    def get_timer(self) -> float | None:
+        """When the next stream expires."""
+        return self._sender.get_timer()
+
+    def handle_timer(self, now: float) -> list[ExpireStream]:
+        """The streams whose time is over."""
+        return self._sender.handle_timer(now)
+
+    @property
+    def _in_hand(self) -> _Utterance:
+        return self._utterances[-1]
+
+    def _send(self, frames: list[Frame], now: float) -> list[SendStream | SendDatagram]:
+        if not self._connected:
+            return []
+        self._sender.datagrams = self.datagrams
+        return self._sender.write(frames, now, self._deadline_ms)
+
+    def _begin(self) -> None:
+        self._utterances.append(_Utterance(self._in_hand.number + 1))
+        self._deadline_ms = self._next_deadline_ms
+
+    def _forget_group(self) -> None:
+        oldest = next(utterance for utterance in self._utterances if utterance.kept)
+        group = oldest.kept[0].seq // FRAMES_PER_GROUP
+        while oldest.kept and oldest.kept[0].seq // FRAMES_PER_GROUP == group:
+            oldest.kept.popleft()
+            self._kept -= 1

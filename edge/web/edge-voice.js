@@ -1,0 +1,314 @@
+/**
+ * A call to an edge from a browser.
+ *
+ *     import { call } from "./edge-voice.js";
+ *     button.onclick = async () => {
+ *       const talk = await call({ on: { transcript: ({ who, text }) => console.log(who, text) } });
+ *       hangUp.onclick = () => talk.hangUp();
+ *     };
+ *
+ * docs/how-to/browser.md has the whole.
+ */
+
+import { Microphone } from "./capture.js";
+import { Playout } from "./playout.js";
+import { CallError, raceCarriers, requestSession } from "./race.js";
+import { SAMPLE_RATE } from "./ring.js";
+import { Session, TICK_MS } from "./session.js";
+import { Turns } from "./turns.js";
+import { Code } from "./wire.js";
+
+export { CallError };
+
+const DEFAULTS = {
+  edge: new URL("/", import.meta.url).href,
+  token: null,
+  mode: "open",
+  carriers: ["webtransport", "websocket"],
+  session: {},
+  on: {},
+};
+const REDIAL_DELAYS_MS = [0, 250, 500, 1000, 2000, 4000];
+/** After so many attempts at the node that has the call, any node will do. */
+const ATTEMPTS_AT_NODE = 3;
+/** Codes behind which another attempt would end the same way. */
+const FINAL = new Set([Code.OK, Code.SESSION_CLOSED, Code.UNAUTHORIZED, Code.LIMIT, Code.TOO_FAR_BEHIND, Code.PROTOCOL_ERROR]);
+
+/** What this browser lacks for a call: names of features; empty if it has all. */
+export function missingFeatures() {
+  const needed = {
+    "a secure context (HTTPS or localhost)": globalThis.isSecureContext,
+    AudioWorklet: "AudioWorkletNode" in globalThis,
+    "WebCodecs audio": "AudioEncoder" in globalThis && "AudioDecoder" in globalThis,
+    "a microphone": Boolean(navigator.mediaDevices?.getUserMedia),
+  };
+  return Object.keys(needed).filter((name) => !needed[name]);
+}
+
+/**
+ * Makes a call; resolves when it is up. Must follow a click, or the browser keeps the loudspeaker silent.
+ *
+ * Options: `edge` (URL of the node or service name), `token`, `mode` ("open" or "hold"), `carriers`, `session`, the
+ * settings of `session.update` (`deadline`, `lead_ms`, `backend`, anything of the backend's), and `on`, a function for
+ * each event of `Call` that is wanted, from the first moment on; it gets the event's detail.
+ * Throws CallError, or what getUserMedia throws.
+ */
+export async function call(options = {}) {
+  const talk = new Call({ ...DEFAULTS, ...options });
+  for (const [type, act] of Object.entries(options.on ?? {})) talk.addEventListener(type, ({ detail }) => act(detail, talk));
+  try {
+    await talk._start();
+  } catch (error) {
+    talk.hangUp();
+    throw error;
+  }
+  return talk;
+}
+
+/**
+ * Events, each with its `detail`:
+ *
+ *     state       {state, carrier, node, ...}     "connecting", "live", "reconnecting" or "over"
+ *     transcript  {who, id, text, done}           "caller" or "edge"; text is all of it so far
+ *     turn        {phase}                         what the caller's voice does; see `Turns`
+ *     timing      edge.turn, as it came
+ *     bargein     edge.barge_in, as it came
+ *     deadline    edge.deadline, as it came
+ *     stats       {rtt_ms, heard, said, late, lost}
+ *     playout     {playing, item, played_ms, buffered_ms, underruns, underrun_ms}
+ *     error       {code, message}                 the edge could not do something; the call goes on
+ *     event       {event, sent}                   every control event
+ */
+export class Call extends EventTarget {
+  state = "connecting";
+  carrier = null;
+  #options;
+  #context = null;
+  #microphone = null;
+  #playout = null;
+  #session = null;
+  #turns = null;
+  #ticking = null;
+  #known = null; // what `requestSession` answered
+  #node = {};
+  #texts = new Map();
+  #callerItem = 0;
+
+  constructor(options) {
+    super();
+    this.#options = options;
+  }
+
+  // --- what a page may do ------------------------------------------------------------------------------
+
+  /** Silence the edge. */
+  interrupt() {
+    this.#turns.interrupt();
+  }
+
+  /** In mode "hold": the caller has the word until `release`. */
+  press() {
+    this.#turns.press();
+  }
+
+  release() {
+    this.#turns.release();
+  }
+
+  /** Whether the caller is speaking, as far as the page can tell. */
+  get speaking() {
+    return this.#turns.speaking;
+  }
+
+  set mode(mode) {
+    this.#turns.mode = mode;
+  }
+
+  set muted(muted) {
+    this.#microphone.muted = muted;
+  }
+
+  get muted() {
+    return this.#microphone.muted;
+  }
+
+  /** "live", "chat", "accurate", or `{uplink_ms, downlink_ms}`, from the next words on. */
+  setDeadline(deadline) {
+    this.#session.setDeadline(deadline);
+  }
+
+  /** Milliseconds that the edge may be ahead of the ear, or "auto". */
+  setLead(lead_ms) {
+    this.#session.update({ lead_ms });
+  }
+
+  /** Sends an event to the edge or its backend: `{type: "response.create"}`. */
+  send(event) {
+    this.#session.send(event);
+  }
+
+  /** What both ends have counted: `{said, heard}`, each `{frames, bytes, digest, lost}`. */
+  counts() {
+    return { said: this.#session.said.count(), heard: this.#session.heard.count() };
+  }
+
+  /** The cable is pulled: the carrier goes silent without a word. The call notices, and goes on. */
+  unplug() {
+    this.carrier?.unplug();
+  }
+
+  /** Audio nodes to look at: `{context, microphone, loudspeaker}`. */
+  get audio() {
+    return { context: this.#context, microphone: this.#microphone.node, loudspeaker: this.#playout.node };
+  }
+
+  hangUp(reason = "hung up") {
+    if (this.state === "over") return;
+    clearInterval(this.#ticking);
+    removeEventListener("online", this.#networkChanged);
+    this.#session?.close();
+    this.#microphone?.close();
+    this.#playout?.close();
+    this.#context?.close();
+    this.#setState("over", { reason });
+  }
+
+  // --- inside ------------------------------------------------------------------------------------------
+
+  async _start() {
+    const missing = missingFeatures();
+    if (missing.length) throw new CallError("unsupported", `this browser has no ${missing.join(", no ")}`);
+    this.#context = new AudioContext({ sampleRate: SAMPLE_RATE, latencyHint: "interactive" });
+    const dialing = this.#dial(true);
+    dialing.catch(() => {}); // awaited below, unless the microphone fails first
+    this.#playout = await Playout.open(this.#context, (status) => this.#played(status));
+    this.#session = new Session({
+      settings: { ...this.#options.session },
+      player: this.#playout,
+      tell: (kind, detail) => this.#told(kind, detail),
+    });
+    this.#turns = new Turns(this.#session, this.#options.mode, (phase) => this.#emit("turn", { phase }));
+    this.#microphone = await Microphone.open(this.#context, (packet, level) => this.#turns.hear(packet, level));
+    await this.#context.resume();
+    this.#adopt(await dialing);
+    this.#ticking = setInterval(() => this.#tick(), TICK_MS);
+    addEventListener("online", this.#networkChanged);
+  }
+
+  async #dial(anyNode) {
+    if (anyNode || !this.#known) {
+      this.#known = await requestSession(this.#options.edge, this.#options.token);
+      const token = this.#known.token ?? this.#options.token;
+      if (token) this.#options.session.token = token;
+    }
+    return raceCarriers(this.#known, this.#options.carriers);
+  }
+
+  #adopt(carrier) {
+    this.carrier = carrier;
+    this.#session.attach(carrier);
+  }
+
+  #tick() {
+    this.#session.tick();
+    this.#microphone.expectLoss(this.#session.expectsLoss);
+  }
+
+  /** Another carrier for the same call. The old one, if it still works, is used until then. */
+  async #redial(reason) {
+    if (this.state !== "live") return;
+    this.#setState("reconnecting", { reason });
+    let failure = reason;
+    for (const [attempt, delay] of REDIAL_DELAYS_MS.entries()) {
+      // Give or take a half: the callers of a node that died must not come back in step.
+      await new Promise((resolve) => setTimeout(resolve, delay * (0.5 + Math.random())));
+      if (this.state !== "reconnecting") return;
+      try {
+        this.#adopt(await this.#dial(attempt >= ATTEMPTS_AT_NODE));
+        return;
+      } catch (error) {
+        failure = error.message;
+      }
+    }
+    this.hangUp(failure);
+  }
+
+  #networkChanged = () => this.#redial("the network changed");
+
+  #played(status) {
+    this.#session?.playoutChanged(status);
+    this.#emit("playout", status);
+  }
+
+  #told(kind, detail) {
+    switch (kind) {
+      case "ready":
+        this.#node = { node: detail.node, unicast_url: detail.unicast_url, migrated: detail.migrated };
+        this.#setState("live");
+        break;
+      case "resumed":
+      case "restarted":
+        this.#setState("live", { [kind]: true });
+        break;
+      case "lost":
+        if (FINAL.has(detail.code)) this.hangUp(detail.reason);
+        else this.#redial(detail.reason);
+        break;
+      case "event":
+        this.#emit("event", detail);
+        if (!detail.sent) this.#understand(detail.event);
+        break;
+      default:
+        this.#emit(kind, detail);
+    }
+  }
+
+  #understand(event) {
+    switch (event.type) {
+      case "conversation.item.input_audio_transcription.delta":
+        this.#transcript("caller", this.#callerItem, event.delta, false);
+        break;
+      case "conversation.item.input_audio_transcription.completed":
+        this.#transcript("caller", this.#callerItem++, event.transcript, true);
+        break;
+      case "response.output_audio_transcript.delta":
+        this.#transcript("edge", event.item_id, event.delta, false);
+        break;
+      case "response.output_audio_transcript.done":
+        this.#transcript("edge", event.item_id, event.transcript, true);
+        break;
+      case "edge.turn":
+        this.#emit("timing", event);
+        break;
+      case "edge.barge_in":
+        this.#emit("bargein", event);
+        break;
+      case "edge.deadline":
+        this.#emit("deadline", event);
+        break;
+      case "edge.goaway":
+        this.#redial(event.reason ?? "the edge asked to move");
+        break;
+      case "error":
+        this.#emit("error", event.error);
+    }
+  }
+
+  /** `text` is the next piece, or with `done` the whole. */
+  #transcript(who, id, text, done) {
+    const key = `${who} ${id}`;
+    const whole = done ? text : (this.#texts.get(key) ?? "") + text;
+    if (done) this.#texts.delete(key);
+    else this.#texts.set(key, whole);
+    this.#emit("transcript", { who, id, text: whole, done });
+  }
+
+  #setState(state, detail = {}) {
+    this.state = state;
+    this.#emit("state", { state, carrier: this.carrier?.name ?? null, ...this.#node, ...detail });
+  }
+
+  #emit(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+}

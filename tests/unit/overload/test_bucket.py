@@ -1,0 +1,20 @@
+"""The token bucket, by the clock that the test holds."""
+
+from edge.overload.bucket import TokenBucket
+
+
+def test_a_burst_at_once_and_then_the_rate() -> None:
+    bucket = TokenBucket(rate=10, burst=3, now=100.0)
+    assert [bucket.take(1, 100.0) for _ in range(4)] == [True, True, True, False]
+    assert not bucket.take(1, 100.05)  # what was refused was not taken
+    assert bucket.take(1, 100.125)
+    assert not bucket.take(1, 100.125)
+
+
+def test_rest_fills_it_to_the_burst_and_no_further() -> None:
+    bucket = TokenBucket(rate=10, burst=3, now=0.0)
+    assert bucket.is_full(0.0)
+    assert not bucket.take(4, 1000.0)
+    assert bucket.take(3, 1000.0)
+    assert not bucket.is_full(1000.25)
+    assert bucket.is_full(1000.3125)

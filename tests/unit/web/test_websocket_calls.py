@@ -1,0 +1,191 @@
+"""Whole calls over real WebSockets: the caller's session, the worker's table of calls, the echo."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.auth import Doorkeeper, Origins
+from edge.backend.echo import EchoBackend
+from edge.client.websocket_carrier import WebSocketCall
+from edge.errors import DeadlineError, RefusedError, UnreachableError
+from edge.runtime.call import BackendChoice, CallSettings
+from edge.runtime.calls import CallTable
+from edge.runtime.sockets import listen_tcp
+from edge.voice import PRESETS, CallerSession
+from edge.voice.errors import Code
+from edge.voice.events import FramesReceived, ItemDone, SessionReady, UtteranceCommitted
+
+HOST = "127.0.0.1"
+SPEECH = [bytes([number % 256]) * 60 for number in range(125)]  # 2.5 s
+
+
+class Worker:
+    """What of a worker matters here: a table of calls, and its turns."""
+
+    def __init__(self, resume_s: float = 0.0) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._awake = False
+        numbers = count(1)
+        self.table = CallTable(
+            CallSettings(
+                node="unit",
+                worker=0,
+                unicast_url="https://unicast.example:4433",
+                lead_ms=1000,
+                deadlines=PRESETS["chat"],
+                resume_s=resume_s,
+                backends={"echo": BackendChoice(EchoBackend)},
+                doorkeeper=Doorkeeper(
+                    keys=None, origins=Origins(), default="echo", backends=set(), unix_time=lambda: 0.0
+                ),
+                clock=self._loop.time,
+                changed=self._changed,
+                observe=lambda *_: None,
+            ),
+            lambda: f"sess_{next(numbers)}",
+        )
+
+    def _changed(self, call: Any) -> None:
+        self.table.wake(call)
+        self.wake()
+
+    def wake(self) -> None:
+        if not self._awake:
+            self._awake = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._awake = False
+        self.table.turn(self._loop.time())
+        if self._timer is not None:
+            self._timer.cancel()
+        at = self.table.get_timer()
+        self._timer = None if at is None else self._loop.call_at(at, self.wake)
+
+
+class Caller:
+    """One caller, and what it was told."""
+
+    def __init__(self, session: CallerSession) -> None:
+        self.session = session
+        self.told: list[Any] = []
+        self._happened = asyncio.Event()
+
+    async def call(self, site: Any) -> None:
+        self.connection = await WebSocketCall.connect(
+            site.url("/v1/voice", scheme="wss"), self.session, tls=site.trust, timeout_s=10
+        )
+        self.running = asyncio.create_task(self.connection.run(self._hear))
+
+    def _hear(self, event: Any) -> None:
+        self.told.append(event)
+        self._happened.set()
+
+    async def until(self, kind: type, number: int = 1) -> Any:
+        async with asyncio.timeout(30):
+            while len(found := [event for event in self.told if isinstance(event, kind)]) < number:
+                self._happened.clear()
+                await self._happened.wait()
+        return found[number - 1]
+
+    def say(self, frames: list[bytes]) -> None:
+        now = asyncio.get_running_loop().time()
+        self.session.send_frames(frames, now)
+        self.session.commit(now)
+        self.connection.wake()
+
+
+def test_two_calls_are_echoed_whole_and_in_order(serve: Callable[..., Any]) -> None:
+    """Said at once, so that all of it leans on the wire; heard at the pace of its lead."""
+
+    async def main() -> None:
+        worker = Worker()
+        async with serve(calls=worker.table, changed=worker.wake) as site:
+            callers = [Caller(CallerSession(asyncio.get_running_loop().time())) for _ in range(2)]
+            for caller in callers:
+                await caller.call(site)
+                assert (await caller.until(SessionReady)).node == "unit"
+            for caller in callers:
+                caller.say(SPEECH[:100])
+            for caller in callers:
+                assert (await caller.until(UtteranceCommitted)).frames == 100
+                assert (await caller.until(ItemDone)).frames == 100
+                heard = [
+                    frame.payload
+                    for event in caller.told
+                    if isinstance(event, FramesReceived)
+                    for frame in event.frames
+                ]
+                assert heard == SPEECH[:100]
+            assert worker.table.by_carrier() == {"websocket": 2}
+            for caller in callers:
+                caller.session.close(Code.OK, "that was all")
+                caller.connection.wake()
+                ended = await caller.running
+                assert (ended.code, ended.reason, ended.by_peer) == (0, "that was all", False)
+            async with asyncio.timeout(10):
+                while len(worker.table):  # noqa: ASYNC110 - the table tells nobody
+                    await asyncio.sleep(0.01)
+            records = worker.table.records()
+            assert {record.heard.frames for record in records} == {100}
+            assert {record.outcome for record in records} == {"on_anycast"}
+            assert all(record.heard == record.said for record in records)
+            await worker.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_call_goes_on_after_its_connection_was_cut(serve: Callable[..., Any]) -> None:
+    async def main() -> None:
+        worker = Worker(resume_s=30.0)
+        clock = asyncio.get_running_loop().time
+        async with serve(calls=worker.table, changed=worker.wake) as site:
+            caller = Caller(CallerSession(clock()))
+            await caller.call(site)
+            await caller.until(SessionReady)
+            caller.say(SPEECH)
+            await caller.until(FramesReceived)
+            caller.connection.carrier._room.cut_off()
+            ended = await caller.running
+            assert not ended.by_application
+            caller.session.reconnect(clock())
+            await caller.call(site)
+            assert (await caller.until(ItemDone)).frames == len(SPEECH)
+            assert caller.session.heard.frames == len(SPEECH)
+            assert len(worker.table) == 1
+            caller.session.close(Code.OK, "")
+            caller.connection.wake()
+            await caller.running
+            await worker.table.close()
+
+    asyncio.run(main())
+
+
+def test_who_cannot_be_called_is_said_in_a_line(
+    serve: Callable[..., Any], tls_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def attempt(url: str, trust: ssl.SSLContext, timeout_s: float = 10.0) -> None:
+        session = CallerSession(asyncio.get_running_loop().time())
+        await WebSocketCall.connect(url, session, tls=trust, timeout_s=timeout_s)
+
+    async def main() -> None:
+        async with serve(origin_allowed=lambda _: False) as site:
+            with pytest.raises(RefusedError, match=r"^wss://.*/livez: 200 "):
+                await attempt(site.url("/livez", scheme="wss"), site.trust)
+            with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+                await attempt(site.url("/v1/voice", scheme="wss"), ssl.create_default_context())
+        with pytest.raises(UnreachableError, match="Connect call failed"):
+            await attempt(site.url("/v1/voice", scheme="wss"), site.trust)
+        (silent,) = listen_tcp(HOST, 0)
+        with silent, pytest.raises(DeadlineError, match=r"no answer within 0\.2 s"):
+            await attempt(f"wss://{HOST}:{silent.getsockname()[1]}/v1/voice", site.trust, 0.2)
+
+    asyncio.run(main())
