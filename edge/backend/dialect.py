@@ -83,7 +83,7 @@ class Dialect(Protocol):
     def hear(self, frames: Sequence[Frame]) -> None:
         """As `Backend.hear`."""
 
-    def notify(self, event: BackendInput) -> Iterable[BackendReply]:
+    def notify(self, event: BackendInput) -> Iterable[Control]:
         """As `Backend.notify`; the result is what the caller must be told about its event."""
 
     def receive(self, message: Message) -> Iterator[BackendReply]:

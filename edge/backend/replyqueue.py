@@ -54,9 +54,15 @@ class ReplyQueue:
         self._keep(lambda reply: not (isinstance(reply, ItemFrames | ItemEnded) and reply.item == item))
 
     def silence(self) -> list[int]:
-        """No speech that waits shall be taken; the result is the items of which the taker does not know yet."""
+        """No speech that waits shall be taken.
+
+        The result is the items of which the taker does not know yet: it will be told that they begin and end.
+        """
         self._keep(lambda reply: not isinstance(reply, ItemFrames))
-        return [reply.item for reply, _ in self._waiting if isinstance(reply, ItemBegun)]
+        begun = [reply.item for reply, _ in self._waiting if isinstance(reply, ItemBegun)]
+        if begun and not any(reply == ItemEnded(begun[-1]) for reply, _ in self._waiting):
+            self.put(ItemEnded(begun[-1]))
+        return begun
 
     def close(self) -> None:
         self._closed = True

@@ -9,14 +9,10 @@ backpressure. What the caller says waits for a backend that is slow, up to `MAX_
 """
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 import aiohttp
-from yarl import URL
 
 from edge.backend.base import (
     BackendContext,
@@ -33,34 +29,22 @@ from edge.backend.base import (
     SpeechStarted,
     SpeechStopped,
 )
-from edge.backend.dialect import Dialect, Fault, Message, nonsense
+from edge.backend.dialect import Dialect, Fault
+from edge.backend.line import Address, Line
 from edge.backend.replyqueue import ReplyQueue
-from edge.errors import UsageError
 from edge.voice.frame import Frame
 from edge.voice.ledger import FrameLedger
 
 MAX_UNSENT: Final = 2 * 1024 * 1024
 """Bytes that wait for the backend to take them: half a minute of speech, as base64."""
-MAX_MESSAGE: Final = 4 * 1024 * 1024
-"""Bytes in one message of the backend."""
 REDIAL_S: Final = 1.0
 """From one attempt to the next: a caller's turns may be short, and a backend down for long."""
 DEAF_S: Final = 5.0
 """For so long the rest of an utterance is not worth another attempt. One that goes on after that has no turns."""
-CLOSE_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the backend is. ``timeout_s``: to be connected, and to take one message that is sent to it."""
-
-    url: str
-    timeout_s: float
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class WebSocketBackend:
-    """A `edge.backend.base.Backend` that speaks ``dialect`` with whoever is at ``address``."""
+    """An `edge.backend.base.Backend` that speaks ``dialect`` with whoever is at ``address``."""
 
     def __init__(self, context: BackendContext, dialect: Dialect, address: Address) -> None:
         self.heard = FrameLedger()
@@ -96,8 +80,8 @@ class WebSocketBackend:
                 self._queue.drop(item)
             case _:
                 pass
-        for reply in self._dialect.notify(event):
-            self._queue.put(reply)
+        for signal in self._dialect.notify(event):
+            self._signal(signal)
         self._look_again()
 
     async def replies(self) -> AsyncIterator[BackendReply]:
@@ -126,31 +110,12 @@ class WebSocketBackend:
                 await self._wake.wait()
                 dialled_at = clock()
                 try:
-                    await self._talk(await self._dial(client))
+                    await self._talk(await Line.dial(client, self._address))
                 except Fault as fault:
                     self._fail(fault)
                 await asyncio.sleep(dialled_at + REDIAL_S - clock())
 
-    async def _dial(self, client: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
-        address = self._address
-        try:
-            async with asyncio.timeout(address.timeout_s):
-                return await client.ws_connect(
-                    address.url,
-                    headers=address.headers,
-                    max_msg_size=MAX_MESSAGE,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_S),
-                )
-        except TimeoutError:
-            message = f"the backend took no connection within {address.timeout_s:g} s"
-            raise Fault("backend_timeout", message) from None
-        except aiohttp.WSServerHandshakeError as error:
-            code = "backend_unauthorized" if error.status in (401, 403) else "backend_refused"
-            raise Fault(code, f"the backend answers the connection with HTTP {error.status}") from None
-        except (aiohttp.ClientError, OSError) as error:
-            raise Fault("backend_unreachable", f"no way to the backend: {type(error).__name__}") from None
-
-    async def _talk(self, line: aiohttp.ClientWebSocketResponse) -> None:
+    async def _talk(self, line: Line) -> None:
         """Over one connection, until a `Fault` ends it."""
         self._dialect.opened()
         self._wake.set()
@@ -163,14 +128,14 @@ class WebSocketBackend:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await _hang_up(line)
+            await line.hang_up()
 
-    async def _listen(self, line: aiohttp.ClientWebSocketResponse) -> None:
+    async def _listen(self, line: Line) -> None:
         while True:
             await self._queue.room()
             try:
                 async with asyncio.timeout(self._dialect.patience_s) as self._patience:
-                    message = _content(await line.receive())
+                    message = await line.receive()
             except TimeoutError:
                 replies, size = self._dialect.handle_silence(), 0
             else:
@@ -196,30 +161,18 @@ class WebSocketBackend:
         """Tell the host at once, not behind speech that nobody wants any more."""
         if isinstance(signal, Interrupted):
             for item in self._queue.silence():
-                # The host has not heard of it and cannot cancel it.
-                for reply in self._dialect.notify(Cancelled(item, 0)):
-                    self._queue.put(reply)
+                self._dialect.notify(Cancelled(item, 0))  # the host, which knows nothing of it, cannot
         self._signal(signal)
 
-    async def _send(self, line: aiohttp.ClientWebSocketResponse) -> None:
-        outgoing, timeout_s = self._dialect.outgoing, self._address.timeout_s
+    async def _send(self, line: Line) -> None:
+        outgoing = self._dialect.outgoing
         while True:
             await self._wake.wait()
             self._wake.clear()
             while outgoing:
                 if outgoing.size >= MAX_UNSENT:
                     raise Fault("backend_timeout", "the backend is slower than the caller speaks")
-                message = outgoing.take()
-                try:
-                    async with asyncio.timeout(timeout_s):
-                        if isinstance(message, str):
-                            await line.send_str(message)
-                        else:
-                            await line.send_bytes(message)
-                except TimeoutError:
-                    why = f"the backend took nothing of what it was sent for {timeout_s:g} s"
-                    raise Fault("backend_timeout", why) from None
-                except (aiohttp.ClientError, OSError):
+                if not await line.send(outgoing.take()):
                     return  # `_listen` reads what it still had to say, and why it went
 
     # --- common ----------------------------------------------------------------------------------------
@@ -246,39 +199,3 @@ class WebSocketBackend:
 
     def _is_deaf_to(self, utterance: int) -> bool:
         return utterance == self._deaf_to and asyncio.get_running_loop().time() < self._deaf_until
-
-
-def websocket_url(text: str) -> URL:
-    """Raises `UsageError` if that is none."""
-    try:
-        url = URL(text)
-    except ValueError as error:
-        raise UsageError(f"url {text!r}: {error}") from None
-    if url.scheme not in ("ws", "wss") or not url.host:
-        raise UsageError(f"url {text!r}: want ws://HOST... or wss://HOST...")
-    return url
-
-
-def _content(message: aiohttp.WSMessage) -> Message:
-    match message.type:
-        case aiohttp.WSMsgType.TEXT | aiohttp.WSMsgType.BINARY:
-            content: Message = message.data
-            return content
-        case aiohttp.WSMsgType.ERROR:
-            raise nonsense(f"the backend's WebSocket is broken: {message.data}")
-        case aiohttp.WSMsgType.CLOSE:
-            reason = f": {message.extra}" if message.extra else ""
-            raise Fault("backend_lost", f"the backend hung up with code {message.data}{reason}")
-        case _:
-            raise Fault("backend_lost", "the connection to the backend is gone")
-
-
-async def _hang_up(line: aiohttp.ClientWebSocketResponse) -> None:
-    """Politely; then without regard to what it has not read, for which the connection would be kept."""
-    connection = line.get_extra_info("socket")
-    with suppress(TimeoutError, aiohttp.ClientError, OSError):
-        async with asyncio.timeout(CLOSE_S):
-            await line.close()
-    with suppress(OSError):
-        if connection is not None:
-            connection.shutdown(socket.SHUT_RDWR)

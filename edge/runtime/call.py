@@ -177,12 +177,13 @@ class Call:
         return True
 
     def _admit(self, now: float) -> None:
-        if self._seat is not None or not self._confirmed or self._presented is None or self.session.closed:
+        if self._seat is not None or not self._confirmed or self._presented is None:
+            return
+        if self.session.closed or self.carrier is None:
             return
         presented, self._presented = self._presented, None
-        origin = self.carrier.origin if self.carrier is not None else None
         try:
-            grant = self._settings.doorkeeper.admit(presented.token, presented.backend, origin)
+            grant = self._settings.doorkeeper.admit(presented.token, presented.backend, self.carrier.origin)
         except Unauthorized as error:
             self.session.close(Code.UNAUTHORIZED, str(error))
             return

@@ -26,14 +26,8 @@ CarrierName = Literal["quic", "webtransport", "websocket"]
 CONTROL_STREAM = 0  # the caller's first bidirectional stream
 
 
-class Carrier(Protocol):
-    """One connection of a call. Verbs on one that is closed do nothing."""
-
-    name: CarrierName
-    call: Call | None
-    """Whose it is; set by the table of calls."""
-    origin: str | None
-    """The web page that opened it, as its browser says; None where no browser is behind it."""
+class Wire(Protocol):
+    """The verbs of one connection of a call, at either end. On one that is closed they do nothing."""
 
     def send_control(self, data: bytes) -> None: ...
 
@@ -53,6 +47,16 @@ class Carrier(Protocol):
     def rtt_s(self) -> float | None:
         """The round-trip time, once it has been measured."""
 
+
+class Carrier(Wire, Protocol):
+    """One connection of a call at the edge."""
+
+    name: CarrierName
+    call: Call | None
+    """Whose it is; set by the table of calls."""
+    origin: str | None
+    """The web page that opened it, as its browser says; None where no browser is behind it."""
+
     @property
     def outcome(self) -> str:
         """How it stands to the service address; see `edge.quic.Outcome`."""
@@ -62,23 +66,23 @@ class Carrier(Protocol):
         """Given to it and not on the wire yet."""
 
 
-def carry_out(carrier: Carrier, action: actions.Action) -> None:
+def carry_out(wire: Wire, action: actions.Action) -> None:
     """Do what a session asks."""
     match action:
         case actions.SendControl(data=data):
-            carrier.send_control(data)
+            wire.send_control(data)
         case actions.SendStream(stream=stream, data=data, fin=fin):
-            carrier.send_stream(stream, data, fin)
+            wire.send_stream(stream, data, fin)
         case actions.ResetStream(stream=stream, code=code):
-            carrier.reset_stream(stream, code)
+            wire.reset_stream(stream, code)
         case actions.ExpireStream(stream=stream):
-            carrier.expire_stream(stream)
+            wire.expire_stream(stream)
         case actions.StopStream(peer_stream=peer_stream, code=code):
-            carrier.stop_stream(peer_stream, code)
+            wire.stop_stream(peer_stream, code)
         case actions.SendDatagram(data=data):
-            carrier.send_datagram(data)
+            wire.send_datagram(data)
         case actions.CloseSession(code=code, reason=reason):
-            carrier.close(code, reason)
+            wire.close(code, reason)
 
 
 class QuicCarrier:

@@ -12,7 +12,7 @@ from typing import Any, Generic
 from cryptography import x509
 
 from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
-from edge.quic import ClientConfig, ClientConnection, ConnectionClosed, HandshakeCompleted
+from edge.quic import ClientConfig, ClientConnection, ConnectionClosed, HandshakeCompleted, Ticket
 from edge.runtime.driver import Address, Driver, S
 from edge.voice import ALPN
 
@@ -87,12 +87,16 @@ async def dial(
     *,
     stack: Callable[[ClientConnection], S],
     on_event: Callable[[Any], None],
+    begun: Callable[[Driver[S]], None] = lambda _: None,
+    ticket: Ticket | None = None,
     alpn: str = ALPN,
     timeout_s: float = DIAL_TIMEOUT_S,
 ) -> Dialed[S]:
     """Connect to ``target`` and go on driving what ``stack`` makes of the connection.
 
-    ``on_event`` gets the stack's events from `HandshakeCompleted` on, some of them before this returns.
+    ``on_event`` gets the stack's events from `HandshakeCompleted` on, some of them before this returns. ``begun`` is
+    called before the first packet leaves: with a ``ticket``, what is written then or until the handshake is complete
+    is early data.
     The name's addresses are tried in the resolver's order while there is no route to them. Raises `UsageError`,
     `NameNotFound`, `NoRoute`, `CertificateRejected`, `VersionMismatch`, `ServerBusy`, `NoAnswer`, or plain
     `EdgeError` if the server closes for another reason.
@@ -102,14 +106,15 @@ async def dial(
         alpn=(alpn,),
         ca_pem=_read(target.ca) if target.ca else None,
         verify=not target.insecure,
+        ticket=ticket,
     )
     try:
         async with asyncio.timeout(timeout_s):
             *others, last = await _resolve(target)
             for place in others:
                 with contextlib.suppress(NoRoute):
-                    return await _shake_hands(target, place, config, stack, on_event)
-            return await _shake_hands(target, last, config, stack, on_event)
+                    return await _shake_hands(target, place, config, stack, on_event, begun)
+            return await _shake_hands(target, last, config, stack, on_event, begun)
     except TimeoutError:
         raise NoAnswer(f"{target}: no answer within {timeout_s:g} s over UDP") from None
 
@@ -144,6 +149,7 @@ async def _shake_hands(
     config: ClientConfig,
     stack: Callable[[ClientConnection], S],
     on_event: Callable[[Any], None],
+    begun: Callable[[Driver[S]], None],
 ) -> Dialed[S]:
     loop = asyncio.get_running_loop()
     family, address = place
@@ -174,6 +180,7 @@ async def _shake_hands(
     dialed_at = loop.time()
     try:
         connection.connect(address, dialed_at)
+        begun(driver)
         driver.wake()
         return Dialed(driver.stack, driver, dialed_at, await established)
     except BaseException:

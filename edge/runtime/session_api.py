@@ -58,7 +58,10 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSettings:
-    """What the answers say. ``unicast_url`` is ``https://NAME:port``; ``deadline_ms`` is the uplink's, None for none."""
+    """What the answers say. ``unicast_url`` is ``https://NAME:port``; ``deadline_ms`` is the uplink's, None for none.
+
+    ``ws_url``: where WebSockets are served, if not there, too.
+    """
 
     node: str
     unicast_url: str
@@ -67,6 +70,7 @@ class ApiSettings:
     certificate_hash: str | None
     check_token: TokenCheck
     origin_allowed: Callable[[str], bool]
+    ws_url: str | None = None
 
 
 class SessionAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -138,7 +142,7 @@ def _session(request: Request, settings: ApiSettings) -> SessionAnswer:
     url = f"{settings.unicast_url}{VOICE_PATH}"
     return SessionAnswer(
         url=url,
-        ws_url=urlsplit(url)._replace(scheme="wss").geturl(),
+        ws_url=settings.ws_url or urlsplit(url)._replace(scheme="wss").geturl(),
         token=token,
         lead_ms=settings.lead_ms,
         deadline_ms=settings.deadline_ms,

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from typing import Any
 
 from edge.overload.bucket import TokenBucket
 from edge.runtime.sockets import is_ipv6
@@ -51,13 +52,14 @@ class TlsCounters:
 class TlsListener:
     """Accepts on ``sockets``, and gives each connection whose handshake succeeds to a new ``protocol()``.
 
+    Without a ``context`` there is no TLS, and the handshake is TCP's: for what runs on this machine.
     ``admits`` is asked about every newcomer. Whoever made the protocol calls `lost` when the connection is over.
     """
 
     def __init__(
         self,
         sockets: Iterable[socket.socket],
-        context: ssl.SSLContext,
+        context: ssl.SSLContext | None,
         protocol: Callable[[], asyncio.Protocol],
         *,
         admits: Callable[[], bool],
@@ -65,7 +67,10 @@ class TlsListener:
     ) -> None:
         self.counters = TlsCounters()
         self._sockets = list(sockets)
-        self._context = context
+        self._secured: dict[str, Any] = {}
+        if context is not None:
+            timeouts = {"ssl_handshake_timeout": limits.handshake_s, "ssl_shutdown_timeout": SHUTDOWN_S}
+            self._secured = {"ssl": context, **timeouts}
         self._protocol = protocol
         self._admits = admits
         self._limits = limits
@@ -143,13 +148,7 @@ class TlsListener:
 
     async def _shake_hands(self, connection: socket.socket, client: str) -> None:
         try:
-            await self._loop.connect_accepted_socket(
-                self._protocol,
-                connection,
-                ssl=self._context,
-                ssl_handshake_timeout=self._limits.handshake_s,
-                ssl_shutdown_timeout=SHUTDOWN_S,
-            )
+            await self._loop.connect_accepted_socket(self._protocol, connection, **self._secured)
         except OSError:  # also what ssl raises, and time-outs
             self.counters.failed += 1
             self._forget(client)

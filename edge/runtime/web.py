@@ -51,7 +51,8 @@ class Calls(Protocol):
 class WebSettings:
     """``certificate`` and ``private_key`` are PEM; ``service`` are the addresses that other nodes have, too.
 
-    ``admits`` is asked about every new connection, ``changed`` is called when a call has something to do.
+    ``admits`` is asked about every new connection, ``changed`` is called when a call has something to do. Without
+    ``tls`` it is HTTP, for what runs on this machine.
     """
 
     api: ApiSettings
@@ -61,6 +62,7 @@ class WebSettings:
     page: Page | None
     admits: Callable[[], bool]
     changed: Callable[[], None]
+    tls: bool = True
     limits: TlsLimits = field(default_factory=TlsLimits)
 
 
@@ -74,7 +76,7 @@ class Web:
         self._http = _Http(self._handle)
         self._listener = self._http.listener = TlsListener(
             sockets,
-            server_context(settings.certificate, settings.private_key),
+            server_context(settings.certificate, settings.private_key) if settings.tls else None,
             self._http,
             admits=settings.admits,
             limits=settings.limits,

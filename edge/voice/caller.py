@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from edge.voice import control, records, wire
+from edge.voice import control, records
 from edge.voice.actions import Action, CloseSession, SendControl, SendDatagram, StopStream
 from edge.voice.base import Session
 from edge.voice.deadline import PRESETS, Deadlines, Preset
@@ -14,20 +14,17 @@ from edge.voice.events import (
     CallerEvent,
     DeadlinesAgreed,
     ErrorReceived,
-    FramesReceived,
     StatsReceived,
     UtteranceCleared,
     UtteranceCommitted,
 )
 from edge.voice.frame import Codec
-from edge.voice.items import ItemReader
-from edge.voice.items import Progress as Heard
+from edge.voice.hearing import Hearing
 from edge.voice.lead import Lead
 from edge.voice.ledger import FrameLedger
 from edge.voice.notices import NOTICES
-from edge.voice.playout import DEFAULT_START_MS, Playout
+from edge.voice.playout import DEFAULT_START_MS
 from edge.voice.reports import Reports
-from edge.voice.turns import RESUME_S
 from edge.voice.utterances import Clear, Commit, Step, UtteranceWriter
 
 
@@ -62,19 +59,18 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     ) -> None:
         """The call begins ``now``; what is None is left to the edge. ``fields`` of the session are for the backend."""
         super().__init__(records.edge_events)
+        self._hearing = Hearing(start_ms)
         self.said = FrameLedger()
-        self.heard = FrameLedger()
-        self.playout = Playout(start_ms)
+        self.heard = self._hearing.ledger
+        self.playout = self._hearing.playout
         self.deadlines = Deadlines(None, None)
         """What holds as far as is known here."""
         self.resume_token: str | None = None
         """By which `reconnect` can continue the call."""
         self._numbers = _StreamNumbers()
         self._words = UtteranceWriter(codec, self._numbers, None)
-        self._items = ItemReader()
         self._reports = Reports(self.playout, now)
         self._now = now
-        self._final_at: float | None = None  # when an interruption cannot be taken back any more
         self._detached = False
         self._later: list[Action] | None = None  # until the edge has said that it knows the call
         self._settings: dict[str, Any] = {}
@@ -83,7 +79,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             control.DeadlineChanged: self._deadline_changed,
             control.AudioCommitted: self._audio_committed,
             control.AudioCleared: self._audio_cleared,
-            control.OutputItemAdded: lambda event: self._items.expect(control.number(event.item.id)),
+            control.OutputItemAdded: lambda event: self._hearing.items.expect(control.number(event.item.id)),
             control.OutputAudioDone: self._output_audio_done,
             control.OutputItemDone: self._output_item_done,
             control.OutputCleared: self._output_cleared,
@@ -137,27 +133,23 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     def cancel(self, now: float) -> None:
         """Interrupt: silence at once, and nothing more of what is being said, unless it is taken back in time."""
         self._now = now
-        self.playout.pause(now)
-        items, streams = self._items.pause()
-        self._final_at = now + RESUME_S
+        items, streams = self._hearing.interrupt(now)
         for stream in streams:
             self._act(StopStream(stream, Code.CANCELLED))
-        self._report()
-        # By name, lest it hit an answer that the edge begins before this arrives.
-        for item in sorted({*items, *self.playout.items}) or [self.playout.item]:
+        self._act(SendDatagram(self._reports.make(now)))
+        for item in items:
             self.send_control(control.CancelResponse(response_id=control.response_id(item)))
         self._settle()
 
     def resume(self, now: float) -> bool:
         """It was no interruption: go on. False if it is too late for that, `RESUME_S` after `cancel`."""
         self._now = now
-        if self._final_at is None or now >= self._final_at:
+        heard = self._hearing.resume(now)
+        if heard is None:
             return False
-        self._final_at = None
-        self._listen(self._items.resume())
-        item, frames = self._items.position
+        self._tell_all(heard)
+        item, frames = self._hearing.items.position
         self.send_control(control.Resume(item_id=control.item_id(item), frames=frames))
-        self.playout.resume(now)
         self._settle()
         return True
 
@@ -175,7 +167,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._actions.clear()
         self._records = records.RecordStream()
         self._words.detach()
-        self._items.detach()
+        self._hearing.items.detach()
 
     def reconnect(self, now: float) -> None:
         """There is another: ask the edge to continue the call on it. `CallContinued` is told when it does.
@@ -188,7 +180,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self.detach(now)
         self._detached = False
         self._numbers.restart()
-        item, frames = self._items.position
+        item, frames = self._hearing.items.position
         hello = control.Reconnect(resume_token=self.resume_token, item=item, frames=frames)
         for event in (hello, control.SessionUpdate(session=self._settings)):
             super()._act(SendControl(records.encode(event)))
@@ -200,50 +192,32 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         """When a report is due, the playout reaches its end, or something is too late."""
         if self.closed:
             return None
-        timers = (
-            None if self._detached else self._reports.due_at,
-            None if self._detached else self._words.get_timer(),
-            self.playout.get_timer(),
-            self._items.get_timer(self.playout.dry_at),
-            self._final_at,
-        )
+        timers = [self._hearing.get_timer()]
+        if not self._detached:
+            timers += [self._reports.due_at, self._words.get_timer()]
         return min((at for at in timers if at is not None), default=None)
 
     def _settle(self) -> None:
-        self.playout.advance(self._now)
-        if self._final_at is not None and self._now >= self._final_at:
-            self._final_at = None
-            self.playout.flush(self._now)
-            self._listen(self._items.silence(self._now))
-        while heard := self._items.settle(self._now, self.playout.dry_at):
-            self._listen(heard)
-        while self.playout.gaps:
-            self._tell(self.playout.gaps.popleft())
+        self._tell_all(self._hearing.settle(self._now))
         for expired in self._words.handle_timer(self._now):
             self._act(expired)
         report = self._reports.take(self._now)
         if report is not None:
             self._act(SendDatagram(report))
 
-    def _report(self) -> None:
-        self._act(SendDatagram(self._reports.make(self._now)))
-
     # --- the edge's bytes ------------------------------------------------------------------------------
 
     def _on_stream(self, stream_id: int, data: bytes, fin: bool) -> None:
-        self._listen(self._items.receive(stream_id, data, fin, self._now))
+        self._tell_all(self._hearing.receive(stream_id, data, fin, self._now))
 
     def _on_reset(self, stream_id: int, code: int) -> None:
-        self._listen(self._items.reset(stream_id, code, self._now))
+        self._tell_all(self._hearing.reset(stream_id, code, self._now))
 
     def _on_stop(self, stream: int, _code: int) -> None:
         raise WireError(f"own stream {stream}", "refused by the edge, so the utterance cannot be completed")
 
     def _on_datagram(self, data: bytes) -> None:
-        datagram = wire.decode_datagram(data)
-        if not isinstance(datagram, wire.AudioDatagram):
-            raise WireError("datagram", "a playout report, but the edge hears nothing")
-        self._listen(self._items.receive_datagram(datagram, self._now))
+        self._tell_all(self._hearing.receive_datagram(data, self._now))
 
     def _on_event(self, event: control.EdgeEvent | records.OpenEvent) -> None:
         handler, notice = self._handlers.get(type(event)), NOTICES.get(type(event))
@@ -255,13 +229,8 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     def _on_event_error(self, error: records.EventError) -> None:
         self._tell(ErrorReceived(error.code, str(error), error.event_id))
 
-    def _listen(self, progress: Iterable[Heard]) -> None:
-        for event in progress:
-            if isinstance(event, FramesReceived):
-                self.heard.record(event.frames)
-                self.playout.push(event.item, event.frames[-1].seq + 1, self._now)
-            else:
-                self.playout.end(event.item, self._now)
+    def _tell_all(self, events: Iterable[CallerEvent]) -> None:
+        for event in events:
             self._tell(event)
 
     # --- what the edge says by event -------------------------------------------------------------------
@@ -279,11 +248,11 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._tell(UtteranceCleared(event.utterance))
 
     def _output_audio_done(self, event: control.OutputAudioDone) -> None:
-        self._listen(self._items.finish(control.number(event.item_id), event.frames, self._now))
+        self._tell_all(self._hearing.finish(control.number(event.item_id), event.frames, self._now))
 
     def _output_item_done(self, event: control.OutputItemDone) -> None:
         if event.item.status == "incomplete":
-            self._listen(self._items.cancel(control.number(event.item.id), self._now))
+            self._tell_all(self._hearing.give_up(control.number(event.item.id), self._now))
 
     def _output_cleared(self, event: control.OutputCleared) -> None:
         self.playout.flush(self._now, control.number(event.response_id))
@@ -303,7 +272,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
 
     def _stats(self, event: control.Stats) -> None:
         if event.heard is None or event.said is None:
-            self.answer_stats(self.heard.count().without(self._items.lost), self.said.count())
+            self.answer_stats(self._hearing.count, self.said.count())
         else:
             self._tell(StatsReceived(event.heard, event.said))
 
@@ -320,7 +289,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     def _agree(self, deadlines: Deadlines) -> None:
         self.deadlines = deadlines
         self._words.set_deadline(deadlines.uplink_ms)
-        self._items.deadline_ms = deadlines.downlink_ms
+        self._hearing.items.deadline_ms = deadlines.downlink_ms
 
     def _say(self, steps: Iterable[Step]) -> None:
         for step in steps:

@@ -30,6 +30,8 @@ class Requests:
     """Each event is understood, or raises `records.EventError` and changes nothing."""
 
     def __init__(self, agreement: Agreement, uplink: Uplink, downlink: Downlink) -> None:
+        self.resumes: ReconnectRequested | None = None
+        """What the caller asked to continue when it came."""
         self._agreement = agreement
         self._uplink = uplink
         self._downlink = downlink
@@ -129,7 +131,8 @@ class Requests:
     def _reconnect(self, event: control.Reconnect, _now: float) -> Sequence[Outcome]:
         if self._taken > 1:
             raise records.EventError("too_late", "edge.reconnect: not the first event", event.event_id)
-        return [ReconnectRequested(event.resume_token, event.item, event.frames)]
+        self.resumes = ReconnectRequested(event.resume_token, event.item, event.frames)
+        return [self.resumes]
 
     def _stats(self, event: control.Stats, _now: float) -> Sequence[Outcome]:
         if event.heard is None or event.said is None:

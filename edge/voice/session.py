@@ -21,6 +21,7 @@ from edge.voice.events import (
     EdgeEvent,
     FramesHeard,
     PlayoutReported,
+    ReconnectRequested,
     UtteranceCleared,
     UtteranceCommitted,
 )
@@ -88,6 +89,11 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
         self._events.extend(events)
         self._actions.extend(actions)
         self._settle()
+
+    @property
+    def resumes(self) -> ReconnectRequested | None:
+        """The call that the caller asks to continue, as far as it has asked; known when `Presented` is told."""
+        return self._requests.resumes
 
     def announce_session(
         self, node: str, unicast_url: str, migrated: bool, resume_token: str | None = None

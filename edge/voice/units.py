@@ -61,9 +61,7 @@ class Units:
         self._noun = noun
         self._current = 1
         self._units: dict[int, _Unit] = {}
-        self._deadlines: deque[tuple[int, float | None]] = (
-            deque()
-        )  # by the first unit they hold for, ascending
+        self._deadlines: deque[tuple[int, float | None]] = deque()  # with the first unit of each, ascending
         self._held = 0
         self._held_bytes = 0
         self._lost_slots: dict[tuple[int, int], None] = {}

@@ -90,6 +90,7 @@ export class Call extends EventTarget {
   #turns = null;
   #ticking = null;
   #known = null; // what `requestSession` answered
+  #dialing = false;
   #node = {};
   #texts = new Map();
   #callerItem = 0;
@@ -216,21 +217,32 @@ export class Call extends EventTarget {
 
   /** Another carrier for the same call. The old one, if it still works, is used until then. */
   async #redial(reason) {
-    if (this.state !== "live") return;
+    if (this.#dialing || this.state === "over") return;
+    this.#dialing = true;
     this.#setState("reconnecting", { reason });
-    let failure = reason;
+    try {
+      await this.#dialUntilReady();
+    } catch (error) {
+      this.hangUp(error.message);
+    } finally {
+      this.#dialing = false;
+    }
+  }
+
+  async #dialUntilReady() {
+    let failure = null;
     for (const [attempt, delay] of REDIAL_DELAYS_MS.entries()) {
       // Give or take a half: the callers of a node that died must not come back in step.
       await new Promise((resolve) => setTimeout(resolve, delay * (0.5 + Math.random())));
-      if (this.state !== "reconnecting") return;
+      if (this.state === "over") return;
       try {
         this.#adopt(await this.#dial(attempt >= ATTEMPTS_AT_NODE));
         return;
       } catch (error) {
-        failure = error.message;
+        failure = error;
       }
     }
-    this.hangUp(failure);
+    throw failure;
   }
 
   #networkChanged = () => this.#redial("the network changed");

@@ -95,9 +95,10 @@ export class Session {
     if (this.#resumeToken) {
       this.#items.reconnect();
       this.#say({ type: "edge.reconnect", resume_token: this.#resumeToken, ...this.#items.position });
-    } else {
-      this.#begin();
     }
+    // Also behind that: it says who calls, and it is what counts if the edge does not know the call.
+    this.#say({ type: "session.update", session: this.#settings });
+    if (!this.#resumeToken) this.#stand(1, 0);
     carrier.listen(this);
   }
 
@@ -247,11 +248,6 @@ export class Session {
     return this.status.buffered_ms;
   }
 
-  #begin() {
-    this.#say({ type: "session.update", session: this.#settings });
-    this.#stand(1, 0);
-  }
-
   /** The edge has `frames` of `utterance`, and can be told the rest. */
   #stand(utterance, frames) {
     this.#standing = true;
@@ -289,7 +285,7 @@ export class Session {
     this.said = new FrameLedger();
     this.heard = new FrameLedger();
     this.#uplink.renumber((...frame) => this.said.record(...frame));
-    this.#begin();
+    this.#stand(1, 0);
     this.#tell("restarted", {});
   }
 

@@ -41,7 +41,7 @@ export class WebTransportCarrier extends Carrier {
   }
 
   resetStream(stream, code) {
-    this.#streams[stream]?.reset(code);
+    if (!this.unplugged) this.#streams[stream]?.reset(code);
     delete this.#streams[stream];
   }
 
@@ -53,7 +53,7 @@ export class WebTransportCarrier extends Carrier {
   stopStream(stream, code) {
     const reader = this.#readers.get(stream);
     this.#readers.delete(stream);
-    if (reader) reader.cancel(streamError(code)).catch(ignore);
+    if (reader && !this.unplugged) reader.cancel(streamError(code)).catch(ignore);
   }
 
   sendDatagram(data) {

@@ -5,6 +5,8 @@ the audio, nothing to cancel, names that must exist; and echoes ``event_id`` in 
 Its model neither hears nor thinks: `Realtime.script` says what comes next, and speech is a tone.
 """
 
+from __future__ import annotations
+
 import array
 import asyncio
 import base64
@@ -14,7 +16,7 @@ import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from aiohttp import WSMsgType, web
 
@@ -90,7 +92,7 @@ class Realtime:
     """The server; its connections share script, faults and what is recorded, and nothing else."""
 
     def __init__(self) -> None:
-        self.script: Callable[["Session"], list[Output]] = lambda _: [Say("hello there", 1000)]
+        self.script: Callable[[Session], list[Output]] = lambda _: [Say("hello there", 1000)]
         self.faults = Faults()
         self.pace_s = 0.0  # between deltas
         self.models = {"gpt-realtime"}
@@ -468,7 +470,7 @@ class Session:
         await self.send("response.output_audio_transcript.done", **place, transcript=say.text)
         await self.send("response.content_part.done", **place, part={**part, "transcript": say.text})
 
-    HANDLERS = {
+    HANDLERS: ClassVar = {
         "session.update": _update,
         "input_audio_buffer.append": _append,
         "input_audio_buffer.commit": _commit,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import pytest
 from aiohttp import web
-from chromium import Chromium, Page
+from interop.chromium import Chromium, Page
 
 from edge.backend.opus import Encoder
 from edge.voice import Codec, Frame, FrameLedger, mux, records, varint, wire

@@ -1,95 +1,42 @@
-"""A real browser holds calls with the page that a node serves: asked, answered, interrupted, unplugged.
-
-The fake microphone plays a WAV file; the page takes turns by its loudness, as it does with a person.
-"""
+"""A real browser holds calls with the page that a node serves: asked, answered, interrupted, unplugged."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from chromium import Chromium, Page, microphone
-from page_node import node, write_wav
+from interop.page_calls import CALL, PATIENCE_S, WATCH, ask, counts_agree, page_of, seen
+from interop.page_node import node, write_wav
 
 pytestmark = [pytest.mark.needs("chromium", "flite"), pytest.mark.timeout(240)]
 
-PATIENCE_S = 60.0
-# The certificate was made on the spot: WebTransport is given its hash, a WebSocket cannot be.
-TRUSTING = "--ignore-certificate-errors"
-CALL = "document.getElementById('talk').click()"
-# What the page is told is kept for the test, from the moment at which it says that the call is up.
-WATCH = """
-(() => {
-  globalThis.seen = [];
-  const keep = () => {
-    if (!globalThis.talk) return setTimeout(keep, 5);
-    for (const type of ["event", "state", "bargein", "stats", "playout"]) {
-      talk.addEventListener(type, ({ detail }) => seen.push({ type, ...detail }));
-    }
-  };
-  keep();
-})()
-"""
-
-
-@asynccontextmanager
-async def page_of(url: str, profile: Path, wav: Path, options: Sequence[str] = ()) -> AsyncIterator[Page]:
-    async with Chromium.started(profile, [microphone(wav), TRUSTING, *options]) as browser:
-        page = await browser.open(url)
-        yield page
-        assert page.errors == []
-
-
-def seen(event: str) -> str:
-    """The first control event of this type that has come."""
-    return f"globalThis.seen?.find(({{ event, sent }}) => !sent && event?.type === '{event}')?.event"
-
-
-def said(who: str) -> str:
-    """What the page shows of one side, once nothing more is to come of it."""
-    return f"[...document.querySelectorAll('.said.{who}:not(.open) p')].map((words) => words.textContent)"
-
-
-async def counts_agree(page: Page) -> dict[str, Any]:
-    """What both ends have counted, as soon as it is the same."""
-    agree = """(() => {
-      const told = globalThis.seen?.findLast(({ type }) => type === "stats");
-      const here = globalThis.talk?.counts();
-      const same = told && told.heard.digest === here.said.digest && told.said.digest === here.heard.digest;
-      return same && here;
-    })()"""
-    counts: dict[str, Any] = await page.until(agree, PATIENCE_S)
-    return counts
-
-
-async def ask(url: str, directory: Path, carrier: str) -> None:
-    wav = write_wav(directory / "question.wav", 1.5, "capital", 60.0)
-    async with page_of(f"{url}#carrier={carrier}", directory / "profile", wav) as page:
-        await page.evaluate(f"({WATCH}, {CALL})")
-        heard = await page.until(seen("conversation.item.input_audio_transcription.completed"), PATIENCE_S)
-        assert heard["transcript"] == "what is the capital of france"
-        await page.until(f"{said('edge')}[0]", PATIENCE_S)
-        assert await page.evaluate(said("you")) == ["what is the capital of france"]
-        assert await page.evaluate(said("edge")) == ["The capital of France is Paris."]
-        name = {"webtransport": "WebTransport", "websocket": "WebSocket"}[carrier]
-        assert await page.evaluate("document.getElementById('carrier').textContent") == name
-        played = "seen.findLast(({ type }) => type === 'playout')"
-        await page.until(f"!({played}).playing && ({played}).item === 1", PATIENCE_S)
-        assert await page.evaluate(f"({played}).held_ms") == 0
-        assert await page.evaluate("document.querySelectorAll('#chart .bar').length") == 1
-        counts = await counts_agree(page)
-        assert counts["heard"]["frames"] > 50
-        assert (counts["said"]["lost"], counts["heard"]["lost"]) == (0, 0)
-        await page.evaluate("document.getElementById('hang-up').click()")
-        assert await page.evaluate("document.body.dataset.state") == "idle"
+TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.mark.parametrize("carrier", ["webtransport", "websocket"])
 def test_a_spoken_question_is_answered(carrier: str, tmp_path: Path) -> None:
     with node("demo", tmp_path / "node") as url:
-        asyncio.run(ask(url, tmp_path, carrier))
+        shown = asyncio.run(ask(f"{url}#carrier={carrier}", tmp_path))
+    assert shown == {"webtransport": "WebTransport", "websocket": "WebSocket"}[carrier]
+
+
+@pytest.mark.needs("nft")
+def test_where_udp_is_blocked_the_call_goes_by_websocket(tmp_path: Path) -> None:
+    """In a network of its own, whose firewall drops every datagram without a word."""
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    inside = [sys.executable, "-P", "-m", "interop.inside_no_udp", str(tmp_path)]
+    run = subprocess.run(
+        ["unshare", *user, "--net", *inside],
+        cwd=TESTS,
+        env={**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS / 'lab'}"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.strip() == "WebSocket"
 
 
 async def interrupt(url: str, directory: Path) -> None:

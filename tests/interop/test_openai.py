@@ -4,17 +4,16 @@ import array
 import asyncio
 import base64
 import math
-import resource
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import openai_server
 import pytest
-from backend_host import Host
-from openai_server import BYTES_PER_MS, KEY, Call, Faults, Realtime, Say, Write, tone
+from interop import openai_server
+from interop.backend_host import Host
+from interop.openai_server import BYTES_PER_MS, KEY, Call, Faults, Realtime, Say, Write, tone
 
 from edge.backend.base import (
     BackendContext,
@@ -32,6 +31,7 @@ from edge.backend.base import (
     Truncated,
 )
 from edge.backend.openai import OpenAiBackend
+from edge.errors import UsageError
 from edge.voice.frame import FRAME_MS
 
 MANUAL = {"audio": {"input": {"turn_detection": None}}}
@@ -42,7 +42,7 @@ CODEC_MS = (
 
 @asynccontextmanager
 async def talking(
-    key: Path, session: dict[str, Any] | None = None, **settings: Any
+    key: str, session: dict[str, Any] | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Realtime, Host]]:
     async with openai_server.running() as realtime:
         chosen = {"url": realtime.url, "model": "gpt-realtime", "api_key_file": key, "timeout_s": 10}
@@ -52,10 +52,10 @@ async def talking(
 
 
 @pytest.fixture
-def key(tmp_path: Path) -> Path:
+def key(tmp_path: Path) -> str:
     file = tmp_path / "key"
     file.write_text(f"{KEY}\n")
-    return file
+    return str(file)
 
 
 def loudness(pcm: bytes) -> float:
@@ -63,7 +63,7 @@ def loudness(pcm: bytes) -> float:
     return math.sqrt(sum(sample * sample for sample in samples) / max(1, len(samples)))
 
 
-def test_a_turn(key: Path) -> None:
+def test_a_turn(key: str) -> None:
     """Speech arrives as it was said, is answered, and the answer is heard from its first word to its last."""
 
     async def scenario() -> None:
@@ -87,7 +87,7 @@ def test_a_turn(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_reaches_the_caller(key: Path) -> None:
+def test_what_reaches_the_caller(key: str) -> None:
     """Transcripts under our names, what the edge says itself only wrapped, all else as it came."""
 
     async def scenario() -> None:
@@ -124,7 +124,7 @@ def test_what_reaches_the_caller(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_barge_in_cuts_the_transcript_where_the_caller_heard_it(key: Path) -> None:
+def test_barge_in_cuts_the_transcript_where_the_caller_heard_it(key: str) -> None:
     async def scenario() -> None:
         async with talking(key) as (realtime, host):
             realtime.script = lambda _: [Say("a long story", 20_000)]
@@ -152,7 +152,7 @@ def test_barge_in_cuts_the_transcript_where_the_caller_heard_it(key: Path) -> No
 
 @pytest.mark.parametrize("heard_ms,cut_at_ms", [(0, 0), (500, 500), (1001, None), (60_000, None)])
 def test_an_answer_that_is_complete_is_cut_and_not_cancelled(
-    heard_ms: int, cut_at_ms: int | None, key: Path
+    heard_ms: int, cut_at_ms: int | None, key: str
 ) -> None:
     """It came faster than it was played. What was heard to its end is left as it is."""
 
@@ -173,7 +173,7 @@ def test_an_answer_that_is_complete_is_cut_and_not_cancelled(
     asyncio.run(scenario())
 
 
-def test_a_caller_may_cut_but_not_behind_the_end(key: Path) -> None:
+def test_a_caller_may_cut_but_not_behind_the_end(key: str) -> None:
     async def scenario() -> None:
         async with talking(key) as (realtime, host):
             realtime.pace_s = 0.05
@@ -189,7 +189,7 @@ def test_a_caller_may_cut_but_not_behind_the_end(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_the_next_answer_waits_until_the_cancelled_one_has_ended(key: Path) -> None:
+def test_the_next_answer_waits_until_the_cancelled_one_has_ended(key: str) -> None:
     """A ``response.create`` right behind a ``response.cancel`` would be refused."""
 
     async def scenario() -> None:
@@ -209,7 +209,7 @@ def test_the_next_answer_waits_until_the_cancelled_one_has_ended(key: Path) -> N
     asyncio.run(scenario())
 
 
-def test_commit_and_request_are_one_question(key: Path) -> None:
+def test_commit_and_request_are_one_question(key: str) -> None:
     """A client of the original says both; it gets one answer."""
 
     async def scenario() -> None:
@@ -224,7 +224,7 @@ def test_commit_and_request_are_one_question(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_the_caller_asks_where_the_node_says_so(key: Path) -> None:
+def test_the_caller_asks_where_the_node_says_so(key: str) -> None:
     async def scenario() -> None:
         async with talking(key, create_response=False) as (realtime, host):
             host.say(tone(300))
@@ -239,7 +239,7 @@ def test_the_caller_asks_where_the_node_says_so(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_tool_call_and_its_result(key: Path) -> None:
+def test_a_tool_call_and_its_result(key: str) -> None:
     """The call reaches the caller with its name, the result the backend, and the answer speaks of it."""
 
     def script(session: openai_server.Session) -> list[openai_server.Output]:
@@ -274,7 +274,7 @@ def test_a_tool_call_and_its_result(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_is_only_written_is_no_item_of_ours(key: Path) -> None:
+def test_what_is_only_written_is_no_item_of_ours(key: str) -> None:
     """Beside an answer that is spoken, as an application asks for a summary."""
 
     async def scenario() -> None:
@@ -291,7 +291,7 @@ def test_what_is_only_written_is_no_item_of_ours(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_the_backend_finds_the_turns(key: Path) -> None:
+def test_the_backend_finds_the_turns(key: str) -> None:
     """With its turn detection on, an utterance that just ends is followed by the silence that it listens for."""
 
     async def scenario() -> None:
@@ -312,7 +312,7 @@ def test_the_backend_finds_the_turns(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_the_backend_hears_the_caller_interrupt(key: Path) -> None:
+def test_the_backend_hears_the_caller_interrupt(key: str) -> None:
     """It stops by itself, the host is told at once, and the transcript is cut where the caller stopped listening."""
 
     async def scenario() -> None:
@@ -339,7 +339,7 @@ def test_the_backend_hears_the_caller_interrupt(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_frames_that_were_lost_are_filled_in(key: Path) -> None:
+def test_frames_that_were_lost_are_filled_in(key: str) -> None:
     async def scenario() -> None:
         async with talking(key) as (realtime, host):
             host.say(tone(2000), lost=range(30, 33))
@@ -352,7 +352,7 @@ def test_frames_that_were_lost_are_filled_in(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_an_utterance_taken_back_is_not_answered(key: Path) -> None:
+def test_an_utterance_taken_back_is_not_answered(key: str) -> None:
     async def scenario() -> None:
         async with talking(key) as (realtime, host):
             host.backend.notify(Cleared(host.say(tone(250), commit=False)))
@@ -366,11 +366,11 @@ def test_an_utterance_taken_back_is_not_answered(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_an_utterance_of_which_nothing_came_ends_its_turn(key: Path) -> None:
+def test_an_utterance_of_which_nothing_came_ends_its_turn(key: str) -> None:
     async def scenario() -> None:
         async with talking(key) as (realtime, host):
             host.say(b"")
-            assert (await host.failed()).code == "nothing_heard"
+            assert (await host.event("error"))["error"]["code"] == "nothing_heard"
             host.say(tone(20))  # shorter than the backend takes
             await host.ended(1)
             assert not realtime.sessions[0].errors
@@ -378,7 +378,7 @@ def test_an_utterance_of_which_nothing_came_ends_its_turn(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_settings_of_the_caller(key: Path) -> None:
+def test_settings_of_the_caller(key: str) -> None:
     """They reach the backend, survive a reconnect, and cannot change what the adapter translates."""
 
     async def scenario() -> None:
@@ -404,7 +404,7 @@ def test_settings_of_the_caller(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_caller_may_be_kept_from_the_session(key: Path) -> None:
+def test_a_caller_may_be_kept_from_the_session(key: str) -> None:
     async def scenario() -> None:
         async with talking(key, caller_session=False) as (realtime, host):
             host.backend.notify(ClientEvent({"type": "session.update", "session": {"instructions": "rhyme"}}))
@@ -416,7 +416,7 @@ def test_a_caller_may_be_kept_from_the_session(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_errors_about_a_callers_event_are_the_callers(key: Path) -> None:
+def test_errors_about_a_callers_event_are_the_callers(key: str) -> None:
     """With its own name for the event. The turn goes on."""
 
     async def scenario() -> None:
@@ -455,7 +455,7 @@ GARBAGE: dict[str, tuple[Faults, str]] = {
 
 
 @pytest.mark.parametrize("fault", GARBAGE)
-def test_whatever_the_backend_does_the_turn_ends_and_the_next_is_answered(fault: str, key: Path) -> None:
+def test_whatever_the_backend_does_the_turn_ends_and_the_next_is_answered(fault: str, key: str) -> None:
     faults, code = GARBAGE[fault]
 
     async def scenario() -> None:
@@ -474,12 +474,12 @@ def test_whatever_the_backend_does_the_turn_ends_and_the_next_is_answered(fault:
     asyncio.run(scenario())
 
 
-def test_a_backend_that_cannot_be_reached_or_refuses(key: Path, tmp_path: Path) -> None:
+def test_a_backend_that_cannot_be_reached_or_refuses(key: str, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong"
     wrong.write_text("sk-stolen")
 
     async def scenario() -> None:
-        async with talking(key, api_key_file=wrong) as (_, host):
+        async with talking(key, api_key_file=str(wrong)) as (_, host):
             assert (await host.failed()).code == "backend_unauthorized"
         async with talking(key, model="gpt-9") as (_, host):
             failed = await host.failed()
@@ -497,7 +497,7 @@ def test_a_backend_that_cannot_be_reached_or_refuses(key: Path, tmp_path: Path) 
     asyncio.run(scenario())
 
 
-def test_a_backend_that_reads_nothing_is_given_up(key: Path) -> None:
+def test_a_backend_that_reads_nothing_is_given_up(key: str) -> None:
     async def scenario() -> None:
         async with talking(key, timeout_s=1) as (realtime, host):
             realtime.faults = Faults(deaf=True)
@@ -511,7 +511,7 @@ def test_a_backend_that_reads_nothing_is_given_up(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_a_host_that_does_not_pull_stops_the_backend(key: Path) -> None:
+def test_a_host_that_does_not_pull_stops_the_backend(key: str) -> None:
     """Five minutes of speech at once: what is not pulled is not read, and memory stays where it is."""
 
     async def scenario() -> None:
@@ -537,24 +537,6 @@ def test_a_host_that_does_not_pull_stops_the_backend(key: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_what_a_call_costs(key: Path) -> None:
-    """Printed, not judged: CPU of a call in which both sides speak all the time, the server's part included."""
-
-    async def scenario() -> None:
-        async with talking(key) as (realtime, host):
-            realtime.script = lambda _: [Say("a story", 30_000)]
-            speech = tone(30_000)
-            await host.event("session.created")
-            before = resource.getrusage(resource.RUSAGE_SELF)
-            host.say(speech)
-            await host.ended(1)
-            after = resource.getrusage(resource.RUSAGE_SELF)
-            used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            print(f"30 s each way: {used_s:.2f} s of CPU, caller and server included")
-
-    asyncio.run(scenario())
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -562,18 +544,17 @@ def test_what_a_call_costs(key: Path) -> None:
         {"url": "ws://"},
         {"timeout_s": 0},
         {"api_key_file": "/nonexistent"},
+        {"api_key_file": "key"},
         {"modle": "gpt-realtime"},
     ],
     ids=str,
 )
 def test_settings_that_cannot_be_right(wrong: dict[str, Any]) -> None:
-    from edge.errors import UsageError
-
-    with pytest.raises(UsageError, match="url|timeout_s|api_key_file|modle"):
+    with pytest.raises(UsageError, match=r"url|timeout_s|api_key_file|modle"):
         OpenAiBackend(BackendContext("call-1", settings=wrong))
 
 
-def test_the_key_goes_nowhere_else(key: Path) -> None:
+def test_the_key_goes_nowhere_else(key: str) -> None:
     """Not into what a caller is told, whatever goes wrong."""
 
     async def scenario() -> None:

@@ -3,7 +3,6 @@
 import array
 import asyncio
 import math
-import resource
 import socket
 import warnings
 from collections.abc import AsyncIterator
@@ -11,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from backend_host import Host
-from openai_server import tone
+from interop.backend_host import Host
+from interop.openai_server import tone
 
 with warnings.catch_warnings():
     # Its modules warn of each other while they are imported.
@@ -95,7 +94,7 @@ class Parrot(FrameProcessor):
         await self.push_frame(TranscriptionFrame("polly", "caller", "2026-01-01T00:00:00Z"))
         await self.push_frame(LLMFullResponseStartFrame())
         await self.push_frame(TTSStartedFrame())
-        await self.push_frame(TTSTextFrame("polly wants a cracker", aggregated_by="sentence"))
+        await self.push_frame(TTSTextFrame("polly wants a cracker", text_type="sentence"))
         pcm = tone(self.answer_ms)
         size = OUT_HZ * CHUNK_MS // 1000 * 2
         for start in range(0, len(pcm), size):
@@ -270,20 +269,5 @@ def test_a_pipeline_that_is_gone_and_comes_back() -> None:
         host.say(tone(500))
         assert (await host.failed(2)).code == "backend_unreachable"
         await host.backend.close()
-
-    asyncio.run(scenario())
-
-
-def test_what_a_call_costs() -> None:
-    """Printed, not judged: CPU while the pipeline speaks 5 s at its own pace, its part included."""
-
-    async def scenario() -> None:
-        async with pipeline(5000) as (_, url), Host.of(PipecatBackend, {"url": url}) as host:
-            before = resource.getrusage(resource.RUSAGE_SELF)
-            host.say(tone(5000))
-            await host.ended(1)
-            after = resource.getrusage(resource.RUSAGE_SELF)
-            used_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-            print(f"5 s each way: {used_s:.2f} s of CPU, caller and pipeline included")
 
     asyncio.run(scenario())

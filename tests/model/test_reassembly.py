@@ -120,7 +120,7 @@ class ReassemblyMachine(RuleBasedStateMachine):
 
     def unit(self, number: int) -> Reference:
         if number not in self.units:
-            length, deadline_ms = ((MOST_FRAMES, 100), (10, None), (3, 40))[number % 3]
+            length, deadline_ms = ((MOST_FRAMES, 100), (10, 40), (5, None))[(number - 1) % 3]
             self.units[number] = Reference(number, length, deadline_ms and deadline_ms / 1000)
             self.subject.set_deadline(deadline_ms, number)
         return self.units[number]

@@ -149,7 +149,7 @@ class Carrier:
     def _arrive(self, stream: int, offset: int, data: bytes, fin: bool, code: int | None) -> None:
         if self._cut:
             return
-        self._back.carry(lambda: self._sent[stream].unacked.pop(offset, None))
+        self._back.carry(lambda: self._acknowledge(stream, offset))
         received = self._received.setdefault(stream, _Received())
         if received.over:
             return
@@ -162,3 +162,6 @@ class Carrier:
             data, received.over = next_one
             received.taken += max(1, len(data))
             self._peer.on_stream(stream, *next_one)
+
+    def _acknowledge(self, stream: int, offset: int) -> None:
+        self._sent[stream].unacked.pop(offset, None)

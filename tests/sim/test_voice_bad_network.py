@@ -29,6 +29,7 @@ from edge.voice.utterances import Clear, Commit, Step, UtteranceWriter
 
 EPSILON = 1e-9
 Slot = tuple[int, int]
+Parser = wire.AudioStream[wire.GroupHeader | wire.ItemHeader]
 
 
 @dataclass
@@ -42,22 +43,20 @@ class Notes:
     settled: dict[Slot, float] = field(default_factory=dict)
     cleared: set[int] = field(default_factory=set)
     losses: dict[int, int] = field(default_factory=dict)
-    parsers: dict[int, tuple[wire.AudioStream[wire.GroupHeader | wire.ItemHeader], int]] = field(
-        default_factory=dict
-    )
+    parsers: dict[int, Parser] = field(default_factory=dict)
 
     def see_stream(self, stream: int, data: bytes, fin: bool, now: float) -> None:
-        parser, _ = self.parsers.setdefault(
-            stream, (wire.AudioStream((wire.GroupHeader, wire.ItemHeader), "seen"), 0)
-        )
+        parser = self.parsers.setdefault(stream, Parser((wire.GroupHeader, wire.ItemHeader), "seen"))
         packets = parser.receive(data, fin)
         if parser.header is not None:
             unit, first, _ = parser.header.first
             for seq in range(first + parser.packets - len(packets), first + parser.packets):
                 self.arrived.setdefault((unit, seq), now)
+            if fin and isinstance(parser.header, wire.ItemHeader):
+                self.ended.setdefault(unit, (now, first + parser.packets))
 
     def see_reset(self, stream: int, now: float) -> None:
-        if stream in self.parsers and (header := self.parsers[stream][0].header) is not None:
+        if stream in self.parsers and (header := self.parsers[stream].header) is not None:
             unit, first, _ = header.first
             for seq in range(first, first + 5):
                 self.given_up.setdefault((unit, seq), now)
@@ -87,8 +86,9 @@ class Notes:
         missing = set(by_slot) - {slot_of(frame) for frame in heard}
         assert len(missing) == sum(self.losses.values()), "neither delivered nor declared lost"
         assert set(self.settled) >= set(by_slot), "not settled"
-        for slot in by_slot if deadlines else ():
-            self._judge_time(slot, slot in missing, deadlines[slot[0]])
+        if deadlines is not None:
+            for slot in by_slot:
+                self._judge_time(slot, slot in missing, deadlines[slot[0]])
 
     def _judge_time(self, slot: Slot, lost: bool, deadline_ms: int | None) -> None:
         unit, seq = slot

@@ -126,7 +126,7 @@ class Call:
         """Speak in real time, ``start`` seconds from now on, and commit."""
         for index, payload in enumerate(payloads):
             self.at(self.now + start + index * 0.02, lambda now, p=payload: self.caller.send_frames([p], now))
-        self.at(self.now + start + len(payloads) * 0.02, lambda now: self.caller.commit(now))
+        self.at(self.now + start + len(payloads) * 0.02, self.caller.commit)
 
     def run(self, seconds: float) -> None:
         until = self.now + seconds

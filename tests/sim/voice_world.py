@@ -31,6 +31,7 @@ from edge.voice import (
     FrameLedger,
     FramesHeard,
     FramesReceived,
+    Presented,
     ReconnectRequested,
     ResponseCancelled,
     StatsRequested,
@@ -68,12 +69,13 @@ class EdgeCall:
     def __init__(self, items: Sequence[Sequence[bytes]]) -> None:
         self.session = EdgeSession("call-1", held=True)
         self.carrier: QuicCarrier | None = None
-        self.items = list(items)
+        self.items: list[Sequence[bytes]] = []
         self.said, self.heard = FrameLedger(), FrameLedger()
         self.frames: list[Frame] = []
         self.heard_at: list[float] = []
         self.told: list[EdgeEvent] = []
         self.done: list[Any] = []  # what the carrier was asked
+        self._script = items
         self._item = self._told = 0
 
     def turn(self, now: float) -> ReconnectRequested | None:
@@ -85,6 +87,8 @@ class EdgeCall:
             match event:
                 case ReconnectRequested():
                     return event
+                case Presented() if self.session.resumes is None:
+                    self.items += self._script
                 case FramesHeard(frames=frames):
                     self.heard.record(frames)
                     self.frames += frames

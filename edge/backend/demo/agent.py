@@ -66,8 +66,8 @@ class DemoBackend:
         match event:
             case Committed():
                 self.hearing.commit()
-            case Cleared():
-                self.hearing.clear()
+            case Cleared(utterance=utterance):
+                self.hearing.clear(utterance)
             case Cancelled(item=item, played_ms=heard_ms) | Truncated(item=item, audio_end_ms=heard_ms):
                 self._truncate(item, heard_ms)
             case ResponseRequested() if not self._is_busy():

@@ -43,7 +43,7 @@ class Hearing:
         self._at_ms = 0  # how much of it has been heard
         self._turns = 0  # that it has had
         self._over_agent = False  # the turn in hand began while the agent was heard
-        self._understanding: set[asyncio.Task[None]] = set()
+        self._understanding: dict[asyncio.Task[None], int] = {}  # turns, and of which utterance
         self.set(settings)
         self.listener.start()
 
@@ -73,11 +73,12 @@ class Hearing:
             self._turn("")
         self._turns = 0
 
-    def clear(self) -> None:
-        """Nothing that was heard and not yet understood shall be answered."""
-        for task in self._understanding:
-            task.cancel()
-        if self._endpointer.speaking:
+    def clear(self, utterance: int) -> None:
+        """Nothing that was heard of it and not yet understood shall be answered."""
+        for task, of in self._understanding.items():
+            if of == utterance:
+                task.cancel()
+        if self._endpointer.speaking and self._utterance == utterance:
             self._end_turn("never")
 
     async def close(self) -> None:
@@ -113,8 +114,8 @@ class Hearing:
         self._turns += 1
         final = self.listener.finish()
         task = asyncio.create_task(self._understand(final, self._utterance, answer))
-        self._understanding.add(task)
-        task.add_done_callback(self._understanding.discard)
+        self._understanding[task] = self._utterance
+        task.add_done_callback(lambda _: self._understanding.pop(task))
 
     async def _understand(self, final: asyncio.Future[str], utterance: int, answer: Wanted) -> None:
         try:

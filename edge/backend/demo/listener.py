@@ -39,13 +39,15 @@ class RecogniserServer:
     def connect(self) -> socket.socket:
         """A call's socket, with a process of its own at the other end, now or soon."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with contextlib.ExitStack() as failed, theirs:
+            failed.enter_context(ours)
             try:
                 self._send(theirs)
-            except OSError:  # it has died since the last call
+            except OSError:  # it has died since the last call, or does not read
                 self.close()
                 self._send(theirs)
-        ours.setblocking(False)
+            ours.setblocking(False)
+            failed.pop_all()
         return ours
 
     def _send(self, call: socket.socket) -> None:
@@ -56,6 +58,7 @@ class RecogniserServer:
 
     def _start(self) -> None:
         self._orders, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._orders.setblocking(False)
         with theirs:
             argv = [sys.executable, "-P", "-m", "edge.backend.demo.recogniser"]
             self._process = subprocess.Popen(argv, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
@@ -88,11 +91,13 @@ class Listener:
 
     @property
     def pid(self) -> int | None:
-        """Of the process that listens now, once it has said so."""
+        """Of the process that listens now, or did last, once it has said so."""
         return self._process.pid if self._process is not None else None
 
     def start(self) -> None:
         """Have a process, if there is none, before there is something to hear."""
+        if self._process is not None and self._process.lost and self._process.pid is None:
+            self._server.close()  # it did not fork, so it hangs
         if self._process is None or self._process.lost:
             self._process = _Process(self._server.connect(), self._partial)
 
@@ -105,10 +110,9 @@ class Listener:
             self._process.send(HEADER.pack(len(pcm)) + pcm)
 
     def finish(self) -> asyncio.Future[str]:
-        """The turn in hand is over: all its words, in lower case, or `RecogniserLost`."""
-        self._in_turn = False
-        self.start()
+        """The turn in hand, of which something was heard, is over: all its words, in lower case, or `RecogniserLost`."""
         assert self._process is not None
+        self._in_turn = False
         return self._process.finish()
 
     def close(self) -> None:

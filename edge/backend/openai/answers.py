@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, get_args
 
 from edge.backend.base import BackendReply, Failed, Interrupted, SpeechStarted, SpeechStopped
-from edge.backend.dialect import Fault, Message, control, error, nonsense
+from edge.backend.dialect import MAX_TEXT, Fault, Message, control, error, nonsense
 from edge.backend.openai import events
 from edge.backend.openai.requests import Purpose, purpose_of
 from edge.backend.openai.session import TurnDetection, turn_detection
@@ -152,10 +152,18 @@ class Answers:
             return
         if purpose is Purpose.TURN or (self.asked and body.event_id is None):
             self.asked = False
-            yield Failed("backend_error", reason)
+            yield self._failed(reason)
             return
         kind = "invalid_request_error" if body.type == "invalid_request_error" else "server_error"
         yield error(body.code or "backend_error", body.message, body.event_id, kind)
+
+    def _failed(self, reason: str) -> BackendReply:
+        """A turn has; if an earlier one is still being answered, that shall go on."""
+        return (
+            error("backend_error", reason)
+            if self._speech.speaking
+            else Failed("backend_error", reason[:MAX_TEXT])
+        )
 
     # --- the caller's speech ---------------------------------------------------------------------------
 
@@ -190,7 +198,7 @@ class Answers:
         yield from self._speech.end(response=response.id)
         yield from self._wrap(message)
         if response.status == "failed":
-            yield Failed("backend_error", f"the backend has failed: {_why(response.status_details)}")
+            yield self._failed(f"the backend has failed: {_why(response.status_details)}")
 
     def _item_added(self, event: events.OutputItemAdded, _: Message) -> Iterator[BackendReply]:
         if event.response_id not in self._active:

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 import msgspec
 
 from edge.backend.base import BackendContext, settings_of
+from edge.backend.line import Address, websocket_url
 from edge.backend.openai.conversation import Conversation
-from edge.backend.websocket import Address, WebSocketBackend, websocket_url
+from edge.backend.websocket import WebSocketBackend
 from edge.errors import UsageError
 
 
@@ -22,7 +23,7 @@ class OpenAiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     url: str = "wss://api.openai.com/v1/realtime"
     model: str | None = None
-    api_key_file: Path | None = None
+    api_key_file: str | None = None
     session: dict[str, Any] = {}
     caller_session: bool = True
     create_response: bool = True
@@ -52,10 +53,13 @@ class OpenAiBackend(WebSocketBackend):
 def _headers(settings: OpenAiSettings) -> dict[str, str]:
     if settings.api_key_file is None:
         return {}
+    file = Path(settings.api_key_file)
+    if not file.is_absolute():
+        raise UsageError(f"api_key_file {file}: want an absolute path")
     try:
-        key = settings.api_key_file.read_text(encoding="ascii").strip()
+        key = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"api_key_file {settings.api_key_file}: {type(error).__name__}") from None
+        raise UsageError(f"api_key_file {file}: {type(error).__name__}") from None
     if not key or not key.isprintable():
-        raise UsageError(f"api_key_file {settings.api_key_file}: holds no key")
+        raise UsageError(f"api_key_file {file}: holds no key")
     return {"Authorization": f"Bearer {key}"}

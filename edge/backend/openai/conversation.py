@@ -12,7 +12,7 @@ from edge.backend.base import (
     Cleared,
     ClientEvent,
     Committed,
-    Failed,
+    Control,
     ResponseRequested,
     Truncated,
 )
@@ -32,7 +32,7 @@ MAX_SESSION: Final = 64 * 1024
 
 
 class Conversation:
-    """A `edge.backend.dialect.Dialect`; the arguments are those of `OpenAiSettings`."""
+    """An `edge.backend.dialect.Dialect`; the arguments are those of `OpenAiSettings`."""
 
     def __init__(
         self,
@@ -96,7 +96,13 @@ class Conversation:
     def hear(self, frames: Sequence[Frame]) -> None:
         self._uplink.hear(frames)
 
-    def notify(self, event: BackendInput) -> Iterable[BackendReply]:
+    def notify(self, event: BackendInput) -> Iterable[Control]:
+        try:
+            return self._notify(event)
+        except RecursionError:  # the caller's JSON was just not too deep where it was read
+            return [error("event_too_deep", "no backend is sent that", kind="invalid_request_error")]
+
+    def _notify(self, event: BackendInput) -> Iterable[Control]:
         match event:
             case Committed():
                 return self._commit()
@@ -115,13 +121,13 @@ class Conversation:
                 return self._pass_on(fields)
         return ()
 
-    def _commit(self) -> Iterable[BackendReply]:
+    def _commit(self) -> Iterable[Control]:
         detection = self._answers.detection
         if detection is not None:
             self._uplink.fall_silent(detection.silence_ms + MARGIN_MS)
             return ()
         if not self._uplink.commit():
-            return [Failed("nothing_heard", "nothing of what was said has arrived")]
+            return [error("nothing_heard", "nothing of what was said has arrived")]
         self._requests.send(Purpose.TURN, {"type": "input_audio_buffer.commit"})
         if self._create_response:
             self._ask({"type": "response.create"})
@@ -143,7 +149,7 @@ class Conversation:
         if self._answers.ask(request):
             self._requests.send(Purpose.TURN, request)
 
-    def _pass_on(self, fields: Mapping[str, Any]) -> Iterable[BackendReply]:
+    def _pass_on(self, fields: Mapping[str, Any]) -> Iterable[Control]:
         try:
             event = self._speech.names.for_backend(fields)
         except UnknownNameError as unknown:
@@ -157,7 +163,7 @@ class Conversation:
             self._ask(event)
         return ()
 
-    def _update(self, fields: Mapping[str, Any]) -> Iterable[BackendReply]:
+    def _update(self, fields: Mapping[str, Any]) -> Iterable[Control]:
         if not self._caller_session:
             return [error("session_fixed", "this node lets no caller change its backend's session")]
         session = fields.get("session")

@@ -35,6 +35,11 @@ class Speech:
         self._items: dict[str, Spoken] = {}  # by the backend's name
         self._current: Spoken | None = None
 
+    @property
+    def speaking(self) -> bool:
+        """An item has begun and not ended."""
+        return self._current is not None
+
     def find(self, item: str) -> Spoken | None:
         return self._items.get(item)
 

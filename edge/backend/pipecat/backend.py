@@ -5,9 +5,10 @@ from typing import Annotated
 import msgspec
 
 from edge.backend.base import BackendContext, settings_of
+from edge.backend.line import Address, websocket_url
 from edge.backend.opus import Rate
 from edge.backend.pipecat.conversation import Conversation
-from edge.backend.websocket import Address, WebSocketBackend, websocket_url
+from edge.backend.websocket import WebSocketBackend
 
 
 class PipecatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

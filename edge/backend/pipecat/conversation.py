@@ -18,6 +18,7 @@ from edge.backend.base import (
     Cancelled,
     ClientEvent,
     Committed,
+    Control,
     Failed,
     Interrupted,
     ItemBegun,
@@ -26,7 +27,7 @@ from edge.backend.base import (
     SpeechStarted,
     SpeechStopped,
 )
-from edge.backend.dialect import Message, Outbox, control, nonsense
+from edge.backend.dialect import MAX_TEXT, Message, Outbox, control, nonsense
 from edge.backend.opus import Decoder, Rate
 from edge.backend.pipecat import frames, messages
 from edge.backend.speaker import Speaker
@@ -39,7 +40,7 @@ _WAV = b"RIFF"
 
 
 class Conversation:
-    """A `edge.backend.dialect.Dialect`; the arguments are those of `PipecatSettings`."""
+    """An `edge.backend.dialect.Dialect`; the arguments are those of `PipecatSettings`."""
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class Conversation:
         self._utterance_ms += len(heard) * FRAME_MS
         self._send_pcm(self._decoder.decode_frames(heard))
 
-    def notify(self, event: BackendInput) -> Iterable[BackendReply]:
+    def notify(self, event: BackendInput) -> Iterable[Control]:
         match event:
             case Committed():
                 self._send_pcm(bytes(self._sample_rate * _SAMPLE_BYTES * self._silence_ms // 1000))
@@ -220,7 +221,8 @@ class Conversation:
                 yield SpeechStarted(self._utterance_ms)
             case "user-stopped-speaking":
                 yield SpeechStopped(self._utterance_ms)
-            case "error":
-                yield Failed("backend_error", f"the backend says: {said.text('error')[:200]}")
+            case "error" if said.data.get("fatal") is True:
+                yield from self._end()
+                yield Failed("backend_error", f"the backend has failed: {said.text('error')[:MAX_TEXT]}")
             case _:
                 pass

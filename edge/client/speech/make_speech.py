@@ -28,7 +28,10 @@ SILENCE_BELOW = 300
 """A sample quieter than this (of 32768) is a pause and says nothing about how loud the speech is."""
 
 _HERE = Path(__file__).parent
-TEXTS = (_HERE.parents[1] / "backend" / "story.txt", *(_HERE / f"{name}.txt" for name in speech.NAMES + speech.QUESTIONS))
+TEXTS = (
+    _HERE.parents[1] / "backend" / "story.txt",
+    *(_HERE / f"{name}.txt" for name in speech.NAMES + speech.QUESTIONS),
+)
 
 
 def speak(text: str) -> av.AudioFrame:

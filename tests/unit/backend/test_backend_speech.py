@@ -17,6 +17,7 @@ RECORDINGS = [
     (STORY, 45, 60),
     (speech.recording("hello"), 2, 4),
     (speech.recording("train"), 7, 9),
+    *((speech.recording(name), 1, 3) for name in speech.QUESTIONS),
 ]
 
 

@@ -91,7 +91,28 @@ def test_every_row_can_be_reached() -> None:
     """A row behind a wider one would never be read."""
     asked = {
         say(words).intent
-        for words in ["", "what did you say", "repeat after me x", "capital of italy", "a story", "what time", "what day", "days in a week", "legs of a spider", "how far is the moon", "speed of light", "who are you", "help", "how does this work", "how are you", "thanks", "please stop", "goodbye", "hi", "anything else"]
+        for words in [
+            "",
+            "what did you say",
+            "repeat after me x",
+            "capital of italy",
+            "a story",
+            "what time",
+            "what day",
+            "days in a week",
+            "legs of a spider",
+            "how far is the moon",
+            "speed of light",
+            "who are you",
+            "help",
+            "how does this work",
+            "how are you",
+            "thanks",
+            "please stop",
+            "goodbye",
+            "hi",
+            "anything else",
+        ]
     }
     assert asked == {name for name, *_ in TABLE}
 

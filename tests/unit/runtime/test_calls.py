@@ -6,11 +6,14 @@ Caller and worker face each other with nothing between them, in virtual time; bo
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count, pairwise
 from typing import Any
 
+import jwt
 import pytest
 
 from edge.auth import Doorkeeper, Origins, TokenKeys
@@ -19,6 +22,7 @@ from edge.backend.base import (
     BackendInput,
     BackendReply,
     Committed,
+    Control,
     ItemBegun,
     ItemEnded,
     ItemFrames,
@@ -35,8 +39,9 @@ from edge.quic import (
     Identity,
     Path,
 )
+from edge.runtime import call as call_module
 from edge.runtime import calls as module
-from edge.runtime.call import BackendChoice, Call, CallSettings
+from edge.runtime.call import PRESENT_WITHIN_S, BackendChoice, Call, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import WorkerSettings
 from edge.runtime.quic_calls import QuicCalls
@@ -56,16 +61,26 @@ STEP_S = 0.005
 class Caller:
     """One caller: its stack, and what it was told."""
 
-    def __init__(self, host: str, now: float) -> None:
+    def __init__(
+        self, host: str, now: float, *, mute: bool = False, deaf: bool = False, **chosen: str
+    ) -> None:
+        """``mute``: it says nothing of itself; ``deaf``: nothing reaches it once its connection stands."""
+        self.session = CallerSession(now, **chosen)
+        while mute and self.session.next_action():
+            pass
+        self.deaf = deaf
+        self.told: list[Told] = []
+        self.connect(host, now)
+
+    def connect(self, host: str, now: float) -> None:
+        self.now = now
         self.path = Path(host, 40_000, local=ADDRESS[0])
         self.connection = ClientConnection(
             ClientConfig(server_name="voice.example", alpn=(ALPN,), verify=False)
         )
-        self.session = CallerSession(now)
         self.stack = VoiceStack(self.connection, self.session, dead_after_s=60.0)
-        self.told: list[Told] = []
-        self.now = now
         self.connection.connect(ADDRESS, now)
+        self.now_connected = now
 
     def say(self, frames: Sequence[bytes] = SPEECH) -> None:
         """One utterance, all of it."""
@@ -122,12 +137,22 @@ class Site:
     def _changed(self, call: Call) -> None:
         self.table.wake(call)
 
-    async def caller(self) -> Caller:
+    async def caller(self, **how: Any) -> Caller:
         """A new one, whose call stands."""
-        caller = Caller(f"192.0.2.{len(self.callers) + 100}", self.now)
+        caller = Caller(f"192.0.2.{len(self.callers) + 100}", self.now, **how)
         self.callers.append(caller)
         await self.pass_time(0.1)
         return caller
+
+    async def come_back(self, caller: Caller, *, unnoticed: bool = False) -> None:
+        """From another address; the connection before is lost, and the edge knows it or not."""
+        lost = caller.stack
+        if not (unnoticed or lost.connection.closed):
+            lost.connection.close(Code.GOING_AWAY, "lost")
+            await self.pass_time(0.05)
+        caller.session.reconnect(self.now)
+        caller.connect(f"198.51.100.{len(self.callers) + 100}", self.now)
+        await self.pass_time(0.1)
 
     async def pass_time(self, seconds: float) -> None:
         """Let everybody do what they have to do; datagrams take no time."""
@@ -162,7 +187,7 @@ class Site:
         self.table.turn(self.now)
         for data, path in self.endpoint.datagrams_to_send(self.now):
             for caller in self.callers:
-                if caller.path == path:
+                if caller.path == path and not (caller.deaf and self.now > caller.now_connected + 0.05):
                     caller.stack.receive_datagram(data, ADDRESS, self.now)
 
 
@@ -412,4 +437,185 @@ def test_counters_only_grow_whoever_comes_and_goes(settings: Any) -> None:
         assert seen[-1]["frames_heard"] == seen[-1]["frames_said"] == 3 * len(SPEECH)
         await site.table.close()
 
+    asyncio.run(main())
+
+
+# From the first sign of a caller to its end
+
+
+KEYS = json.dumps({"keys": [{"kty": "oct", "kid": "k", "alg": "HS256", "k": "A" * 43}]})
+
+
+def signed(**claims: Any) -> str:
+    key = jwt.PyJWKSet.from_json(KEYS).keys[0]
+    return jwt.encode({"exp": time.time() + 60, **claims}, key, "HS256", headers={"kid": "k"})
+
+
+def test_nothing_is_done_for_a_caller_without_a_good_token(settings: Any) -> None:
+    async def main() -> None:
+        make, made = choosing(Backend)
+        site = Site(settings, make, keys=TokenKeys(KEYS))
+        refused = await site.caller(token="nonsense")
+        (closed,) = refused.heard(ConnectionClosed)
+        assert (closed.code, closed.by_application) == (Code.UNAUTHORIZED, True)
+        assert "not valid" in closed.reason
+        assert made == []
+        served = await site.caller(token=signed(sub="ada"))
+        served.say()
+        await site.pass_time(1.0)
+        assert len(served.heard(ItemDone)) == 1
+        assert len(made) == len(site.table) == 1
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_the_backend_learns_what_the_token_says(settings: Any) -> None:
+    claims: list[Any] = []
+
+    def make(context: BackendContext) -> Backend:
+        claims.append(context.claims)
+        return Backend(context)
+
+    async def main() -> None:
+        site = Site(settings, make, keys=TokenKeys(KEYS))
+        await site.caller(token=signed(sub="ada"))
+        assert claims[0]["sub"] == "ada"
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_backend_that_may_not_be_chosen_ends_the_call_and_says_what_may(settings: Any) -> None:
+    async def main() -> None:
+        site = Site(settings, Backend)
+        (closed,) = (await site.caller(backend="other")).heard(ConnectionClosed)
+        assert closed.code == Code.UNAUTHORIZED
+        assert "'other' may not be chosen here; there are it" in closed.reason
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_who_connects_and_says_nothing_is_sent_away(settings: Any) -> None:
+    async def main() -> None:
+        make, made = choosing()
+        site = Site(settings, make)
+        silent = await site.caller(mute=True)
+        await site.pass_time(PRESENT_WITHIN_S - 0.3)
+        assert silent.heard(ConnectionClosed) == []
+        await site.pass_time(0.5)
+        (closed,) = silent.heard(ConnectionClosed)
+        assert (closed.code, closed.reason) == (Code.UNAUTHORIZED, "no session.update within 5 s")
+        assert made == []
+        assert len(site.table) == 0
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_comes_back_goes_on_where_it_was(settings: Any) -> None:
+    """In the middle of an answer, and of what it says itself; nothing is heard twice and nothing is missing."""
+
+    async def main() -> None:
+        make, made = choosing(Backend)
+        site = Site(settings, make)
+        caller = await site.caller()
+        caller.say(SPEECH * 20)
+        await site.pass_time(0.5)  # the lead: half of the answer is still at the edge
+        caller.session.send_frames(SPEECH, site.now)
+        assert caller.heard(ItemDone) == []
+        before = caller.session.heard.frames
+        await site.come_back(caller)
+        await site.pass_time(1.0)
+        caller.session.commit(site.now)
+        await site.pass_time(6.0)
+        assert before < caller.session.heard.frames == 21 * len(SPEECH)
+        assert caller.session.heard.count() == made[0].said.count()
+        assert caller.session.said.count() == made[0].heard.count()
+        assert site.table.counters()["resumed"] == 1
+        assert len(site.table) == 1
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_connection_that_was_not_missed_gives_way_to_the_new_one(settings: Any) -> None:
+    """A caller whose network changed is often back before the edge has noticed that it was away."""
+
+    async def main() -> None:
+        site = Site(settings, Backend)
+        caller = await site.caller()
+        caller.say()
+        await site.pass_time(0.1)
+        await site.come_back(caller, unnoticed=True)
+        await site.pass_time(1.0)
+        assert len(caller.heard(ItemDone)) == 1
+        assert len(site.endpoint.connections) == 1
+        assert len(site.table) == 1
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("resume_s, waits", [(2.0, True), (0.0, False)])
+def test_a_call_waits_for_its_caller_only_so_long(settings: Any, resume_s: float, waits: bool) -> None:
+    async def main() -> None:
+        make, made = choosing(Backend, Backend)
+        site = Site(settings, make, resume_s=resume_s)
+        caller = await site.caller()
+        caller.connection.close(Code.GOING_AWAY, "lost")
+        await site.pass_time(1.5)
+        assert (len(site.table), made[0].closed) == ((1, False) if waits else (0, True))
+        await site.pass_time(1.0)
+        assert (len(site.table), made[0].closed) == (0, True)
+        # Back too late: there is another call, and it is told so.
+        await site.come_back(caller)
+        await site.pass_time(0.2)
+        assert [error.code for error in caller.heard(ErrorReceived)] == ["unknown_session"]
+        assert len(site.table) == 1
+        assert len(made) == 2
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_hangs_up_is_not_waited_for(settings: Any) -> None:
+    async def main() -> None:
+        make, made = choosing(Backend)
+        site = Site(settings, make)
+        caller = await site.caller()
+        caller.session.close(Code.OK, "bye")
+        await site.pass_time(0.1)
+        assert (len(site.table), made[0].closed) == (0, True)
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_does_not_read_is_cut_off_with_a_reason(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(call_module, "MAX_UNSENT_BYTES", 1000)
+
+    class Chatty(Backend):
+        """Has more to say by event than anybody reads."""
+
+        async def replies(self) -> AsyncIterator[BackendReply]:
+            for number in count():
+                yield Control({"type": "x", "text": "y" * 2000, "number": number})
+                await asyncio.sleep(0)
+
+    async def main() -> None:
+        make, made = choosing(Chatty, Backend)
+        site = Site(settings, make)
+        await site.caller(deaf=True)
+        await site.caller()
+        await site.pass_time(2.0)
+        assert made[0].closed
+        assert len(site.table) == 1
+        assert "does not read" in caplog.text
+        await site.table.close()
+
+    caplog.set_level(logging.INFO, "edge.calls")
     asyncio.run(main())

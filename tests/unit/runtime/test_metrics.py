@@ -83,7 +83,10 @@ def test_a_fresh_node_shows_every_counter_at_zero() -> None:
 def test_totals_add_up_over_workers() -> None:
     metrics = NodeMetrics("0")
     metrics.worker_reported(
-        0, WorkerTotals(10, {"frames_heard": 5}, {"migrated": 2, "direct": 1}, calls={"quic": 3}, loop_lag_s=0.5)
+        0,
+        WorkerTotals(
+            10, {"frames_heard": 5}, {"migrated": 2, "direct": 1}, calls={"quic": 3}, loop_lag_s=0.5
+        ),
     )
     metrics.worker_reported(
         1, WorkerTotals(11, {"frames_heard": 7}, {"migrated": 1}, calls={"quic": 1}, loop_lag_s=0.1)

@@ -43,3 +43,17 @@ def test_chunks_do_not_matter_and_counting_goes_on() -> None:
 )
 def test_a_difference_shows(other: list[Frame]) -> None:
     assert count(other).digest != count(FRAMES).digest
+
+
+def test_what_was_lost_is_accounted_for() -> None:
+    said = count(FRAMES)
+    heard = count(FRAMES[:1]).without(2)
+    assert (heard.frames, heard.lost) == (1, 2)
+    assert heard.accounts_for(said)
+    assert not heard.without(1).accounts_for(said)
+
+
+def test_without_a_loss_only_the_same_frames_are_the_same() -> None:
+    swapped = count([FRAMES[1], FRAMES[0], FRAMES[2]])
+    assert count(FRAMES).without(0).accounts_for(count(FRAMES))
+    assert not swapped.accounts_for(count(FRAMES))

@@ -188,6 +188,7 @@ def test_a_held_reconnect_waits_until_the_caller_is_known(new_session: Open) -> 
         control.SessionUpdate(session={"token": "t1"}),
     )
     assert (edge.events(), edge.actions()) == ([Presented("t1", None)], [])
+    assert edge.session.resumes == ReconnectRequested("r1", 3, 64)
     edge.session.admit(edge.now)
     assert edge.events()[0] == ReconnectRequested("r1", 3, 64)
 

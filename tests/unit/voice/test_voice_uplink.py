@@ -1,5 +1,7 @@
 """The uplink: any order of groups gives one order of frames, and what a caller can make us hold is bounded."""
 
+import tracemalloc
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -289,3 +291,33 @@ def test_limits_are_on_what_is_held_and_not_on_what_has_passed() -> None:
     for utterance in range(2, 100):
         uplink.receive(10_000 + utterance, group(utterance, 0), True, NOW)
         uplink.commit(utterance, 1, 5, NOW)
+
+
+def fill(uplink: Uplink, resets: int) -> None:
+    """As much as can be held, in the smallest pieces: streams with one frame of a byte, every so many given up."""
+    for stream in range(64 * 599):
+        utterance, number = divmod(stream, 599)
+        header = encode_header(GroupHeader(1 + utterance, 1 + number, 0, Codec.OPUS))
+        uplink.receive(stream, header + b"\x01x", False, NOW)
+        if stream % resets == 0:
+            uplink.reset(stream, Code.DEADLINE, NOW)
+
+
+def repeat(uplink: Uplink, _resets: int) -> None:
+    """The same again and again, and then one that is too far."""
+    for _ in range(20_000):
+        uplink.receive_datagram(AudioDatagram(1, 9, 0, (b"x", b"y")), NOW)
+    uplink.receive_datagram(AudioDatagram(1, 10**9, 0, (b"x",)), NOW)
+
+
+@pytest.mark.parametrize("attack,resets", [(fill, 1), (fill, 2), (fill, 10**9), (repeat, 0)])
+def test_no_caller_fills_the_memory(attack: Callable[[Uplink, int], None], resets: int) -> None:
+    """Limits in frames and bytes of speech are worth something only if they bound what Python keeps for them."""
+    uplink = Uplink(UplinkLimits(), None)
+    tracemalloc.start()
+    with pytest.raises(WireError) as caught:
+        attack(uplink, resets)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.code is Code.TOO_FAR_BEHIND
+    assert held < 1_000_000

@@ -156,6 +156,26 @@ def test_a_wrong_group_is_named_with_its_place(data: bytes, message: str) -> Non
         AudioStream(GroupHeader, "stream 2").receive(data, True)
 
 
+@given(streams())
+def test_where_both_kinds_may_come_the_first_byte_decides(
+    stream: tuple[GroupHeader | ItemHeader, list[bytes]],
+) -> None:
+    header, packets = stream
+    parser = AudioStream[GroupHeader | ItemHeader]((GroupHeader, ItemHeader), "stream 2")
+    assert (parser.receive(encode(header, packets), True), parser.header) == (packets, header)
+
+
+def test_a_kind_that_may_not_come_is_told_from_those_that_may() -> None:
+    parser = AudioStream[GroupHeader | ItemHeader]((GroupHeader, ItemHeader), "stream 2")
+    with pytest.raises(WireError, match="stream of type 3, 1 or 2 expected"):
+        parser.receive(b"\x03", False)
+
+
+def test_headers_say_which_frame_comes_first() -> None:
+    assert GroupHeader(4, 3, 320, Codec.OPUS).first == (4, 15, 320)
+    assert ItemHeader(4, 4, 0, 320, Codec.OPUS).first == (4, 16, 320)
+
+
 def test_nothing_follows_the_end() -> None:
     parser = AudioStream(GroupHeader, "stream 2")
     parser.receive(GROUP + b"\x01x", True)

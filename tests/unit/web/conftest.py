@@ -155,6 +155,7 @@ def serve(tls_files: tuple[Path, Path], api: ApiSettings) -> Serve:
         admits: Callable[[], bool] = lambda: True,
         changed: Callable[[], None] = lambda: None,
         limits: TlsLimits | None = None,
+        tls: bool = True,
         **answers: Any,
     ) -> AsyncIterator[Site]:
         calls = EarCalls() if calls is None else calls
@@ -167,6 +168,7 @@ def serve(tls_files: tuple[Path, Path], api: ApiSettings) -> Serve:
             admits=admits,
             changed=changed,
             limits=limits or TlsLimits(),
+            tls=tls,
         )
         (anycast,) = listen_tcp(HOST, 0)
         port = anycast.getsockname()[1]

@@ -5,12 +5,12 @@ from edge.runtime.pings import MAX_UNANSWERED, Pings
 
 def test_the_round_trip_time_is_smoothed() -> None:
     pings = Pings()
-    for at, rtt_s in ((0.0, 0.1), (2.0, 0.3)):
+    for at, rtt_s in ((0.0, 0.125), (2.0, 0.25)):
         assert pings.look()
         payload = pings.sent(at)
         pings.answered(payload, at + rtt_s)
         pings.answered(payload, at + 1.5)  # a second time
-    assert pings.rtt_s == 0.1 + 0.2 / 8
+    assert pings.rtt_s == 0.125 + 0.125 / 8
 
 
 def test_pongs_that_answer_nothing_prove_nothing() -> None:

@@ -18,7 +18,7 @@ import pytest
 from edge.runtime import web as module
 from edge.runtime.session_api import MAX_BODY
 from edge.runtime.sockets import listen_tcp
-from edge.runtime.tls_listener import TlsLimits
+from edge.runtime.tls_listener import TlsLimits, _client
 from edge.runtime.websocket_carrier import SUBPROTOCOL
 
 HOST = "127.0.0.1"
@@ -203,6 +203,20 @@ def test_one_address_has_a_share(serve: Callable[..., Any]) -> None:
                 one.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "one,other,same",
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+    ],
+)
+def test_a_customer_is_an_address_or_a_64(one: str, other: str, same: bool) -> None:
+    """Whoever has an IPv6 address has 2**64 of them."""
+    assert (_client(one) == _client(other)) == same
 
 
 def test_one_address_cannot_come_again_and_again(serve: Callable[..., Any]) -> None:

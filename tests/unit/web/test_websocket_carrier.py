@@ -129,6 +129,22 @@ def test_a_carrier_knows_where_it_arrived_from_where_and_how_far_away(
     asyncio.run(main())
 
 
+def test_a_call_without_tls_is_for_this_machine(serve: Callable[..., Any]) -> None:
+    async def main() -> None:
+        ws_url = "ws://127.0.0.1:8080/v1/voice"
+        async with serve(tls=False, ws_url=ws_url) as site:
+            async with site.client.post(site.url("/v1/session", scheme="http")) as response:
+                assert (await response.json())["ws_url"] == ws_url
+            url = site.url("/v1/voice", scheme="ws")
+            async with site.client.ws_connect(url, protocols=(SUBPROTOCOL,)) as ws:
+                await ws.send_bytes(encode(HELLO))
+                await site.calls.until(lambda: site.calls.calls and site.calls.calls[0].session.heard)
+                site.calls.calls[0].carrier.close(0, "that was all")
+                assert await last(ws) == Close(0, "that was all")
+
+    asyncio.run(main())
+
+
 def test_pings_are_answered_the_latest_at_least(serve: Callable[..., Any]) -> None:
     async def main() -> None:
         async with serve() as site, site.call(autoping=False) as ws, asyncio.timeout(20):
