@@ -84,7 +84,7 @@ class Dialect(Protocol):
         """As `Backend.hear`."""
 
     def notify(self, event: BackendInput) -> Iterable[Control]:
-        """As `Backend.notify`; the result is what the caller must be told about its event."""
+        """As `Backend.notify`; the result is what the caller must be told of its event. A RecursionError may pass."""
 
     def receive(self, message: Message) -> Iterator[BackendReply]:
         """What the backend says."""

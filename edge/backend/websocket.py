@@ -29,7 +29,7 @@ from edge.backend.base import (
     SpeechStarted,
     SpeechStopped,
 )
-from edge.backend.dialect import Dialect, Fault
+from edge.backend.dialect import Dialect, Fault, error
 from edge.backend.line import Address, Line
 from edge.backend.replyqueue import ReplyQueue
 from edge.voice.frame import Frame
@@ -80,8 +80,11 @@ class WebSocketBackend:
                 self._queue.drop(item)
             case _:
                 pass
-        for signal in self._dialect.notify(event):
-            self._signal(signal)
+        try:
+            for signal in self._dialect.notify(event):
+                self._signal(signal)
+        except RecursionError:  # the caller's JSON was only just not too deep where it was read
+            self._signal(error("event_too_deep", "no backend is sent that", kind="invalid_request_error"))
         self._look_again()
 
     async def replies(self) -> AsyncIterator[BackendReply]:

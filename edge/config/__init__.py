@@ -1,9 +1,10 @@
 """The configuration file of a node: `schema` says what may be in it, `load` reads it, `checks` compares its
-parts, `files` reads the certificate and keys that it names.
+parts, `files` reads the certificate and keys that it names, `backends` asks the backends about theirs.
 
 The structs that tune one piece of code live beside that code; here they are put together.
 """
 
+from edge.config.backends import backend_names, check_backends
 from edge.config.files import Credentials, Keys, load_credentials, load_keys, load_token_keys
 from edge.config.load import load_config, parse_config
 from edge.config.schema import NodeConfig
@@ -12,6 +13,8 @@ __all__ = [
     "Credentials",
     "Keys",
     "NodeConfig",
+    "backend_names",
+    "check_backends",
     "load_config",
     "load_credentials",
     "load_keys",

@@ -17,14 +17,20 @@ import edge
 from bgp.ledger import UNLIMITED
 from bgp.policy import State
 from bgp.view import NO_VIEW
-from edge.backend.base import load_backend
-from edge.config import Credentials, NodeConfig, load_credentials, load_keys, load_token_keys
-from edge.errors import ConfigError, EdgeError, UsageError
+from edge.config import (
+    Credentials,
+    NodeConfig,
+    check_backends,
+    load_credentials,
+    load_keys,
+    load_token_keys,
+)
+from edge.errors import EdgeError
 from edge.node import explanation
 from edge.node.control import Control, Evidence
 from edge.node.orders import Orders
 from edge.node.routing import Routing
-from edge.node.settings import backend_names, worker_settings
+from edge.node.settings import worker_settings
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
 from edge.runtime.admin import (
@@ -90,12 +96,7 @@ class Node:
         self._credentials = load_credentials(config, datetime.now(UTC))
         keys = load_keys(config)
         token_keys = load_token_keys(config)
-        for name in backend_names(config):
-            try:
-                load_backend(name)
-            except UsageError as error:
-                where = "backend" if name == config.voice.backend else "backends"
-                raise ConfigError(f"$.voice.{where}", str(error)) from error
+        check_backends(config)
         await self._put_addresses(stack)
         sockets, listeners = self._open_sockets(stack)
         self._supervisor = Supervisor(

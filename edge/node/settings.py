@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from edge.config import Credentials, Keys, NodeConfig
+from edge.config import Credentials, Keys, NodeConfig, backend_names
 from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import host_port, is_ipv6
-
-
-def backend_names(config: NodeConfig) -> list[str]:
-    """All that a caller may get, the one that needs no choosing first."""
-    return list(dict.fromkeys((config.voice.backend, *config.voice.backends)))
 
 
 def worker_settings(

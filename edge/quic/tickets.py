@@ -8,7 +8,9 @@ had been no ticket, and the caller's engine sends the same data again.
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Self
 
+import msgspec
 from aioquic.tls import SessionTicket
 
 
@@ -17,6 +19,20 @@ class Ticket:
     """What a client keeps for its next connection to the same server name; to be used once."""
 
     engine: SessionTicket = field(repr=False)
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether its server said that it would still know it."""
+        return self.engine.is_valid
+
+    def encode(self) -> bytes:
+        """As JSON on one line, to be kept where nobody else can read it."""
+        return msgspec.json.encode(self.engine)
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """What `encode` made. Raises ValueError for anything else."""
+        return cls(msgspec.json.decode(data, type=SessionTicket))
 
 
 class TicketStore:

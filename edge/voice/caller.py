@@ -1,6 +1,6 @@
 """The caller's end of a call: says, hears, and reports what has been heard."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,11 +12,8 @@ from edge.voice.errors import Code, WireError
 from edge.voice.events import (
     CallContinued,
     CallerEvent,
-    DeadlinesAgreed,
     ErrorReceived,
     StatsReceived,
-    UtteranceCleared,
-    UtteranceCommitted,
 )
 from edge.voice.frame import Codec
 from edge.voice.hearing import Hearing
@@ -25,21 +22,7 @@ from edge.voice.ledger import FrameLedger
 from edge.voice.notices import NOTICES
 from edge.voice.playout import DEFAULT_START_MS
 from edge.voice.reports import Reports
-from edge.voice.utterances import Clear, Commit, Step, UtteranceWriter
-
-
-class _StreamNumbers(Iterator[int]):
-    """Of the streams that this end opens; they begin anew with each connection."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        self._next = 0
-
-    def __next__(self) -> int:
-        number, self._next = self._next, self._next + 1
-        return number
+from edge.voice.utterances import Clear, Commit, Step, StreamNumbers, UtteranceWriter
 
 
 class CallerSession(Session[CallerEvent, control.EdgeEvent]):
@@ -67,22 +50,24 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         """What holds as far as is known here."""
         self.resume_token: str | None = None
         """By which `reconnect` can continue the call."""
-        self._numbers = _StreamNumbers()
+        self._numbers = StreamNumbers()
         self._words = UtteranceWriter(codec, self._numbers, None)
         self._reports = Reports(self.playout, now)
         self._now = now
         self._detached = False
         self._later: list[Action] | None = None  # until the edge has said that it knows the call
         self._settings: dict[str, Any] = {}
-        # What is neither here nor a notice needs no answer: the same is learned from the audio.
+        # What is neither here nor in `NOTICES` needs no answer: the same is learned from the audio.
         self._handlers: Mapping[type, Callable[[Any], None]] = {
-            control.DeadlineChanged: self._deadline_changed,
-            control.AudioCommitted: self._audio_committed,
-            control.AudioCleared: self._audio_cleared,
+            control.DeadlineChanged: lambda event: self._agree(Deadlines(event.uplink_ms, event.downlink_ms)),
+            control.AudioCommitted: lambda event: self._words.confirm(event.utterance),
+            control.AudioCleared: lambda event: self._words.confirm(event.utterance),
             control.OutputItemAdded: lambda event: self._hearing.items.expect(control.number(event.item.id)),
             control.OutputAudioDone: self._output_audio_done,
             control.OutputItemDone: self._output_item_done,
-            control.OutputCleared: self._output_cleared,
+            control.OutputCleared: lambda event: self.playout.flush(
+                self._now, control.number(event.response_id)
+            ),
             control.EdgeSessionInfo: self._session_info,
             control.Reconnected: self._reconnected,
             control.Stats: self._stats,
@@ -163,7 +148,8 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         """The carrier is gone. What is heard is played on, what is said is kept for `reconnect`."""
         self._now = now
         self._detached = True
-        self._later = self._later or []
+        if self._later is None:
+            self._later = [action for action in self._actions if isinstance(action, SendControl)]
         self._actions.clear()
         self._records = records.RecordStream()
         self._words.detach()
@@ -235,27 +221,12 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
 
     # --- what the edge says by event -------------------------------------------------------------------
 
-    def _deadline_changed(self, event: control.DeadlineChanged) -> None:
-        self._agree(Deadlines(event.uplink_ms, event.downlink_ms))
-        self._tell(DeadlinesAgreed(self.deadlines, event.uplink_datagrams, event.downlink_datagrams))
-
-    def _audio_committed(self, event: control.AudioCommitted) -> None:
-        self._words.confirm(event.utterance)
-        self._tell(UtteranceCommitted(event.utterance, event.frames, event.lost))
-
-    def _audio_cleared(self, event: control.AudioCleared) -> None:
-        self._words.confirm(event.utterance)
-        self._tell(UtteranceCleared(event.utterance))
-
     def _output_audio_done(self, event: control.OutputAudioDone) -> None:
         self._tell_all(self._hearing.finish(control.number(event.item_id), event.frames, self._now))
 
     def _output_item_done(self, event: control.OutputItemDone) -> None:
         if event.item.status == "incomplete":
             self._tell_all(self._hearing.give_up(control.number(event.item.id), self._now))
-
-    def _output_cleared(self, event: control.OutputCleared) -> None:
-        self.playout.flush(self._now, control.number(event.response_id))
 
     def _session_info(self, event: control.EdgeSessionInfo) -> None:
         self.resume_token = event.resume_token

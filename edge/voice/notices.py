@@ -1,4 +1,4 @@
-"""What an edge says on the control stream that a caller has only to take note of, and what its owner is told of it."""
+"""What an edge says on the control stream, as the owner of a caller's session is told."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 from edge.voice import control, records
 from edge.voice.anatomy import Turn
 from edge.voice.barge_in import BargeIn
+from edge.voice.deadline import Deadlines
 from edge.voice.events import (
     BargedIn,
     CallerEvent,
     CallerTranscript,
     ControlReceived,
+    DeadlinesAgreed,
     ErrorReceived,
     SessionReady,
     SpeechStarted,
@@ -18,6 +20,8 @@ from edge.voice.events import (
     Transcript,
     Truncated,
     TurnTimed,
+    UtteranceCleared,
+    UtteranceCommitted,
 )
 
 
@@ -42,18 +46,28 @@ def _turn_timed(event: control.TurnTimed) -> CallerEvent:
     return TurnTimed(Turn(control.number(event.item_id), event.backend_ms, event.wire_ms, event.played_ms))
 
 
+def _deadline(event: control.DeadlineChanged) -> CallerEvent:
+    deadlines = Deadlines(event.uplink_ms, event.downlink_ms)
+    return DeadlinesAgreed(deadlines, event.uplink_datagrams, event.downlink_datagrams)
+
+
 NOTICES: Mapping[type, Callable[[Any], CallerEvent]] = {
     control.EdgeSessionInfo: _session_info,
+    control.DeadlineChanged: _deadline,
+    control.AudioCommitted: lambda event: UtteranceCommitted(event.utterance, event.frames, event.lost),
+    control.AudioCleared: lambda event: UtteranceCleared(event.utterance),
     control.SpeechStarted: lambda event: SpeechStarted(event.audio_start_ms),
     control.SpeechStopped: lambda event: SpeechStopped(event.audio_end_ms),
     control.InputTranscriptDelta: lambda event: CallerTranscript(event.delta, done=False),
     control.InputTranscriptDone: lambda event: CallerTranscript(event.transcript, done=True),
     control.TranscriptDelta: lambda event: Transcript(control.number(event.item_id), event.delta, done=False),
-    control.TranscriptDone: lambda event: Transcript(control.number(event.item_id), event.transcript, done=True),
+    control.TranscriptDone: lambda event: Transcript(
+        control.number(event.item_id), event.transcript, done=True
+    ),
     control.ItemTruncated: lambda event: Truncated(control.number(event.item_id), event.audio_end_ms),
     control.BargedIn: _barged_in,
     control.TurnTimed: _turn_timed,
     control.Error: lambda event: ErrorReceived(event.error.code, event.error.message, event.error.event_id),
     records.UnknownEvent: lambda event: ControlReceived(event.fields),
 }
-"""One entry for each kind of event that changes nothing at the caller."""
+"""One entry for each kind of event that the owner is told of, whether or not something else follows from it."""

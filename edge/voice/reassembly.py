@@ -81,7 +81,7 @@ class Reassembly(Units):
         if stream is None or code != Code.DEADLINE or not isinstance(stream.parser.header, GroupHeader):
             return []
         stop = (stream.parser.header.group + 1) * FRAMES_PER_GROUP
-        return self._give_up(stream.unit, stream.seq, stop, stream.parser.name, now)
+        return self._give_up(stream.unit, stream.seq, stop, now)
 
     def detach(self) -> None:
         """The carrier is gone and its streams with it: what is missing will be said again from `position` on."""

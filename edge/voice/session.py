@@ -5,49 +5,36 @@ a host hands events to a backend and the backend's replies to the verbs. What th
 `requests`, what may not be said yet in `gate`.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from edge.voice import control, records, wire
-from edge.voice.actions import Action
+from edge.voice import control, events, records, wire
+from edge.voice.actions import Action, SendControl
 from edge.voice.agreement import Agreement
 from edge.voice.anatomy import Turn
 from edge.voice.base import Session
 from edge.voice.deadline import DEFAULT_PRESET, PRESETS, Deadlines
 from edge.voice.downlink import Downlink, Dropped, Finished
-from edge.voice.errors import Code, WireError
-from edge.voice.events import (
-    EdgeEvent,
-    FramesHeard,
-    PlayoutReported,
-    ReconnectRequested,
-    UtteranceCleared,
-    UtteranceCommitted,
-)
+from edge.voice.errors import WireError
 from edge.voice.frame import Frame
 from edge.voice.gate import Gate
 from edge.voice.item_events import ItemEvents
 from edge.voice.lead import DEFAULT_LEAD_MS, Lead
 from edge.voice.ledger import LedgerCount
-from edge.voice.rates import Rate
+from edge.voice.patience import Patience
 from edge.voice.requests import Requests
 from edge.voice.speech_clock import SpeechClock
 from edge.voice.uplink import Uplink, UplinkLimits
 
 UNKNOWN_SESSION = "unknown_session"
 """The code of the error by which a caller learns that its call cannot be continued."""
-MAX_EVENT_ERRORS = 100
-"""A caller that sends more nonsense than this is ended: every answer to it waits in memory to be read."""
-EVENTS_PER_S, EVENTS_AT_ONCE = 50, 500
-DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE = 200, 5000
-"""50 frames and 10 reports a second are usual; what was recorded is said as fast as the network takes it."""
-
-Outcome = EdgeEvent | control.Event | Action | Finished | Dropped | Turn
+Outcome = events.EdgeEvent | control.Event | Action | Finished | Dropped | Turn
 """What the owner is told, what the caller is sent, what the carrier is asked, and what has become of items."""
 
 
-class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
+class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
     """One call at the edge; see `Session` for how to drive it.
 
     With ``held`` nothing that happens is told or answered until `admit`, but `Presented`; what waits is bounded.
@@ -64,20 +51,17 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
     ) -> None:
         super().__init__(records.caller_events)
         self.session_id = session_id
-        self._limits = limits or UplinkLimits()
+        limits = limits or UplinkLimits()
         self._agreement = Agreement(session_id, lead_ms, deadlines)
         self._downlink = Downlink(lead_ms, deadlines)
-        self._uplink = Uplink(self._limits, deadlines.uplink_ms)
+        self._uplink = Uplink(limits, deadlines.uplink_ms)
         self._requests = Requests(self._agreement, self._uplink, self._downlink)
         self._gate = Gate(admitted=not held)
+        self._patience = Patience(limits.held_bytes)
         self._items = ItemEvents()
         self._speech = SpeechClock()
         self._announced: control.EdgeSessionInfo | None = None
         self._detached = False
-        self._errors = 0
-        self._held_bytes = 0
-        self._event_rate = Rate("control events", per_s=EVENTS_PER_S, burst=EVENTS_AT_ONCE)
-        self._datagram_rate = Rate("datagrams", per_s=DATAGRAMS_PER_S, burst=DATAGRAMS_AT_ONCE)
         self.send_control(control.SessionCreated(session=self._agreement.state()))
 
     # --- the host's side -------------------------------------------------------------------------------
@@ -85,13 +69,13 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
     def admit(self, now: float) -> None:
         """The handshake is confirmed and the caller may be served: what it has done so far now counts."""
         self._now = now
-        events, actions = self._gate.admit()
-        self._events.extend(events)
-        self._actions.extend(actions)
+        told, asked = self._gate.admit()
+        self._events.extend(told)
+        self._actions.extend(asked)
         self._settle()
 
     @property
-    def resumes(self) -> ReconnectRequested | None:
+    def resumes(self) -> events.ReconnectRequested | None:
         """The call that the caller asks to continue, as far as it has asked; known when `Presented` is told."""
         return self._requests.resumes
 
@@ -189,6 +173,10 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
         self._now = now
         self._detached = True
         self._gate.disconnect()
+        unsaid, self._actions = self._actions, deque()
+        for action in unsaid:
+            if isinstance(action, SendControl):
+                self._act(action)
         self._records = records.RecordStream()
         self._uplink.detach()
         self._downlink.detach()
@@ -235,13 +223,13 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
             self._carry_out(self._downlink.interrupt(item, self._now))
 
     def _on_datagram(self, data: bytes) -> None:
-        self._datagram_rate.take(self._now)
+        self._patience.datagram(self._now)
         self._hold(data)
         datagram = wire.decode_datagram(data)
         if isinstance(datagram, wire.AudioDatagram):
             self._carry_out(self._uplink.receive_datagram(datagram, self._now))
         elif self._downlink.report(datagram, self._now):
-            self._tell(PlayoutReported(datagram))
+            self._tell(events.PlayoutReported(datagram))
 
     def _on_control(self, data: bytes, fin: bool) -> None:
         self._hold(data)
@@ -249,21 +237,16 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
         super()._on_control(data, fin)
 
     def _on_event(self, event: control.CallerEvent | records.OpenEvent) -> None:
-        self._event_rate.take(self._now)
+        self._patience.event(self._now)
         self._carry_out(self._requests.take(event, self._now))
 
     def _on_event_error(self, error: records.EventError) -> None:
-        self._errors += 1
-        if self._errors > MAX_EVENT_ERRORS:
-            raise WireError("control stream", f"more than {MAX_EVENT_ERRORS} events that make no sense")
+        self._patience.nonsense()
         self._send_fault(error.code, str(error), error.event_id)
 
     def _hold(self, data: bytes) -> None:
-        """Whatever the caller has said so far has become something that waits in the gate."""
         if not self._gate.admitted:
-            self._held_bytes += len(data)
-            if self._held_bytes > self._limits.held_bytes:
-                raise WireError("session", f"{self._held_bytes} bytes before it is admitted", Code.LIMIT)
+            self._patience.held(data)
 
     # --- what follows ----------------------------------------------------------------------------------
 
@@ -278,15 +261,15 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
             else:
                 self._happened(outcome)
 
-    def _happened(self, event: EdgeEvent) -> None:
+    def _happened(self, event: events.EdgeEvent) -> None:
         self._tell(event)
         match event:
-            case FramesHeard(frames):
+            case events.FramesHeard(frames):
                 self._speech.heard(frames, self._now)
-            case UtteranceCommitted(utterance, frames, lost):
+            case events.UtteranceCommitted(utterance, frames, lost):
                 self._downlink.speech_ended(self._now)
                 self.send_control(control.AudioCommitted(utterance=utterance, frames=frames, lost=lost))
-            case UtteranceCleared(utterance):
+            case events.UtteranceCleared(utterance):
                 self.send_control(control.AudioCleared(utterance=utterance))
             case _:
                 pass
@@ -307,6 +290,6 @@ class EdgeSession(Session[EdgeEvent, control.CallerEvent]):
         except WireError as error:
             self.close(error.code, str(error))
 
-    def _tell(self, event: EdgeEvent) -> None:
+    def _tell(self, event: events.EdgeEvent) -> None:
         if not self.closed:
             self._events.extend(self._gate.tell(event))

@@ -62,6 +62,7 @@ class Slots:
         for frame in frames:
             if frame.seq not in self.waiting:
                 self.waiting[frame.seq] = frame
+                self._given_up.discard(frame.seq)
                 self.held_bytes += len(frame.payload)
         last = frames[-1].seq
         self.end = max(self.end, last + 1)

@@ -176,13 +176,12 @@ class Units:
         self._hold(slots.held - held, slots.held_bytes - held_bytes)
         return self._settle(now)
 
-    def _give_up(self, unit: int, first: int, stop: int, place: str, now: float) -> list[Progress]:
+    def _give_up(self, unit: int, first: int, stop: int, now: float) -> list[Progress]:
         """The peer will not send these slots of ``unit`` again, of which some may not exist."""
         state = self._units.get(unit)
         if state is None or state.dropped:
             return []
         slots = state.slots
-        self._bound(slots, stop, place)
         held = slots.held
         slots.give_up(first, stop)
         self._hold(slots.held - held, 0)

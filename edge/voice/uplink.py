@@ -109,11 +109,12 @@ def _told(received: list[Received]) -> list[Progress]:
     """Losses are not told one by one: they are holes in seq, and counted at the end."""
     told: list[Progress] = []
     for event in received:
-        match event:
-            case Delivered(_, frames):
-                told.append(FramesHeard(frames))
-            case Ended(unit, dropped=True):
-                told.append(UtteranceCleared(unit))
-            case Ended(unit, frames, lost):
-                told.append(UtteranceCommitted(unit, frames, lost))
+        if isinstance(event, Delivered):
+            told.append(FramesHeard(event.frames))
+        elif isinstance(event, Ended):
+            told.append(
+                UtteranceCleared(event.unit)
+                if event.dropped
+                else UtteranceCommitted(event.unit, event.frames, event.lost)
+            )
     return told

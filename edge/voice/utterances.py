@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from edge.voice import wire
 from edge.voice.actions import ExpireStream, ResetStream, SendDatagram, SendStream
 from edge.voice.deadline import worth_datagrams
 from edge.voice.errors import WireError
@@ -59,6 +60,20 @@ class _Utterance:
     def is_kept_from(self, seq: int) -> bool:
         """Whether all that is wanted of it from frame ``seq`` on can be said again."""
         return isinstance(self.end, Clear) or self.frames - len(self.kept) <= seq
+
+
+class StreamNumbers(Iterator[int]):
+    """Of the streams that this end opens; they begin anew with each connection."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self._next = 0
+
+    def __next__(self) -> int:
+        number, self._next = self._next, self._next + 1
+        return number
 
 
 class UtteranceWriter:
@@ -183,6 +198,8 @@ class UtteranceWriter:
 
     def _send(self, frames: list[Frame], now: float) -> list[SendStream | SendDatagram]:
         if not self._connected:
+            for frame in frames:
+                wire.encode_packet(frame.payload, frame.codec)  # refused now, and not when it is said
             return []
         self._sender.datagrams = self.datagrams
         return self._sender.write(frames, now, self._deadline_ms)

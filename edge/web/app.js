@@ -5,7 +5,7 @@ import { Conversation } from "./conversation.js";
 import { call, missingFeatures } from "./edge-voice.js";
 import { Log } from "./log.js";
 import { Meters } from "./meters.js";
-import { deadlineFor, meaningOf, patienceAt, patienceOf, positionOf } from "./patience.js";
+import { deadlineFor, meaningOf, patienceAt, patienceOf, positionFor } from "./patience.js";
 import { explain } from "./problems.js";
 import { FRAME_MS } from "./wire.js";
 
@@ -194,7 +194,7 @@ function lead() {
 
 function setPatience(ms) {
   patience = ms;
-  $("deadline").value = positionOf(ms);
+  $("deadline").value = positionFor(ms);
   const text = ms < 1000 ? `${ms} ms` : `${ms / 1000} s`;
   $("deadline-value").textContent = text;
   $("deadline").ariaValueText = text;

@@ -20,7 +20,7 @@ export function patienceAt(position) {
   return Math.round(ms / grain) * grain;
 }
 
-export function positionOf(ms) {
+export function positionFor(ms) {
   return Math.round((STEPS * Math.log(ms / LEAST_MS)) / Math.log(MOST_MS / LEAST_MS));
 }
 

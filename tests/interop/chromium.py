@@ -63,7 +63,7 @@ class Chromium:
         cls, profile: Path, options: Sequence[str] = (), enter: Sequence[str] = ()
     ) -> AsyncIterator[Self]:
         """A browser with an empty profile in ``profile``, killed at the end. ``enter`` is put before its command line."""
-        profile.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(profile.mkdir, parents=True, exist_ok=True)
         command = [*enter, PROGRAM, *ALWAYS, f"--user-data-dir={profile}", *options, "about:blank"]
         with (profile / "log").open("wb") as log:
             process = await asyncio.create_subprocess_exec(

@@ -436,6 +436,21 @@ def test_errors_about_a_callers_event_are_the_callers(key: str) -> None:
     asyncio.run(scenario())
 
 
+def test_an_event_too_deep_to_be_sent_is_the_callers_error(key: str) -> None:
+    async def scenario() -> None:
+        async with talking(key) as (_, host):
+            deep: Any = {}
+            for _ in range(5000):
+                deep = {"a": deep}
+            for event in ({"type": "conversation.item.create", "item": deep}, {"type": "session.update"}):
+                host.backend.notify(ClientEvent({**event, "session": deep}))
+            assert (await host.event("error", 2))["error"]["code"] == "event_too_deep"
+            host.say(tone(300))
+            await host.ended(1)
+
+    asyncio.run(scenario())
+
+
 GARBAGE: dict[str, tuple[Faults, str]] = {
     "no JSON": (Faults(message="{{{"), "backend_protocol"),
     "no event": (Faults(message="[1, 2]"), "backend_protocol"),

@@ -257,6 +257,17 @@ class ReassemblyMachine(RuleBasedStateMachine):
         assert self.subject.lost == self.lost
         assert self.subject.late == sum(unit.late for unit in self.units.values())
 
+    @invariant()
+    def no_more_is_held_than_waits(self) -> None:
+        """Else a long call is ended for what has long passed."""
+        live = [unit for unit in self.units.values() if unit.unit >= self.current and not unit.dropped]
+        waiting = [(unit.unit, seq) for unit in live for seq in unit.arrived if seq >= len(unit.settled)]
+        given_up = [
+            seq for unit in live for seq in unit.given_up - set(unit.arrived) if seq >= len(unit.settled)
+        ]
+        assert self.subject._held == len(waiting) + len(given_up)
+        assert self.subject._held_bytes == sum(len(payload(*slot)) for slot in waiting)
+
     def reference(self, ahead: int) -> Reference:
         for number in range(self.current, self.current + ahead + 1):
             self.unit(number)

@@ -39,6 +39,8 @@ VOICE = Voice()
 class DemoBackend:
     """Answers every turn of its caller. Raises `UsageError` if its settings are wrong."""
 
+    Settings = DemoSettings
+
     def __init__(
         self, context: BackendContext, *, voice: Voice = VOICE, clock: Callable[[], float] = time.monotonic
     ) -> None:

@@ -97,12 +97,6 @@ class Conversation:
         self._uplink.hear(frames)
 
     def notify(self, event: BackendInput) -> Iterable[Control]:
-        try:
-            return self._notify(event)
-        except RecursionError:  # the caller's JSON was just not too deep where it was read
-            return [error("event_too_deep", "no backend is sent that", kind="invalid_request_error")]
-
-    def _notify(self, event: BackendInput) -> Iterable[Control]:
         match event:
             case Committed():
                 return self._commit()

@@ -32,7 +32,7 @@ from edge.voice import (
     control,
     records,
 )
-from edge.voice.session import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, MAX_EVENT_ERRORS
+from edge.voice.patience import DATAGRAMS_AT_ONCE, EVENTS_AT_ONCE, MAX_EVENT_ERRORS
 from edge.voice.wire import AudioDatagram, GroupHeader, encode_datagram, encode_header, encode_packet
 
 Open = Callable[..., Any]  # a fixture of conftest.py

@@ -112,6 +112,24 @@ def test_without_a_carrier_nothing_is_written_and_no_timer_runs(open_session: Op
     assert edge.session.wants_audio
 
 
+def test_what_the_lost_carrier_was_not_asked_any_more_is_said_on_the_next(open_session: Open) -> None:
+    """Events are; audio is written anew, for its streams are gone."""
+    edge = open_session()
+    edge.speak(10, end=True)
+    edge.session.detach(edge.now)
+    assert edge.actions() == []
+    edge.session.attach(1, 0, edge.now)
+    done = edge.actions()
+    assert [event["type"] for event in edge.said(done)][-5:] == [
+        "response.created",
+        "response.output_item.added",
+        "response.output_audio.done",
+        "response.output_item.done",
+        "response.done",
+    ]
+    assert [action.stream for action in done if isinstance(action, SendStream)] == [0]
+
+
 def test_the_next_carrier_goes_on_where_both_ends_are(open_session: Open) -> None:
     edge = open_session()
     detached(edge)

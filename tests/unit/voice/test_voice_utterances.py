@@ -210,3 +210,13 @@ def test_an_edge_that_has_what_was_never_said_is_wrong(position: tuple[int, int]
     words.confirm(1)
     with pytest.raises(WireError, match="5 frames of utterance 2 were said"):
         words.rewind(*position, NOW)
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_a_payload_that_is_no_frame_is_refused_at_once(connected: bool) -> None:
+    words = writer()
+    if not connected:
+        words.detach()
+    with pytest.raises(ValueError, match="0 bytes of OPUS"):
+        words.write([b"1", b""], NOW)
+    assert words.write([b"1"], NOW)[0][0].seq == 0

@@ -1,0 +1,59 @@
+"""How much of a caller an edge takes: rates, nonsense, and what it may say before it is admitted."""
+
+from edge.voice.errors import Code, WireError
+
+MAX_EVENT_ERRORS = 100
+"""A caller that sends more nonsense than this is ended: every answer to it waits in memory to be read."""
+EVENTS_PER_S, EVENTS_AT_ONCE = 50, 500
+DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE = 200, 5000
+"""50 frames and 10 reports a second are usual; what was recorded is said as fast as the network takes it."""
+
+
+class Patience:
+    """With one caller. Every method raises `WireError`, which names the limit, when it is exceeded."""
+
+    def __init__(self, max_held_bytes: int) -> None:
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
+        self._errors = 0
+        self._events = _Rate("control events", EVENTS_PER_S, EVENTS_AT_ONCE)
+        self._datagrams = _Rate("datagrams", DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE)
+
+    def event(self, now: float) -> None:
+        """One more control event."""
+        self._events.take(now)
+
+    def datagram(self, now: float) -> None:
+        """One more datagram."""
+        self._datagrams.take(now)
+
+    def nonsense(self) -> None:
+        """One more event that makes no sense."""
+        self._errors += 1
+        if self._errors > MAX_EVENT_ERRORS:
+            raise WireError("control stream", f"more than {MAX_EVENT_ERRORS} events that make no sense")
+
+    def held(self, data: bytes) -> None:
+        """More bytes of a caller that is not admitted; what they say has to be kept until it is."""
+        self._held_bytes += len(data)
+        if self._held_bytes > self._max_held_bytes:
+            raise WireError("session", f"{self._held_bytes} bytes before it is admitted", Code.LIMIT)
+
+
+class _Rate:
+    """A bucket of tokens, ``burst`` when it is full, that fills at ``per_s``."""
+
+    def __init__(self, what: str, per_s: float, burst: int) -> None:
+        self._what = what
+        self._per_s = per_s
+        self._burst = burst
+        self._tokens = float(burst)
+        self._filled_at: float | None = None
+
+    def take(self, now: float) -> None:
+        if self._filled_at is not None:
+            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_s)
+        self._filled_at = now
+        if self._tokens < 1:
+            raise WireError(self._what, f"more than {self._per_s:g} a second", Code.LIMIT)
+        self._tokens -= 1
