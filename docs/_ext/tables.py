@@ -48,13 +48,14 @@ def events(*unions: object) -> Table:
 
 
 def _field(field: msgspec.structs.FieldInfo) -> str:
-    """A struct's name followed by its own fields, in braces."""
+    """A struct's name followed by its own fields, in braces; a question mark behind one that may be left out."""
+    mark = "" if field.required else "?"
     inner = [one for one in (field.type, *typing.get_args(field.type)) if inspect.isclass(one)]
     structs = [one for one in inner if issubclass(one, msgspec.Struct)]
     if not structs:
-        return f"`{field.encode_name}`"
+        return f"`{field.encode_name}`{mark}"
     names = ", ".join(f"`{one.encode_name}`" for one in msgspec.structs.fields(structs[0]))
-    return f"`{field.encode_name}` {{{names}}}"
+    return f"`{field.encode_name}`{mark} {{{names}}}"
 
 
 def exit_codes() -> Table:

@@ -8,10 +8,296 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from itertools import batched
-from typing import Protocol
 
-from edge.client.leg import Leg, ms
-from edge.client.summary import Account, SessionSummary, Transcribed
+from edge.client.leg import Leg
+from edge.client.progress import Progress
+from edge.voice import (
+    FRAME_MS,
+    FRAMES_PER_GROUP,
+    CallContinued,
+    CallerEvent,
+    CallerSession,
+    Code,
+    ErrorReceived,
+    SessionReady,
+    actions,
+)
+from edge.voice.caller import UNKNOWN_SESSION
+
+ASK_AGAIN_S = 0.1
+"""Between two looks at counts that do not agree yet: frames may still be on their way."""
+LOOK_AGAIN_S = 0.02
+"""Between two looks at a playout that is about to end."""
+
+
+class SessionLost(Exception):
+    """The session ended while something was asked of it."""
+
+
+class Conversation:
+    """``on_event`` gets what the session tells, after this has taken note of it; ``on_settled`` is called whenever
+    something may have changed, also when the clock changed it.
+
+    Between two connections, and before the first, what the session asks of one waits.
+    """
+
+    def __init__(
+        self, session: CallerSession, on_event: Callable[[CallerEvent], None], on_settled: Callable[[], None]
+    ) -> None:
+        self.session = session
+        self.progress = Progress(session)
+        self.leg: Leg | None = None
+        self.over: str | None = None
+        """Why nothing more will come of it."""
+        self.ready: SessionReady | None = None
+        self.forgotten = False
+        """The edge that was asked to continue it does not know it."""
+        self._early: Leg | None = None
+        self._continued = 0
+        self._waiting: list[actions.Action] = []
+        self._on_event = on_event
+        self._on_settled = on_settled
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._awake = False
+        self._happened: asyncio.Future[None] = self._loop.create_future()
+        self.wake()
+
+    # --- what carries it -------------------------------------------------------------------------------
+
+    def board(self, leg: Leg) -> None:
+        """Go on with ``leg``."""
+        self._settle()
+        if leg is not self._early:
+            self._carry_on(leg)
+        self.leg, self._early = leg, None
+        self._waiting.clear()
+        self.wake()
+
+    def board_early(self, leg: Leg) -> None:
+        """Say on ``leg`` already what is to be said; it is said again if another leg is boarded in the end."""
+        self._settle()
+        self._carry_on(leg)
+        self._early = leg
+        self.wake()
+
+    def leave(self) -> None:
+        """The connection is gone."""
+        if self.leg is not None:
+            self.leg.rider = None
+        self.leg = self._early = None
+        self._waiting.clear()
+        self.session.detach(self._loop.time())
+        self.wake()
+
+    def ask_to_continue(self) -> bool:
+        """Prepare for the next leg; False if no edge has said how to continue this session."""
+        if self.session.resume_token is None:
+            return False
+        self._waiting.clear()
+        self.session.reconnect(self._loop.time())
+        self.wake()
+        return True
+
+    async def continued(self, timeout_s: float) -> bool:
+        """Whether the edge goes on with it; else it is `forgotten`, or its connection is gone or silent."""
+        before = self._continued
+        leg = self.leg
+        give_up_at = self._loop.time() + timeout_s
+        await self.until(
+            lambda: self._continued > before or self.forgotten or self.leg is not leg, give_up_at
+        )
+        return self._continued > before
+
+    def end(self, why: str) -> None:
+        """Nothing more will come of it; whoever waits is told."""
+        if self.over is None:
+            self._settle()
+            self.over = why
+            if self._timer is not None:
+                self._timer.cancel()
+            self._change()
+
+    def close(self) -> None:
+        """Hang up."""
+        self.session.close(Code.OK, "hung up")
+        self.end("hung up")
+
+    def _carry_on(self, leg: Leg) -> None:
+        leg.rider = self
+        for action in self._waiting:
+            leg.carry(action)
+
+    # --- what is said and heard ------------------------------------------------------------------------
+
+    async def say(
+        self, speech: Sequence[bytes] | AsyncIterable[bytes], *, faster: bool, patience_s: float
+    ) -> None:
+        """Say one utterance, in groups as they would leave a microphone, and wait until the edge has it all.
+
+        A recording waits while there is no connection; a microphone cannot. Raises `SessionLost`, and `TimeoutError`
+        if the edge does not confirm it ``patience_s`` after its end. If cancelled, what has been said until then is an
+        utterance of its own.
+        """
+        groups = self._paced(speech, faster) if isinstance(speech, Sequence) else _grouped(speech)
+        try:
+            async for group in groups:
+                if self.over is not None:
+                    raise SessionLost(self.over)
+                self.session.send_frames(group, self._loop.time())
+                self.wake()
+        except BaseException:
+            with contextlib.suppress(ValueError):  # nothing was said yet
+                self._commit()
+            raise
+        utterance = self._commit()
+        if not await self.until(lambda: self.progress.confirmed >= utterance, self._loop.time() + patience_s):
+            raise TimeoutError
+
+    async def answered(self, after: int, patience_s: float) -> None:
+        """Wait until more than ``after`` items are done and all that was received has been played.
+
+        Raises `SessionLost`, and `TimeoutError` if for ``patience_s`` nothing is received.
+        """
+        progress, playout = self.progress, self.session.playout
+        heard = self.session.heard.frames
+        while not await self.until(
+            lambda: progress.items_done > after and not progress.speaking, self._loop.time() + patience_s
+        ):
+            if self.session.heard.frames == heard and not playout.paused:
+                raise TimeoutError
+            heard = self.session.heard.frames
+        while (ends_at := playout.get_timer()) is not None or playout.paused:
+            await self.sleep_until(max(ends_at or 0.0, self._loop.time() + LOOK_AGAIN_S))
+
+    async def played(self, after: int, at_ms: int) -> bool:
+        """Wait until ``at_ms`` of the first item behind ``after`` have been played; False if it ends before."""
+        playout = self.session.playout
+        while True:
+            self.session.handle_timer(self._loop.time())
+            self.wake()
+            item = after + 1
+            if playout.item == item and playout.played_ms >= at_ms:
+                return True
+            if playout.item > item or (playout.item == item and item not in playout.items):
+                return False
+            left_s = (at_ms - playout.played_ms) / 1000 if playout.item == item and playout.playing else 0.0
+            await self.sleep_until(self._loop.time() + max(left_s, LOOK_AGAIN_S))
+
+    async def account(self, patience_s: float) -> None:
+        """Get the edge's counts, again until they agree with ours, for at most ``patience_s``. Raises `SessionLost`."""
+        give_up_at = self._loop.time() + patience_s
+        while self._loop.time() < give_up_at:
+            before = self.progress.stats
+            if self.leg is not None:
+                self.session.request_stats()
+                self.wake()
+            await self.until(lambda: self.progress.stats is not before, give_up_at)  # noqa: B023 - awaited here
+            summary = self.progress.summary()
+            if summary.agrees_up and summary.agrees_down:
+                return
+            await self.sleep_until(self._loop.time() + ASK_AGAIN_S)
+
+    async def until(self, holds: Callable[[], bool], give_up_at: float = math.inf) -> bool:
+        """Wait until it ``holds``, and whether it does. Raises `SessionLost`."""
+        while not holds():
+            if self.over is not None:
+                raise SessionLost(self.over)
+            left_s = give_up_at - self._loop.time()
+            if left_s <= 0:
+                return False
+            await asyncio.wait({self._happened}, timeout=None if left_s == math.inf else left_s)
+        return True
+
+    async def sleep_until(self, at: float) -> None:
+        """Raises `SessionLost`."""
+        await self.until(lambda: False, at)
+
+    def _commit(self) -> int:
+        utterance = self.session.commit(self._loop.time())
+        self.wake()
+        return utterance
+
+    async def _paced(self, packets: Sequence[bytes], faster: bool) -> AsyncIterator[list[bytes]]:
+        due = self._loop.time()
+        for start in range(0, len(packets), FRAMES_PER_GROUP):
+            group = list(packets[start : start + FRAMES_PER_GROUP])
+            if not faster:
+                due += len(group) * FRAME_MS / 1000
+                await self.sleep_until(due)
+            if self.leg is None and self._early is None:
+                await self.until(lambda: self.leg is not None or self._early is not None)
+                due = self._loop.time()
+            yield group
+
+    # --- its driver ------------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Have what the session asks done and what it tells told, once for all that happens in this turn."""
+        if not self._awake and self.over is None:
+            self._awake = True
+            self._loop.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._awake = False
+        if self.over is not None:
+            return
+        session = self.session
+        if self.leg is not None and (rtt_s := self.leg.wire.rtt_s()) is not None:
+            session.set_rtt(rtt_s)
+        while (event := session.next_event()) is not None:
+            self._note(event)
+        while (action := session.next_action()) is not None:
+            self._do(action)
+        for leg in (self.leg, self._early):
+            if leg is not None:
+                leg.flush()
+        self._on_settled()
+        if self._timer is not None:
+            self._timer.cancel()
+        at = session.get_timer()
+        self._timer = None if at is None else self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self.session.handle_timer(self._loop.time())
+        self._settle()
+
+    def _do(self, action: actions.Action) -> None:
+        if self.leg is not None:
+            self.leg.carry(action)
+            return
+        if self._early is not None:
+            self._early.carry(action)
+        if not isinstance(action, actions.SendDatagram):  # a report, which is old when it leaves
+            self._waiting.append(action)
+
+    def _note(self, event: CallerEvent) -> None:
+        match event:
+            case SessionReady():
+                self.ready = event
+            case CallContinued():
+                self._continued += 1
+            case ErrorReceived(code=code) if code == UNKNOWN_SESSION:
+                self.forgotten = True
+            case _:
+                pass
+        self.progress.note(event)
+        self._change()
+        self._on_event(event)
+
+    def _change(self) -> None:
+        self._happened.set_result(None)
+        self._happened = self._loop.create_future()
+
+
+async def _grouped(packets: AsyncIterable[bytes]) -> AsyncIterator[list[bytes]]:
+    """A microphone's packets as they come, in groups."""
+    group: list[bytes] = []
+    async for packet in packets:
+        group.append(packet)
+        if len(group) == FRAMES_PER_GROUP:
+            yield group
+            group = []
+    if group:
+        yield group

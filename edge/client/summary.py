@@ -1,50 +1,158 @@
 """What became of a call, counted at both ends.
 
-Each connection of a call has its own session with its own counts. "No frame is missing" is an equality: the
-number of frames, their bytes and their digest here are those that the edge's backend counted. Where the edge
-could not be asked, there is no number, and no zero either.
+A call has connections (`LegSummary`) and sessions (`SessionSummary`); mostly one of each. A session outlives its
+connections, so what was counted belongs to it. "No frame is missing" is an equality: the number of frames, their bytes
+and their digest here are those that the edge's backend counted. Where frames were given up at a deadline that both ends
+had agreed, they are shown, and the numbers must add up. Where the edge could not be asked, there is no number, and no
+zero either.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
-from edge.voice import LedgerCount
+from edge.voice import FRAME_MS, Codec, LedgerCount
+from edge.voice.frame import PAYLOAD_SIZES
 
 API_VERSION = "edge/v1"
 KIND = "CallSummary"
 
-Ending = Literal["in_progress", "hung_up", "closed_by_edge", "lost"]
+Ending = Literal["in_progress", "hung_up", "closed_by_edge", "refused", "lost"]
+
+_MAX_PAYLOAD = max(PAYLOAD_SIZES[Codec.OPUS])
 
 
 class LegSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection of a call, with the session on it. None is what was not measured.
+    """One connection of a call. None is what was not measured.
 
-    ``migration_ms`` counts from the ClientHello to the first answer from the preferred address. ``speaking``: the edge
-    had begun an item and not ended it, so what it said and what was received need not be equal.
+    ``migration_ms`` counts from the ClientHello to the first answer from the preferred address. ``early_data``: the
+    edge has taken what was said before the handshake was complete. ``resumed``: it continued the session of the one
+    before.
     """
 
     session_id: str
     node: str
+    carrier: str
     path: str
-    handshake_ms: float
+    handshake_ms: float | None
+    early_data: bool
+    resumed: bool
     migrated: bool
     migration_ms: float | None
-    rtt_ms: float
-    sent: LedgerCount
-    heard_by_edge: LedgerCount | None
-    said_by_edge: LedgerCount | None
-    received: LedgerCount
-    speaking: bool
-    underruns: int
-    underrun_ms: int
+    rtt_ms: float | None
     ended: str | None
     """Why, if it was not we who hung up."""
 
 
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """An interruption, in bytes of speech, as the edge counted them: generated = wire + saved; wasted = wire - played."""
+
+    item: int
+    played_ms: int
+    generated_bytes: int
+    wire_bytes: int
+    wasted_bytes: int
+    saved_bytes: int
+    cancel_ms: float | None
+    received_bytes: int
+    """Of the item, counted here, until it was interrupted."""
+    wasted_ms: int
+    """How long it would have taken to hear what was wasted. What was still under way is reckoned at the item's mean."""
+    allowed_ms: int
+    """The most that may be: the lead window and two groups."""
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the edge's numbers do, and nothing came that it did not send."""
+        return (
+            self.generated_bytes == self.wire_bytes + self.saved_bytes
+            and 0 <= self.wasted_bytes <= self.wire_bytes
+            and self.received_bytes <= self.wire_bytes
+        )
+
+    @property
+    def within_lead(self) -> bool:
+        return self.wasted_ms <= self.allowed_ms
+
+
+class Timing(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the caller waited for an answer: milliseconds since the end of its speech; None is not known."""
+
+    item: int
+    backend_ms: float
+    wire_ms: float | None
+    played_ms: float | None
+    edge_added_ms: float | None
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True):
+    """What was understood of the caller, or said by the edge in ``item``."""
+
+    who: Literal["caller", "edge"]
+    text: str
+    item: int | None = None
+
+
+class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One session: what was counted in both directions, at both ends where the edge could be asked.
+
+    ``speaking``: the edge had begun an item and not ended it, so what it said and what was received need not agree.
+    ``received.lost`` are frames that were given up here, ``heard_by_edge.lost`` those that were there.
+    """
+
+    session_id: str
+    uplink_ms: int | None
+    downlink_ms: int | None
+    sent: LedgerCount
+    heard_by_edge: LedgerCount | None
+    said_by_edge: LedgerCount | None
+    received: LedgerCount
+    received_late: int
+    speaking: bool
+    underruns: int
+    underrun_ms: int
+    barge_ins: tuple[Account, ...]
+    turns: tuple[Timing, ...]
+    transcripts: tuple[Said, ...]
+
+    @property
+    def missing_up(self) -> int | None:
+        """Frames of ours that the edge's backend has not got, and that were not given up."""
+        if self.heard_by_edge is None:
+            return None
+        return self.sent.frames - self.heard_by_edge.frames - self.heard_by_edge.lost
+
+    @property
+    def missing_down(self) -> int | None:
+        """Frames of the edge's backend that we have not got. Not measured if it was cut short, by us or otherwise."""
+        if self.said_by_edge is None or self.speaking or self.barge_ins:
+            return None
+        return self.said_by_edge.frames - self.received.frames - self.received.lost
+
+    @property
+    def agrees_up(self) -> bool | None:
+        """Whether the edge's backend got what was said: all of it, or all but what was given up."""
+        return None if self.heard_by_edge is None else self.heard_by_edge.accounts_for(self.sent)
+
+    @property
+    def agrees_down(self) -> bool | None:
+        """The same for what it said itself; of items that were interrupted it is their accounts that must add up."""
+        if self.said_by_edge is None or self.speaking:
+            return None
+        if not self.barge_ins:
+            return self.received.accounts_for(self.said_by_edge)
+        whole_said = self.said_by_edge.bytes - sum(account.generated_bytes for account in self.barge_ins)
+        whole_received = self.received.bytes - sum(account.received_bytes for account in self.barge_ins)
+        # Nobody knows how large a frame was that never came.
+        in_lost = range(self.received.lost, self.received.lost * _MAX_PAYLOAD + 1)
+        return whole_said - whole_received in in_lost and all(account.adds_up for account in self.barge_ins)
+
+
 class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole call; ``legs`` are its connections in order."""
+    """A whole call; its connections and its sessions in order."""
 
     ending: Ending
     reason: str
@@ -54,10 +162,7 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
     utterances: int
     """Said, and confirmed by the edge."""
     legs: tuple[LegSummary, ...]
-
-    @property
-    def handshake_ms(self) -> float:
-        return self.legs[0].handshake_ms
+    sessions: tuple[SessionSummary, ...]
 
     @property
     def last(self) -> LegSummary:
@@ -69,54 +174,98 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
         return len(self.legs) - 1
 
     @property
+    def resumed(self) -> int:
+        """How often the session went on with another connection."""
+        return sum(leg.resumed for leg in self.legs)
+
+    @property
+    def handshake_ms(self) -> float | None:
+        return self.legs[0].handshake_ms
+
+    @property
     def frames_sent(self) -> int:
-        return sum(leg.sent.frames for leg in self.legs)
+        return sum(session.sent.frames for session in self.sessions)
 
     @property
     def frames_received(self) -> int:
-        return sum(leg.received.frames for leg in self.legs)
+        return sum(session.received.frames for session in self.sessions)
 
     @property
     def frames_heard_by_edge(self) -> int | None:
-        return _total(_frames(leg.heard_by_edge) for leg in self.legs)
+        return _total(session.heard_by_edge and session.heard_by_edge.frames for session in self.sessions)
 
     @property
     def frames_said_by_edge(self) -> int | None:
-        return _total(_frames(leg.said_by_edge) for leg in self.legs)
+        return _total(session.said_by_edge and session.said_by_edge.frames for session in self.sessions)
+
+    @property
+    def lost_up(self) -> int | None:
+        """Frames of ours that the edge gave up at their deadline."""
+        return _total(session.heard_by_edge and session.heard_by_edge.lost for session in self.sessions)
+
+    @property
+    def lost_down(self) -> int:
+        """Frames of the edge's that were given up here."""
+        return sum(session.received.lost for session in self.sessions)
+
+    @property
+    def late_down(self) -> int:
+        """Frames that came after they had been given up."""
+        return sum(session.received_late for session in self.sessions)
 
     @property
     def missing_up(self) -> int | None:
-        """Frames of ours that the edge's backend has not got."""
-        return _total(_missing(leg.sent, leg.heard_by_edge) for leg in self.legs)
+        """Frames of ours that the edge's backend should have got and has not."""
+        return _total(session.missing_up for session in self.sessions)
 
     @property
     def missing_down(self) -> int | None:
-        """Frames of the edge's backend that we have not got; not measured if it was cut short."""
-        return _total(None if leg.speaking else _missing(leg.said_by_edge, leg.received) for leg in self.legs)
+        """Frames of the edge's backend that we should have got and have not."""
+        return _total(session.missing_down for session in self.sessions)
 
     @property
     def ledgers_equal(self) -> bool | None:
-        """Whether both ends counted the same frames with the same content in both directions."""
-        if self.missing_up is None or self.missing_down is None:
-            return None
-        return all(leg.sent == leg.heard_by_edge and leg.said_by_edge == leg.received for leg in self.legs)
+        """Whether both ends counted the same frames with the same content in both directions.
+
+        But for what was given up at a deadline, and for answers that were interrupted: of these the numbers must add up.
+        """
+        verdicts = [verdict for session in self.sessions for verdict in (session.agrees_up, session.agrees_down)]
+        return None if None in verdicts else all(verdicts)
 
     @property
     def underruns(self) -> int:
-        return sum(leg.underruns for leg in self.legs)
+        return sum(session.underruns for session in self.sessions)
 
     @property
     def underrun_ms(self) -> int:
-        return sum(leg.underrun_ms for leg in self.legs)
+        return sum(session.underrun_ms for session in self.sessions)
+
+    @property
+    def underrun_ratio(self) -> float:
+        """The part of the time in which the edge was heard that was silence it had not meant."""
+        speech_ms = (self.frames_received + self.lost_down) * FRAME_MS
+        return round(self.underrun_ms / (speech_ms + self.underrun_ms), 4) if self.underrun_ms else 0.0
+
+    @property
+    def barge_ins(self) -> list[Account]:
+        return [account for session in self.sessions for account in session.barge_ins]
+
+    @property
+    def turns(self) -> list[Timing]:
+        return [turn for session in self.sessions for turn in session.turns]
+
+    @property
+    def transcripts(self) -> list[Said]:
+        return [said for session in self.sessions for said in session.transcripts]
 
     @property
     def flawless(self) -> bool:
-        """Hung up by the caller, and proved to have lost nothing."""
+        """Hung up by the caller, and proved to have lost nothing that was not given up."""
         return self.ending == "hung_up" and self.ledgers_equal is True
 
     def document(self) -> dict[str, Any]:
         """The published JSON form."""
-        last = self.last
+        last, agreed = self.last, self.sessions[-1]
         return {
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -124,6 +273,9 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
             "reason": self.reason,
             "node": last.node,
             "path": last.path,
+            "carrier": last.carrier,
+            "early_data": self.legs[0].early_data,
+            "deadlines": {"uplink_ms": agreed.uplink_ms, "downlink_ms": agreed.downlink_ms},
             "duration_s": self.duration_s,
             "handshake_ms": self.handshake_ms,
             "first_audio_ms": self.first_audio_ms,
@@ -133,24 +285,25 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
             "utterances": self.utterances,
             "frames_sent": self.frames_sent,
             "frames_heard_by_edge": self.frames_heard_by_edge,
+            "frames_lost_up": self.lost_up,
             "frames_missing_up": self.missing_up,
             "frames_said_by_edge": self.frames_said_by_edge,
             "frames_received": self.frames_received,
+            "frames_lost_down": self.lost_down,
+            "frames_late_down": self.late_down,
             "frames_missing_down": self.missing_down,
             "ledgers_equal": self.ledgers_equal,
             "underruns": self.underruns,
             "underrun_ms": self.underrun_ms,
+            "underrun_ratio": self.underrun_ratio,
             "reconnects": self.reconnects,
+            "resumed": self.resumed,
+            "barge_ins": msgspec.to_builtins(self.barge_ins),
+            "turns": msgspec.to_builtins(self.turns),
+            "transcripts": msgspec.to_builtins(self.transcripts),
             "legs": msgspec.to_builtins(self.legs),
+            "sessions": msgspec.to_builtins(self.sessions),
         }
-
-
-def _frames(count: LedgerCount | None) -> int | None:
-    return None if count is None else count.frames
-
-
-def _missing(sent: LedgerCount | None, received: LedgerCount | None) -> int | None:
-    return None if sent is None or received is None else sent.frames - received.frames
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

@@ -3,8 +3,9 @@
 Read `frame` for the unit, `wire` and `records` for the bytes, `control` for the vocabulary. Speech in one direction:
 `groups` and `way` send it, `slots`, `units` and `reassembly` put it together again, `deadline` says how long that may
 take. The edge's end is `session`, with `uplink` for what it hears, `downlink`, `lead` and `turns` for what it says,
-`requests` for what it is asked and `gate` for what must wait; the caller's is `caller`, with `utterances`, `items`,
-`playout` and `reports`. `base` says how both are driven, `ledger` how they are compared.
+`requests` for what it is asked, `gate` for what must wait and `patience` for what is too much. The caller's end is
+`caller`, with `utterances` for what it says, `hearing`, `items`, `playout` and `reports` for what it hears. `base`
+says how both are driven, `ledger` how they are compared.
 """
 
 from edge.voice.actions import (

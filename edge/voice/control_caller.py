@@ -46,7 +46,10 @@ class SessionSettings(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SessionUpdate(Event, frozen=True, tag="session.update"):
-    """Choose settings; members of ``session`` that are not known here are the backend's (`settings`)."""
+    """Choose ``lead_ms``, ``deadline`` and, at first, ``token`` and ``backend``; the rest of ``session`` is the backend's.
+
+    `settings` takes it apart.
+    """
 
     session: dict[str, Any]
 
@@ -116,7 +119,7 @@ class TruncateItem(Event, frozen=True, tag="conversation.item.truncate"):
 
 
 class CancelResponse(Event, frozen=True, tag="response.cancel"):
-    """Interrupt one response, or without ``response_id`` whatever is being said; `Resume` takes it back."""
+    """Interrupt one response, or without ``response_id`` whatever is being said; ``edge.resume`` takes it back."""
 
     response_id: ResponseId | None = None
 

@@ -22,10 +22,14 @@ class SessionState(msgspec.Struct, frozen=True):
 
 
 class SessionCreated(Event, frozen=True, tag="session.created"):
+    """The first event: what holds before the caller has chosen."""
+
     session: SessionState
 
 
 class SessionUpdated(Event, frozen=True, tag="session.updated"):
+    """What holds after a ``session.update``."""
+
     session: SessionState
 
 
@@ -83,10 +87,14 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class ResponseCreated(Event, frozen=True, tag="response.created"):
+    """The backend begins to answer."""
+
     response: Response
 
 
 class ResponseDone(Event, frozen=True, tag="response.done"):
+    """Nothing more of this response will be written: it is completed, or was cancelled."""
+
     response: Response
 
 
@@ -99,12 +107,16 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class OutputItemAdded(Event, frozen=True, tag="response.output_item.added"):
+    """A response has this item; its audio may have come before this event."""
+
     response_id: ResponseId
     item: Item
     output_index: Number = 0
 
 
 class OutputItemDone(Event, frozen=True, tag="response.output_item.done"):
+    """An item is completed, or stays incomplete because it was interrupted."""
+
     response_id: ResponseId
     item: Item
     output_index: Number = 0
@@ -121,11 +133,15 @@ class OutputAudioDone(Event, frozen=True, tag="response.output_audio.done"):
 
 
 class TranscriptDelta(Event, frozen=True, tag="response.output_audio_transcript.delta"):
+    """What is said in an item, as text: the next piece."""
+
     item_id: ItemId
     delta: str
 
 
 class TranscriptDone(Event, frozen=True, tag="response.output_audio_transcript.done"):
+    """What is said in an item, as text: the whole."""
+
     item_id: ItemId
     transcript: str
 
@@ -184,6 +200,8 @@ class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Error(Event, frozen=True, tag="error"):
+    """Something could not be done, or made no sense; the call goes on."""
+
     error: ErrorBody
 
 

@@ -31,22 +31,6 @@ class FramesHeard:
 
 
 @dataclass(frozen=True, slots=True)
-class UtteranceCommitted:
-    """An utterance is over: ``frames`` of it have been heard, ``lost`` never will be (both ends are told)."""
-
-    utterance: int
-    frames: int
-    lost: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class UtteranceCleared:
-    """The caller takes an utterance back: no answer is wanted to what was heard of it."""
-
-    utterance: int
-
-
-@dataclass(frozen=True, slots=True)
 class ResponseRequested:
     """The caller wants an answer; ``fields`` is its whole event."""
 
@@ -63,14 +47,6 @@ class ResponseCancelled:
     item: int
     played_ms: int
     account: BargeIn | None
-
-
-@dataclass(frozen=True, slots=True)
-class Truncated:
-    """The caller says that it heard ``audio_end_ms`` of ``item``: not more than can be true, whatever it said."""
-
-    item: int
-    audio_end_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +75,6 @@ class ReconnectRequested:
     resume_token: str
     item: int
     frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class TurnTimed:
-    """How long the caller waited for an answer, and for whom."""
-
-    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +206,37 @@ class ControlReceived:
 
 
 # --- told by both --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceCommitted:
+    """An utterance is over: ``frames`` of it have been heard, ``lost`` never will be (both ends are told)."""
+
+    utterance: int
+    frames: int
+    lost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UtteranceCleared:
+    """The caller takes an utterance back: no answer is wanted to what was heard of it."""
+
+    utterance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Truncated:
+    """The caller says that it heard ``audio_end_ms`` of ``item``: not more than can be true, whatever it said."""
+
+    item: int
+    audio_end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnTimed:
+    """How long the caller waited for an answer, and for whom."""
+
+    turn: Turn
 
 
 @dataclass(frozen=True, slots=True)

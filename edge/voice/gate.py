@@ -14,19 +14,31 @@ MAX_WAITING_BYTES = 512 * 1024
 
 
 class Gate:
-    """Lets events and actions through in order, now or when what is missing is there."""
+    """Lets events and actions through in order, now or when what is missing is there.
 
-    def __init__(self, *, admitted: bool) -> None:
-        self.admitted = admitted
+    ``max_held_bytes`` is what a caller may say before it is admitted: that is what its events are made of.
+    """
+
+    def __init__(self, *, admitted: bool, max_held_bytes: int) -> None:
+        self._admitted = admitted
+        self._max_held_bytes = max_held_bytes
+        self._held_bytes = 0
         self._connected = False
         self._records: list[SendControl] = []
         self._records_bytes = 0
         self._actions: list[Action] = []
         self._events: list[EdgeEvent] = []
 
+    def receive(self, data: bytes) -> None:
+        """The caller says ``data``. Raises `WireError` if that is more than can be held."""
+        if not self._admitted:
+            self._held_bytes += len(data)
+            if self._held_bytes > self._max_held_bytes:
+                raise WireError("session", f"{self._held_bytes} bytes before it is admitted", Code.LIMIT)
+
     def tell(self, event: EdgeEvent) -> list[EdgeEvent]:
         """What the owner may be told now."""
-        if self.admitted or isinstance(event, Presented):
+        if self._admitted or isinstance(event, Presented):
             return [event]
         self._events.append(event)
         return []
@@ -38,17 +50,17 @@ class Gate:
         """
         if isinstance(action, CloseSession):
             return [*(self._take_records() if self._connected else []), action]
-        if isinstance(action, SendControl) and not (self._connected and self.admitted):
+        if isinstance(action, SendControl) and not (self._connected and self._admitted):
             self._keep(action)
             return []
-        if not self.admitted:
+        if not self._admitted:
             self._actions.append(action)
             return []
         return [action]
 
     def admit(self) -> tuple[list[EdgeEvent], list[Action]]:
         """The caller may be served: what has waited for that."""
-        self.admitted = True
+        self._admitted = True
         events, self._events = self._events, []
         actions, self._actions = self._actions, []
         return events, [*(self._take_records() if self._connected else []), *actions]
@@ -56,7 +68,7 @@ class Gate:
     def connect(self) -> list[Action]:
         """The control stream is there: what has waited for it."""
         self._connected = True
-        return [*self._take_records()] if self.admitted else []
+        return [*self._take_records()] if self._admitted else []
 
     def disconnect(self) -> None:
         """The control stream is gone."""

@@ -28,7 +28,7 @@ class GroupSender:
         self._streams = streams
         self._group: list[Frame] = []  # those of the open group that have been written
         self._stream: int | None = None  # of the open group; None if it goes in datagrams
-        self._previous: Frame | None = None
+        self._previous: Frame | None = None  # the one written last, if the unit is still the same
         self._unit_of: dict[int, int] = {}  # streams that can still expire or are open
         self._expiries: list[tuple[float, int]] = []  # a heap
 
@@ -107,10 +107,7 @@ class GroupSender:
         )
 
     def _datagram(self, frame: Frame) -> SendDatagram:
-        packets: tuple[bytes, ...] = (frame.payload,)
-        previous = self._previous
-        if previous is not None and (previous.utterance, previous.seq) == (frame.utterance, frame.seq - 1):
-            packets += (previous.payload,)
+        packets = (frame.payload, *([] if self._previous is None else [self._previous.payload]))
         self._previous = frame
         return SendDatagram(
             wire.encode_datagram(wire.AudioDatagram(frame.utterance, frame.seq, frame.pts_ms, packets))

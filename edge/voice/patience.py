@@ -1,4 +1,4 @@
-"""How much of a caller an edge takes: rates, nonsense, and what it may say before it is admitted."""
+"""How much of a caller an edge takes, and how often."""
 
 from edge.voice.errors import Code, WireError
 
@@ -12,9 +12,7 @@ DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE = 200, 5000
 class Patience:
     """With one caller. Every method raises `WireError`, which names the limit, when it is exceeded."""
 
-    def __init__(self, max_held_bytes: int) -> None:
-        self._max_held_bytes = max_held_bytes
-        self._held_bytes = 0
+    def __init__(self) -> None:
         self._errors = 0
         self._events = _Rate("control events", EVENTS_PER_S, EVENTS_AT_ONCE)
         self._datagrams = _Rate("datagrams", DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE)
@@ -32,12 +30,6 @@ class Patience:
         self._errors += 1
         if self._errors > MAX_EVENT_ERRORS:
             raise WireError("control stream", f"more than {MAX_EVENT_ERRORS} events that make no sense")
-
-    def held(self, data: bytes) -> None:
-        """More bytes of a caller that is not admitted; what they say has to be kept until it is."""
-        self._held_bytes += len(data)
-        if self._held_bytes > self._max_held_bytes:
-            raise WireError("session", f"{self._held_bytes} bytes before it is admitted", Code.LIMIT)
 
 
 class _Rate:

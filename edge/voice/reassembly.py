@@ -97,9 +97,9 @@ class Reassembly(Units):
     def _finish_stream(self, stream: _Stream, now: float) -> list[Progress]:
         parser, unit = stream.parser, stream.unit
         if isinstance(parser.header, ItemHeader):
-            if unit < self._current or self._units[unit].dropped:
-                return []
-            return self.end(unit, stream.seq, now, parser.name)
+            state = self._units.get(unit)
+            over = state is None or state.dropped
+            return [] if over else self.end(unit, stream.seq, now, parser.name)
         if parser.packets < FRAMES_PER_GROUP:
             self._limit(unit, stream.seq, f"{parser.name}, a short group", now)
         return []

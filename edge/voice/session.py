@@ -28,8 +28,6 @@ from edge.voice.requests import Requests
 from edge.voice.speech_clock import SpeechClock
 from edge.voice.uplink import Uplink, UplinkLimits
 
-UNKNOWN_SESSION = "unknown_session"
-"""The code of the error by which a caller learns that its call cannot be continued."""
 Outcome = events.EdgeEvent | control.Event | Action | Finished | Dropped | Turn
 """What the owner is told, what the caller is sent, what the carrier is asked, and what has become of items."""
 
@@ -56,8 +54,8 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._downlink = Downlink(lead_ms, deadlines)
         self._uplink = Uplink(limits, deadlines.uplink_ms)
         self._requests = Requests(self._agreement, self._uplink, self._downlink)
-        self._gate = Gate(admitted=not held)
-        self._patience = Patience(limits.held_bytes)
+        self._gate = Gate(admitted=not held, max_held_bytes=limits.held_bytes)
+        self._patience = Patience()
         self._items = ItemEvents()
         self._speech = SpeechClock()
         self._announced: control.EdgeSessionInfo | None = None
@@ -160,7 +158,7 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
 
     def refuse_reconnect(self) -> None:
         """The call that the caller wants to continue is not known here; with this session it can begin another."""
-        self.error(UNKNOWN_SESSION, "the call to be continued is not known here")
+        self.error("unknown_session", "the call to be continued is not known here")
 
     def answer_stats(self, heard: LedgerCount, said: LedgerCount) -> None:
         """Tell the caller what was counted here; ``heard`` is completed by what has been lost."""
@@ -211,7 +209,7 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
     # --- the caller's bytes ----------------------------------------------------------------------------
 
     def _on_stream(self, stream_id: int, data: bytes, fin: bool) -> None:
-        self._hold(data)
+        self._gate.receive(data)
         self._carry_out(self._uplink.receive(stream_id, data, fin, self._now))
 
     def _on_reset(self, stream_id: int, code: int) -> None:
@@ -224,7 +222,7 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
 
     def _on_datagram(self, data: bytes) -> None:
         self._patience.datagram(self._now)
-        self._hold(data)
+        self._gate.receive(data)
         datagram = wire.decode_datagram(data)
         if isinstance(datagram, wire.AudioDatagram):
             self._carry_out(self._uplink.receive_datagram(datagram, self._now))
@@ -232,7 +230,7 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
             self._tell(events.PlayoutReported(datagram))
 
     def _on_control(self, data: bytes, fin: bool) -> None:
-        self._hold(data)
+        self._gate.receive(data)
         self._actions.extend(self._gate.connect())
         super()._on_control(data, fin)
 
@@ -243,10 +241,6 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
     def _on_event_error(self, error: records.EventError) -> None:
         self._patience.nonsense()
         self._send_fault(error.code, str(error), error.event_id)
-
-    def _hold(self, data: bytes) -> None:
-        if not self._gate.admitted:
-            self._patience.held(data)
 
     # --- what follows ----------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import { Decoder } from "/decode.js";
 import { Items } from "/items.js";
 import { FrameLedger } from "/ledger.js";
 import { encodeRecord, RecordStream } from "/records.js";
+import { raceCarriers } from "/race.js";
 import { PlayoutRing } from "/ring.js";
 import { Session } from "/session.js";
 import { Turns } from "/turns.js";
@@ -261,6 +262,21 @@ export const session = (script) => {
   };
   for (const [verb, ...args] of script) (verbs[verb] ?? ((...rest) => talk[verb](...rest)))(...args);
   return { log, told, carriers: carriers.map((carrier) => carrier.log), counts: { said: talk.said.count(), heard: talk.heard.count() } };
+};
+
+// --- finding the way -----------------------------------------------------------------------------------------
+
+/** Who wins the race to `url` by UDP and to `path` of this server by TCP, and after how long. */
+export const race = async (url, path, allowed) => {
+  const began = performance.now();
+  try {
+    const winner = await raceCarriers({ url, ws_url: `ws://${location.host}${path}` }, allowed);
+    const took_ms = performance.now() - began;
+    winner.close();
+    return { winner: winner.name, took_ms };
+  } catch (error) {
+    return { error: error.code, message: error.message };
+  }
 };
 
 // --- sound -------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ One browser for all of it. `page_checks.js` has the JavaScript half; what is rig
 import asyncio
 import json
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -36,6 +37,7 @@ async def page_with_checks(profile: Path) -> AsyncIterator[Page]:
         return web.FileResponse(checks)
 
     app.router.add_get("/checks.js", serve_checks)
+    app.router.add_get("/voice", _accept_websocket)
     app.router.add_static("/", ROOT / "edge" / "web")
     runner = web.AppRunner(app)
     await runner.setup()
@@ -47,6 +49,13 @@ async def page_with_checks(profile: Path) -> AsyncIterator[Page]:
             yield await browser.open(f"http://127.0.0.1:{port}/icon.svg")
     finally:
         await runner.cleanup()
+
+
+async def _accept_websocket(request: web.Request) -> web.WebSocketResponse:
+    ws = web.WebSocketResponse(protocols=("edge-voice-1",))
+    await ws.prepare(request)
+    await ws.receive()
+    return ws
 
 
 class Checks:
@@ -411,6 +420,22 @@ def test_a_held_button_is_one_utterance_however_quiet(checks: Checks) -> None:
     assert asked[:2] == ["interrupt", "confirmInterruption"]
     assert asked[-1] == "commit"
     assert asked[-2] == "speak 33"
+
+
+# --- finding the way -------------------------------------------------------------------------------------
+
+
+def test_where_nothing_answers_by_udp_the_websocket_wins_after_its_handicap(checks: Checks) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        silent = f"https://127.0.0.1:{deaf.getsockname()[1]}/v1/voice"
+        both = checks.race(silent, "/voice")
+        alone = checks.race(silent, "/voice", ["websocket"])
+        nothing = checks.race(silent, "/nothing", ["websocket"])
+    assert both["winner"] == alone["winner"] == "websocket"
+    assert both["took_ms"] >= 200
+    assert nothing["error"] == "unreachable"
+    assert "refused" in nothing["message"]
 
 
 # --- the session -----------------------------------------------------------------------------------------

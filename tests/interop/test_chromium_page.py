@@ -58,6 +58,9 @@ async def interrupt(url: str, directory: Path) -> None:
         cut = await page.until("document.querySelector('.cut')?.textContent")
         assert "never sent" in cut
         assert await page.evaluate("document.getElementById('saved').textContent") != "0 B"
+        await page.evaluate("document.getElementById('log-card').open = true")
+        await page.resize(360, 800, phone=True)
+        assert await page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def test_an_interruption_is_silent_at_once_and_accounted_to_the_byte(tmp_path: Path) -> None:

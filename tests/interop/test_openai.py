@@ -67,7 +67,7 @@ def test_a_turn(key: str) -> None:
     """Speech arrives as it was said, is answered, and the answer is heard from its first word to its last."""
 
     async def scenario() -> None:
-        async with talking(key, {**MANUAL, "instructions": "be brief"}) as (realtime, host):
+        async with talking(key, {"instructions": "be brief"}, turns="caller") as (realtime, host):
             host.say(tone(1500))
             await host.ended(1)
             await host.event("response.done")
@@ -560,12 +560,12 @@ def test_a_host_that_does_not_pull_stops_the_backend(key: str) -> None:
         {"timeout_s": 0},
         {"api_key_file": "/nonexistent"},
         {"api_key_file": "key"},
-        {"modle": "gpt-realtime"},
+        {"voices": 3},
     ],
     ids=str,
 )
 def test_settings_that_cannot_be_right(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError, match=r"url|timeout_s|api_key_file|modle"):
+    with pytest.raises(UsageError, match=r"url|timeout_s|api_key_file|voices"):
         OpenAiBackend(BackendContext("call-1", settings=wrong))
 
 

@@ -34,6 +34,7 @@ from edge.voice.wire import AudioStream, GroupHeader, ItemHeader
 
 DELAY_S = (0.01, 0.06)
 FRAME_BYTES = 8
+PAUSES = st.sampled_from([0.0, 0.02, 0.1, 0.39, 1.0, 3.0])
 SEARCH = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
@@ -98,6 +99,7 @@ class DownlinkMachine(RuleBasedStateMachine):
         self.reader = ItemReader(deadlines.downlink_ms)
         self.playout = Playout()
         self.paused_until: float | None = None
+        self.refused: set[int] = set()  # items interrupted, until the edge confirms it
         self.report_at = self.now
         self.transitions = 0
         self.heard: dict[int, int] = defaultdict(int)  # item -> frames
@@ -112,17 +114,17 @@ class DownlinkMachine(RuleBasedStateMachine):
     # --- the backend -----------------------------------------------------------------------------------
 
     @precondition(lambda self: self.left is None)
-    @rule(frames=st.integers(0, 250), pace=st.sampled_from([0.0, 0.25, 1.0, 1.5]))
-    def answer(self, frames: int, pace: float) -> None:
+    @rule(frames=st.integers(0, 250), pace=st.sampled_from([0.0, 0.25, 1.0, 1.5]), seconds=PAUSES)
+    def answer(self, frames: int, pace: float, seconds: float) -> None:
         """A new item; ``pace`` is how long the backend takes to say a second of it."""
         item = self.edge.begin()
         self.said[item] = 0
         self.left = frames
         self.pace = pace
         self.speak_at = self.now
-        self.settle_backend()
+        self.wait(seconds)
 
-    @precondition(lambda self: self.left is not None)
+    @precondition(lambda self: self.playout.playing)
     @rule()
     def backend_hears_the_caller(self) -> None:
         for done in self.edge.cancel(None):
@@ -154,19 +156,28 @@ class DownlinkMachine(RuleBasedStateMachine):
         self.paused_until = self.now + RESUME_S
         for stream in streams:
             self.network.send("stop", lambda stream=stream: self.edge_stopped(stream))
-        for item in sorted({*items, *self.playout.items}):
-            self.network.send("up", lambda item=item: self.edge_interrupted(item))
+        self.refused |= {*items, *self.playout.items}
+        self.refuse()
         self.settle_caller()
 
-    @precondition(lambda self: self.paused_until is not None and self.connected)
-    @rule()
-    def take_back(self) -> None:
+    @precondition(lambda self: self.paused_until is None and self.connected and self.playout.items)
+    @rule(after=PAUSES, seconds=st.sampled_from([0.0, 0.03, 0.1, 0.38]))
+    def cough(self, after: float, seconds: float) -> None:
+        """An interruption that is taken back: in time, or so late that the edge may have given up."""
+        self.wait(after)
+        self.interrupt()
+        self.wait(seconds)
         self.paused_until = None
+        self.refused.clear()
         self.listen(self.reader.resume())
         self.playout.resume(self.now)
         position = self.reader.position
-        self.network.send("up", lambda: self.edge_resumed(*position))
+        self.network.send("up", lambda: self.edge.resume(*position))
         self.settle_caller()
+
+    def refuse(self) -> None:
+        for item in sorted(self.refused):
+            self.network.send("up", lambda item=item: self.edge_interrupted(item))
 
     # --- the network -----------------------------------------------------------------------------------
 
@@ -189,12 +200,14 @@ class DownlinkMachine(RuleBasedStateMachine):
         self.parsers.clear()
         position = self.reader.position
         self.network.send("up", lambda: self.edge_attached(*position))
+        self.refuse()  # the edge may not have heard it
 
     # --- time ------------------------------------------------------------------------------------------
 
-    @rule(seconds=st.sampled_from([0.0, 0.02, 0.1, 0.39, 1.0, 3.0]))
+    @rule(seconds=PAUSES)
     def wait(self, seconds: float) -> None:
         until = self.now + seconds
+        self.settle_backend()
         while (at := self.next_at()) <= until:
             self.network.now = max(self.now, at)
             self.network.arrive()
@@ -273,9 +286,6 @@ class DownlinkMachine(RuleBasedStateMachine):
         for done in self.edge.interrupt(item, self.now):
             self.carry_out(done)
 
-    def edge_resumed(self, item: int, frames: int) -> None:
-        self.edge.resume(item, frames)
-
     def edge_attached(self, item: int, frames: int) -> None:
         self.edge.attach(item, frames)
         for ending in self.endings:
@@ -288,6 +298,7 @@ class DownlinkMachine(RuleBasedStateMachine):
         if isinstance(ending, Finished):
             self.listen(self.reader.finish(ending.item, ending.frames, self.now))
             return
+        self.refused.discard(ending.item)
         self.listen(self.reader.cancel(ending.item, self.now))
         self.playout.flush(self.now, ending.item)
 

@@ -19,6 +19,7 @@ from edge.quic import (
     HandshakeBegun,
     HandshakeCompleted,
     Ticket,
+    TicketIssued,
 )
 from edge.runtime.carriers import QuicCarrier, carry_out
 from edge.voice import (
@@ -186,12 +187,18 @@ class Phone(VoiceStack):
 
     def __init__(self, connection: ClientConnection, session: CallerSession, *, resume: bool = False) -> None:
         super().__init__(connection, session, dead_after_s=60.0)
+        self.ticket: Ticket | None = None
         self._resume = resume
 
     def connect(self, address: tuple[str, int], now: float) -> None:
         self.connection.connect(address, now)
         if self._resume:
             self.session.reconnect(now)
+
+    def deliver(self, event: Event, session: CallerSession, now: float) -> None:
+        if isinstance(event, TicketIssued):
+            self.ticket = event.ticket
+        super().deliver(event, session, now)
 
 
 class Caller:

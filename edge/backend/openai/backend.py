@@ -1,23 +1,27 @@
 """The adapter and its settings."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from edge.backend.base import BackendContext, settings_of
 from edge.backend.line import Address, websocket_url
 from edge.backend.openai.conversation import Conversation
+from edge.backend.openai.session import merge
 from edge.backend.websocket import WebSocketBackend
 from edge.errors import UsageError
+
+NO_TURN_DETECTION: Final = {"audio": {"input": {"turn_detection": None}}}
+"""TOML has no word for null."""
 
 
 class OpenAiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The table ``[backends.NAME]`` of the node's file.
 
     ``session`` is what the backend is told at the beginning (``session.update``), ``caller_session`` whether the
-    caller's own ``session.update`` may change it. ``create_response`` asks for an answer to each utterance where
-    the backend has no turn detection; without it the caller asks. ``timeout_s`` is how long the backend may say
+    caller's own ``session.update`` may change it. ``turns``: who finds the end of one; "caller" turns the backend's
+    turn detection off. ``create_response`` then asks for an answer to each utterance; without it the caller asks. ``timeout_s`` is how long the backend may say
     nothing while it owes an answer. ``bitrate`` is that of the Opus it is heard in, bit/s.
     """
 
@@ -26,6 +30,7 @@ class OpenAiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     api_key_file: str | None = None
     session: dict[str, Any] = {}
     caller_session: bool = True
+    turns: Literal["backend", "caller"] = "backend"
     create_response: bool = True
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
     bitrate: Annotated[int, msgspec.Meta(ge=6000, le=128_000)] = 24_000
@@ -34,13 +39,15 @@ class OpenAiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class OpenAiBackend(WebSocketBackend):
     """One call's connection to the backend. Raises `UsageError` if the settings cannot be right."""
 
+    Settings = OpenAiSettings
+
     def __init__(self, context: BackendContext) -> None:
         settings = settings_of(context, OpenAiSettings)
         url = websocket_url(settings.url)
         if settings.model is not None:
             url = url.update_query(model=settings.model)
         conversation = Conversation(
-            session=settings.session,
+            session=merge(settings.session, NO_TURN_DETECTION if settings.turns == "caller" else {}),
             caller_session=settings.caller_session,
             create_response=settings.create_response,
             timeout_s=settings.timeout_s,

@@ -33,6 +33,8 @@ class PipecatSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class PipecatBackend(WebSocketBackend):
     """One call's connection to its pipeline. Raises `UsageError` if the settings cannot be right."""
 
+    Settings = PipecatSettings
+
     def __init__(self, context: BackendContext) -> None:
         settings = settings_of(context, PipecatSettings)
         conversation = Conversation(

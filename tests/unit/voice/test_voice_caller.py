@@ -439,7 +439,9 @@ def test_a_call_is_continued_where_both_ends_are() -> None:
             parser = parsers.setdefault(send.stream, AudioStream((GroupHeader,), "stream"))
             packets += parser.receive(send.data, send.fin)
     assert list(parsers) == [0, 1]
-    assert packets[2:] == [bytes([seq]) for seq in range(7, 15)]  # before them, slots that the edge has filled
+    assert packets[2:] == [
+        bytes([seq]) for seq in range(7, 15)
+    ]  # before them, slots that the edge has filled
     assert [event.fields["type"] for event in said(sent)] == ["response.create", "conversation.item.delete"]
     session.receive_stream(3, encode_header(ItemHeader(1, 1, 0, 800, Codec.OPUS)), False, NOW + 0.9)
     session.receive_stream(3, encode_packet(b"x", Codec.OPUS), True, NOW + 0.9)

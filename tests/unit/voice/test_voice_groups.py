@@ -155,6 +155,23 @@ def test_a_unit_taken_up_in_the_middle_of_a_group_leaves_slots_where_they_are() 
     assert packets[2:] == [b"1.7", b"1.8", b"1.9"]
 
 
+def test_taken_up_in_datagrams_a_group_can_still_go_to_a_stream() -> None:
+    groups = sender(datagrams=True)
+    groups.write(frames(7, 8), NOW, D)
+    large = frames(8, 9, size=MAX_PACKET_BYTES + 1)
+    ((_, header, packets, _),) = read(on_streams(groups.write(large, NOW, D)))
+    assert header == GroupHeader(1, 1, 100, Codec.OPUS)
+    assert packets[2:] == [b"1.7", large[0].payload]
+
+
+def test_after_a_cancel_the_earliest_of_the_rest_expires_first() -> None:
+    groups = sender()
+    for unit, deadline_ms in ((1, 100), (2, 5000), (2, 200)):
+        groups.write(frames(0, 5, unit=unit), NOW, deadline_ms)
+    groups.cancel(1)
+    assert groups.get_timer() == NOW + 0.2
+
+
 def test_cancel_gives_up_what_can_still_be_said_again_of_one_unit() -> None:
     groups = sender()
     groups.write(frames(0, 5), NOW, D)

@@ -181,7 +181,7 @@ def test_a_caller_that_is_gone_loses_nothing_by_time() -> None:
     uplink.detach()
     assert (uplink.get_timer(), uplink.position) == (None, (1, 5))
     assert uplink.handle_timer(LATER + 9) == []
-    done = uplink.receive(2, group(1, 1), True, LATER + 9)  # the new carrier counts its streams anew
+    done = uplink.receive(6, group(1, 1), True, LATER + 9)  # the new carrier counts its streams anew
     assert frames_of(done) == expected_frames(1, 15)[5:]
     assert (uplink.lost, uplink.late) == (0, 0)
 
@@ -195,6 +195,20 @@ def test_datagrams_and_streams_may_be_mixed() -> None:
         heard += frames_of(uplink.receive_datagram(AudioDatagram(1, frame.seq, frame.pts_ms, packets), NOW))
     assert heard == said
     assert (uplink.lost, uplink.late) == (0, 0)
+
+
+def test_no_deadline_chosen_after_a_clear_begins_with_the_next_utterance() -> None:
+    uplink = Uplink(UplinkLimits(), D)
+    uplink.receive(2, group(1, 0), True, NOW)
+    uplink.clear(1, NOW)
+    uplink.set_deadline(None)
+    uplink.receive(6, group(2, 1), True, NOW)
+    assert uplink.get_timer() == LATER
+
+
+def test_a_datagram_cannot_repeat_what_is_before_the_first_frame() -> None:
+    with pytest.raises(WireError, match="datagram: repeats 1 packets before frame 0"):
+        Uplink(UplinkLimits(), D).receive_datagram(AudioDatagram(1, 0, 0, (b"x", b"y")), NOW)
 
 
 def run(steps: list[tuple[object, ...]], limits: UplinkLimits | None = None) -> None:

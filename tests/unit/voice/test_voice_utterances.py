@@ -192,6 +192,32 @@ def test_at_most_ten_seconds_are_kept_and_the_gap_is_told() -> None:
     assert uplink.lost == 15
 
 
+def test_a_gap_in_a_later_utterance_is_told() -> None:
+    words = writer()
+    words.write(payloads(0, 10), NOW)
+    words.commit(NOW)
+    words.detach()
+    words.write(payloads(0, KEPT_FRAMES + 1), NOW)
+    assert not words.rewind(1, 10, NOW).whole
+
+
+def test_what_was_taken_back_is_not_said_again_and_makes_room() -> None:
+    words = writer()
+    words.write(payloads(0, 10), NOW)
+    words.commit(NOW)
+    words.write(payloads(0, KEPT_FRAMES - 10), NOW)
+    words.clear()
+    words.detach()
+    words.write(payloads(0, KEPT_FRAMES - 10), NOW)
+    rewound = words.rewind(1, 0, NOW)
+    assert rewound.whole
+    assert sum(isinstance(step, SendStream) for step in rewound.steps) == KEPT_FRAMES // 5
+    assert [step for step in rewound.steps if not isinstance(step, SendStream)] == [
+        Commit(1, 2, 10),
+        Clear(2, (KEPT_FRAMES - 10) // 5),
+    ]
+
+
 def test_a_long_utterance_is_whole_if_only_its_beginning_is_forgotten() -> None:
     words = writer()
     words.write(payloads(0, 2 * KEPT_FRAMES), NOW)
