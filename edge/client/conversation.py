@@ -73,6 +73,7 @@ class Conversation:
             self._carry_on(leg)
         self.leg, self._early = leg, None
         self._waiting.clear()
+        self._change()
         self.wake()
 
     def board_early(self, leg: Leg) -> None:
@@ -80,15 +81,18 @@ class Conversation:
         self._settle()
         self._carry_on(leg)
         self._early = leg
+        self._change()
         self.wake()
 
     def leave(self) -> None:
         """The connection is gone."""
-        if self.leg is not None:
-            self.leg.rider = None
+        for leg in (self.leg, self._early):
+            if leg is not None:
+                leg.rider = None
         self.leg = self._early = None
         self._waiting.clear()
         self.session.detach(self._loop.time())
+        self._change()
         self.wake()
 
     def ask_to_continue(self) -> bool:

@@ -26,6 +26,9 @@ from edge.voice import (
 REMEMBERED = 1000
 """Interruptions, turns and transcripts each; of a longer call the latest."""
 
+REMEMBERED_ITEMS = 8
+"""The edge's account of an item comes after the next one may have begun."""
+
 
 class Progress:
     """Told of every event, in order."""
@@ -39,7 +42,7 @@ class Progress:
         self.stats: StatsReceived | None = None
         self._session = session
         self._session_id = ""
-        self._sizes: dict[int, list[int]] = {}  # of the frames of items that may still be interrupted; 0 is lost
+        self._sizes: dict[int, list[int]] = {}  # of the frames of each item; 0 is lost
         self._barge_ins: deque[Account] = deque(maxlen=REMEMBERED)
         self._turns: deque[Timing] = deque(maxlen=REMEMBERED)
         self._transcripts: deque[Said] = deque(maxlen=REMEMBERED)
@@ -98,8 +101,8 @@ class Progress:
         )
 
     def _receive(self, event: FramesReceived) -> None:
-        current = self._session.playout.item
-        self._sizes = {item: sizes for item, sizes in self._sizes.items() if item >= current}
+        oldest = self._session.playout.item - REMEMBERED_ITEMS
+        self._sizes = {item: sizes for item, sizes in self._sizes.items() if item > oldest}
         sizes = self._sizes.setdefault(event.item, [])
         for frame in event.frames:
             sizes += [0] * (frame.seq - len(sizes))

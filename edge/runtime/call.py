@@ -72,14 +72,14 @@ class CallSettings:
 
 
 class Call:
-    """``reconnect`` is asked for the call of a resume token; see `CallTable`."""
+    """``reconnect`` gives its carrier to the call that it continues, if there is such a call; see `CallTable`."""
 
     def __init__(
         self,
         settings: CallSettings,
         carrier: Carrier,
         call_id: str,
-        reconnect: Callable[[Call, voice.ReconnectRequested], None],
+        reconnect: Callable[[Call, voice.ReconnectRequested], bool],
     ) -> None:
         self.call_id = call_id
         self.session = EdgeSession(call_id, lead_ms=settings.lead_ms, deadlines=settings.deadlines, held=True)
@@ -182,6 +182,11 @@ class Call:
         if self.session.closed or self.carrier is None:
             return
         presented, self._presented = self._presented, None
+        resumes = self.session.resumes
+        if resumes is not None:
+            if self._reconnect(self, resumes):
+                return
+            self.session.refuse_reconnect()
         try:
             grant = self._settings.doorkeeper.admit(presented.token, presented.backend, self.carrier.origin)
         except Unauthorized as error:
@@ -228,8 +233,6 @@ class Call:
         match event:
             case voice.Presented():
                 self._presented = event
-            case voice.ReconnectRequested():
-                self._reconnect(self, event)
             case voice.StatsRequested():
                 self.session.answer_stats(self.heard.count(), self.said.count())
             case voice.PlayoutReported(report=report):

@@ -95,16 +95,16 @@ class CallTable:
         """When to call `turn`, if nothing happens before."""
         return self._timers.next()
 
-    def _reconnect(self, newcomer: Call, event: ReconnectRequested) -> None:
+    def _reconnect(self, newcomer: Call, event: ReconnectRequested) -> bool:
         call = next((one for one in self._calls if one.is_resumed_by(event.resume_token)), None)
         carrier = newcomer.carrier
         if call is None or carrier is None:
-            newcomer.session.refuse_reconnect()
-            return
+            return False
         self._calls.pop(newcomer, None)
         newcomer.carrier = None
         call.attach(carrier, event.item, event.frames)
         self.wake(call)
+        return True
 
     def _end(self, call: Call) -> None:
         del self._calls[call]

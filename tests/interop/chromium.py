@@ -131,7 +131,8 @@ class Chromium:
 
 
 class Page:
-    """One page. ``console`` has what it logged, ``errors`` what went wrong in it and nobody caught."""
+    """One page. ``console`` has what it logged and what it did not get from the network, ``errors`` what went wrong
+    in it and nobody caught, and what its own policy forbids."""
 
     def __init__(self, browser: Chromium, session: str) -> None:
         self.console: list[str] = []
@@ -197,7 +198,9 @@ class Page:
             case "Runtime.exceptionThrown":
                 self.errors.append(_describe(params["exceptionDetails"]))
             case "Log.entryAdded" if params["entry"]["level"] == "error":
-                self.errors.append(f"{params['entry']['text']} {params['entry'].get('url', '')}")
+                entry = params["entry"]
+                told = self.console if entry["source"] == "network" else self.errors
+                told.append(f"{entry['text']} {entry.get('url', '')}")
             case _:
                 pass
 

@@ -10,6 +10,7 @@ import urllib.request
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from loopback import free_port
 
@@ -19,7 +20,7 @@ from edge.client.speech import recording
 
 SERVICE, UNICAST = "127.0.0.1", "127.0.0.2"
 START_TIMEOUT_S = 60.0
-RATE_HZ = 48_000
+RATE_HZ: Final = 48_000
 
 
 @contextlib.contextmanager

@@ -103,7 +103,10 @@ def test_what_is_written_is_what_the_edge_writes(checks: Checks) -> None:
         wire.AudioDatagram(1, 1, 20, (PACKETS[2], PACKETS[0])),
     ]
     reports = [wire.PlayoutReport(0, 0, 0, 0, 0, 0), wire.PlayoutReport(7, 64000, 980, 2, 640, 2**31)]
-    events = [{"type": "edge.stats"}, {"type": "session.update", "session": {"x": "é" * 9000}}]
+    events: list[dict[str, Any]] = [
+        {"type": "edge.stats"},
+        {"type": "session.update", "session": {"x": "é" * 9000}},
+    ]
     frames: list[tuple[list[Any], mux.Frame]] = [
         ([0x08, [0], "6869"], mux.StreamData(0, b"hi", fin=False)),
         ([0x09, [2], ""], mux.StreamData(2, b"", fin=True)),
@@ -153,7 +156,7 @@ def test_what_the_edge_writes_is_read(checks: Checks, size: int) -> None:
             "header": {"kind": kind, "unit": unit, "first": first, "codec": 1},
             "packets": expected,
         }
-    events = [
+    events: list[dict[str, Any]] = [
         {"type": "response.created", "response": {"id": "resp_1", "status": "in_progress"}},
         {"type": "é"},
     ]

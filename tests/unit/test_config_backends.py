@@ -32,7 +32,7 @@ private_key = "key.pem"
         ('backends = ["psychic"]\n', "$.voice.backends", "not installed"),
         ('backend = "echo"\n[backends.echo]\nloud = true\n', "$.backends.echo", "has no settings"),
         ('backends = ["openai"]\n[backends.openai]\nurll = "wss://x"\n', "$.backends.openai.urll", "'url'"),
-        ('backend = "openai"\n', "$.backends.openai.url", "missing"),
+        ('backend = "pipecat"\n', "$.backends.pipecat.url", "missing"),
         (
             'backends = ["pipecat"]\n[backends.pipecat]\nurl = 7\n',
             "$.backends.pipecat.url",

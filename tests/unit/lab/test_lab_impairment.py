@@ -56,6 +56,33 @@ def test_loss_is_counted_and_near_its_probability() -> None:
     assert 500 < lost < 700  # 600 expected, and 100 is 4.9 standard deviations
 
 
+@pytest.mark.parametrize("loss", [0.05, 0.2, 0.6])
+def test_bursts_lose_as_many_packets_in_longer_runs(loss: float) -> None:
+    direction = Direction(Impairment(loss=loss, burst=3), "s")
+    fates = [at is None for at in arrivals(direction, 20_000)]
+    runs = [len(list(run)) for lost, run in itertools.groupby(fates) if lost]
+    assert 0.9 * loss < fates.count(True) / len(fates) < 1.1 * loss
+    assert 2.8 < sum(runs) / len(runs) < 3.2
+
+
+def test_a_burst_ends_with_the_loss() -> None:
+    direction = Direction(Impairment(loss=0.9, burst=100), "s")
+    arrivals(direction, 100)
+    assert direction.dropped
+    direction.impairment = Impairment()
+    assert None not in arrivals(direction, 100)
+
+
+def test_a_cut_begins_no_burst() -> None:
+    impairment = Impairment(loss=0.1, burst=1000)
+    quiet, cut = (Direction(impairment, "s") for _ in range(2))
+    cut.impairment = Impairment(loss=0.1, burst=1000, cut=True)
+    arrivals(quiet, 10)
+    arrivals(cut, 10)
+    cut.impairment = impairment
+    assert arrivals(quiet, 50) == arrivals(cut, 50)
+
+
 def test_the_same_seed_is_the_same_luck_and_another_is_not() -> None:
     impairment = Impairment(10, 5, 0.5)
     first, again, other = (
@@ -83,7 +110,16 @@ def test_a_cut_link_loses_everything_and_heals() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"delay_ms": -1}, {"jitter_ms": 1}, {"delay_ms": 1e6}, {"loss": 1.1}, {"loss": -0.1}]
+    "values",
+    [
+        {"delay_ms": -1},
+        {"jitter_ms": 1},
+        {"delay_ms": 1e6},
+        {"loss": 1.1},
+        {"loss": -0.1},
+        {"loss": 0.1, "burst": 0.5},
+        {"loss": 0.8, "burst": 3},
+    ],
 )
 def test_impossible_links_are_refused(values: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"does not hold|probability"):

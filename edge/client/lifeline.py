@@ -1,0 +1,194 @@
+"""What keeps a call up: it dials, notices that a connection is lost, dials again, and finds out what that continues."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable, Sequence
+
+from edge.client.conversation import Conversation, SessionLost
+from edge.client.dialing import Dialing
+from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
+from edge.client.leg import Leg
+from edge.client.summary import Ending, LegSummary, SessionSummary
+from edge.errors import EdgeError, RefusedError
+from edge.runtime.dialer import NoAnswer
+from edge.voice import CallerEvent, CallerSession, Code
+
+REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
+"""Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
+
+_FINAL: dict[int, Ending] = {
+    Code.OK: "closed_by_edge",
+    Code.SESSION_CLOSED: "closed_by_edge",
+    Code.UNAUTHORIZED: "refused",
+    Code.PROTOCOL_ERROR: "lost",
+    Code.TOO_FAR_BEHIND: "lost",
+    Code.LIMIT: "lost",
+}
+"""Application codes behind which another attempt would end the same way."""
+
+
+class CallLost(EdgeError):
+    """The call is over, and something was asked of it that can no longer be done."""
+
+
+class CallRefused(RefusedError):
+    """The edge gives this caller no call: its token is not good, or not for what was asked."""
+
+
+class Lifeline:
+    """One call's connections and sessions.
+
+    ``new_session`` makes a session that begins now. ``tell`` gets what happens, ``settled`` is called when something
+    may have changed.
+    """
+
+    def __init__(
+        self,
+        dialing: Dialing,
+        new_session: Callable[[], CallerSession],
+        *,
+        redial_delays_s: Sequence[float],
+        tell: Callable[[CallEvent], None],
+        settled: Callable[[], None],
+    ) -> None:
+        self.ending: Ending = "in_progress"
+        self.reason = ""
+        self.ended_at = 0.0
+        self._dialing = dialing
+        self._new_session = new_session
+        self._redial_delays_s = redial_delays_s
+        self._tell = tell
+        self._settled = settled
+        self._loop = asyncio.get_running_loop()
+        self._failure: EdgeError | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._legs: list[Leg] = []
+        self._sessions: list[Conversation] = []
+        self.conversation = self._converse()
+
+    # --- for the call ----------------------------------------------------------------------------------
+
+    async def begin(self) -> None:
+        """Dial. Returns when the call stands, or with a ticket as soon as it can be spoken on.
+
+        Raises what `Dialing.dial` raises, `CallRefused`, or plain `EdgeError`.
+        """
+        self._connecting = asyncio.create_task(self._first())
+        if self._dialing.can_speak_early:
+            conversation = self.conversation
+            began = asyncio.ensure_future(conversation.until(lambda: conversation.can_be_spoken_to))
+            await asyncio.wait({began, self._connecting}, return_when=asyncio.FIRST_COMPLETED)
+            began.cancel()
+            await asyncio.gather(began, return_exceptions=True)
+            if not self._connecting.done():
+                return
+        await self.ready()
+
+    async def ready(self) -> None:
+        """Wait until the call stands; raises as `begin` does."""
+        if self._connecting is not None:
+            try:
+                await asyncio.wait({self._connecting})
+            except asyncio.CancelledError:
+                self._connecting.cancel()
+                raise
+        if self._failure is not None:
+            raise self._failure
+
+    def standing(self) -> Conversation:
+        """The session that can be asked for something, now or as soon as it is connected again. Raises `CallLost`."""
+        if self.ending != "in_progress":
+            raise self._failure or CallLost(f"{self._dialing.target}: {self.reason}")
+        return self.conversation
+
+    async def end(self, patience_s: float) -> None:
+        """Hang up, after comparing counts with the edge for at most ``patience_s``."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        connected = self.conversation.leg is not None
+        if connected and self.ending == "in_progress":
+            with contextlib.suppress(SessionLost):
+                await self.conversation.account(patience_s)
+        if self.conversation.leg is not None:
+            self._finish("hung_up", "")
+        else:
+            self._finish("lost", "hung up while there was no connection")
+        await asyncio.gather(*(leg.gone() for leg in self._legs))
+
+    def legs(self) -> tuple[LegSummary, ...]:
+        return tuple(leg.summary() for leg in self._legs)
+
+    def sessions(self) -> tuple[SessionSummary, ...]:
+        return tuple(conversation.progress.summary() for conversation in self._sessions)
+
+    # --- the first connection, and those after it ------------------------------------------------------
+
+    async def _first(self) -> None:
+        try:
+            leg = await self._dialing.dial(self._board_early)
+            self._adopt(leg)
+            await self._until_ready(leg)
+        except EdgeError as error:
+            self._failure = error
+            self._finish("refused" if isinstance(error, RefusedError) else "lost", str(error))
+        finally:
+            self._connecting = None
+
+    async def _until_ready(self, leg: Leg) -> None:
+        conversation, timeout_s = self.conversation, self._dialing.timeout_s
+        target = self._dialing.target
+        with contextlib.suppress(SessionLost):
+            await conversation.until(
+                lambda: conversation.ready is not None or leg.ended is not None,
+                self._loop.time() + timeout_s,
+            )
+        if leg.ended is not None and leg.ended.by_application and leg.ended.code == Code.UNAUTHORIZED:
+            raise CallRefused(f"{target}: {leg.ended.reason}")
+        if leg.ended is not None:
+            raise EdgeError(f"{target}: {leg.ended.reason or f'closed with code {leg.ended.code}'}")
+        if conversation.ready is None:
+            raise NoAnswer(f"{target}: connected, but no session within {timeout_s:g} s")
+
+    async def _redial(self, reason: str) -> None:
+        last = self._legs[-1].carrier
+        self._tell(Reconnecting(reason))
+        failure = ""
+        for delay_s in self._redial_delays_s:
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
+            ready = self.conversation.ready
+            continuing = self.conversation.ask_to_continue()
+            if not continuing:
+                self._begin_anew(reason)
+            try:
+                leg = await self._dialing.dial(
+                    self._board_early,
+                    unicast_url=ready.unicast_url if ready is not None else None,
+                    last=last,
+                )
+                self._adopt(leg)
+                leg.resumed = continuing and await self.conversation.continued(self._dialing.timeout_s)
+                if self.conversation.forgotten and leg.ended is None:
+                    self._begin_anew("the edge does not know the session any more")
+                    self._carry(leg)
+                if not leg.resumed:
+                    await self._until_ready(leg)
+            except RefusedError as error:
+                if isinstance(error, CallRefused):
+                    self._failure = error
+                    self._finish("refused", str(error))
+                    break
+                failure = str(error)
+                continue
+            except EdgeError as error:
+                failure = str(error)
+                self._drop(self._legs[-1])
+                continue
+            self._connecting = None
+            self._tell(Reconnected(leg.node, leg.resumed))
+            return
+        self._connecting = None
+        self._finish("lost", f"{reason}; then {failure}")
