@@ -54,7 +54,7 @@ class Conversation:
         self.forgotten = False
         """The edge that was asked to continue it does not know it."""
         self._early: Leg | None = None
-        self._continued = 0
+        self._continued = False
         self._waiting: list[actions.Action] = []
         self._on_event = on_event
         self._on_settled = on_settled
@@ -100,19 +100,19 @@ class Conversation:
         if self.session.resume_token is None:
             return False
         self._waiting.clear()
+        self._continued = False
         self.session.reconnect(self._loop.time())
         self.wake()
         return True
 
-    async def continued(self, timeout_s: float) -> bool:
-        """Whether the edge goes on with it; else it is `forgotten`, or its connection is gone or silent."""
-        before = self._continued
-        leg = self.leg
+    async def continued(self, leg: Leg, timeout_s: float) -> bool:
+        """Whether the edge goes on with it on ``leg``; else it is `forgotten`, or the leg is gone or silent.
+
+        Raises `SessionLost`.
+        """
         give_up_at = self._loop.time() + timeout_s
-        await self.until(
-            lambda: self._continued > before or self.forgotten or self.leg is not leg, give_up_at
-        )
-        return self._continued > before
+        await self.until(lambda: self._continued or self.forgotten or self.leg is not leg, give_up_at)
+        return self._continued
 
     def end(self, why: str) -> None:
         """Nothing more will come of it; whoever waits is told."""
@@ -123,10 +123,15 @@ class Conversation:
                 self._timer.cancel()
             self._change()
 
-    def close(self) -> None:
-        """Hang up."""
+    def close(self, why: str) -> None:
+        """Hang up, and `end` it."""
         self.session.close(Code.OK, "hung up")
-        self.end("hung up")
+        self.end(why)
+
+    @property
+    def can_be_spoken_to(self) -> bool:
+        """Whether what is said now leaves now."""
+        return self.leg is not None or self._early is not None
 
     def _carry_on(self, leg: Leg) -> None:
         leg.rider = self
@@ -230,8 +235,8 @@ class Conversation:
             if not faster:
                 due += len(group) * FRAME_MS / 1000
                 await self.sleep_until(due)
-            if self.leg is None and self._early is None:
-                await self.until(lambda: self.leg is not None or self._early is not None)
+            if not self.can_be_spoken_to:
+                await self.until(lambda: self.can_be_spoken_to)
                 due = self._loop.time()
             yield group
 
@@ -281,7 +286,7 @@ class Conversation:
             case SessionReady():
                 self.ready = event
             case CallContinued():
-                self._continued += 1
+                self._continued = True
             case ErrorReceived(code=code) if code == UNKNOWN_SESSION:
                 self.forgotten = True
             case _:

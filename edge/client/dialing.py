@@ -51,14 +51,15 @@ class Dialing:
     async def dial(
         self,
         early: Callable[[Leg], None],
+        discard: Callable[[Leg], None],
         *,
-        unicast_url: str | None = None,
-        last: CarrierName | None = None,
+        unicast_url: str | None,
+        last: CarrierName | None,
     ) -> Leg:
         """The first connection that stands: the unicast address is tried first, and the carrier that was the ``last``.
 
-        ``early`` is told of a leg that can be spoken on already, before it is known whether it will stand. Raises what
-        `QuicLeg.dial` and `WebSocketLeg.dial` raise.
+        ``early`` is told of a leg that can be spoken on already, before it is known whether it will stand; ``discard``
+        of one that stands and is not needed. Raises what `QuicLeg.dial` and `WebSocketLeg.dial` raise.
         """
         order = sorted(_ORDERS[self.carrier], key=lambda carrier: carrier != last) if last else _ORDERS[self.carrier]
         places = [self.target]
@@ -69,7 +70,7 @@ class Dialing:
             list(self._ways(order, places, ticket, early)),
             stagger_s=STAGGER_S,
             decisive=DECISIVE,
-            discard=lambda leg: leg.abandon("another connection was faster"),
+            discard=discard,
         )
 
     def _ways(

@@ -23,7 +23,7 @@ from edge.runtime.dialer import Target, dial
 from edge.runtime.driver import Driver
 from edge.runtime.sockets import host_port
 from edge.runtime.websocket_carrier import Ended
-from edge.voice import actions
+from edge.voice import Code, actions
 
 if TYPE_CHECKING:
     from edge.voice import CallerSession
@@ -47,12 +47,14 @@ class Leg(ABC):
         self.rider: Rider | None = None
         self.on_change: Callable[[Leg], None] = lambda _: None
         self.ended: Ended | None = None
+        """Not by us."""
         self.session_id = ""
         self.node = ""
         self.handshake_ms: float | None = None
         self.early_data = False
         self.resumed = False
         self.migration_ms: float | None = None
+        self._abandoned = False
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -64,9 +66,14 @@ class Leg(ABC):
     def path(self) -> str:
         """The edge's address in use, as ``HOST:PORT``."""
 
-    @abstractmethod
     def abandon(self, reason: str) -> None:
-        """Nobody needs it (any more): say goodbye, and free what it holds."""
+        """Nobody needs it (any more): say goodbye."""
+        self._abandoned = True
+        self.rider = None
+        self.wire.close(Code.OK, reason)
+
+    async def gone(self) -> None:
+        """Wait until it has ended and all that it held is given back."""
 
     def carry(self, action: actions.Action) -> None:
         """Do what a session asks; it is sent by the next `flush`."""
@@ -93,7 +100,7 @@ class Leg(ABC):
         )
 
     def _end(self, ended: Ended) -> None:
-        if self.ended is None:
+        if self.ended is None and not self._abandoned:
             self.ended = ended
             self.on_change(self)
 
@@ -151,7 +158,7 @@ class QuicLeg(Leg):
         return "" if peer is None else host_port(*peer)
 
     def abandon(self, reason: str) -> None:
-        self._line.close(0, reason)
+        super().abandon(reason)
         self._driver.leave()
 
     def flush(self) -> None:

@@ -13,8 +13,10 @@ from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnec
 from edge.client.leg import Leg
 from edge.client.summary import Ending, LegSummary, SessionSummary
 from edge.errors import EdgeError, RefusedError
+from edge.runtime.carriers import CarrierName
 from edge.runtime.dialer import NoAnswer
-from edge.voice import CallerEvent, CallerSession, Code
+from edge.runtime.websocket_carrier import Ended as LegEnded
+from edge.voice import CallerEvent, CallerSession, Code, SessionReady
 
 REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
@@ -66,6 +68,8 @@ class Lifeline:
         self._failure: EdgeError | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._legs: list[Leg] = []
+        self._early: Leg | None = None  # the last of them, until it is known whether it stands
+        self._discarded: list[Leg] = []
         self._sessions: list[Conversation] = []
         self.conversation = self._converse()
 
@@ -117,7 +121,7 @@ class Lifeline:
             self._finish("hung_up", "")
         else:
             self._finish("lost", "hung up while there was no connection")
-        await asyncio.gather(*(leg.gone() for leg in self._legs))
+        await asyncio.gather(*(leg.gone() for leg in (*self._legs, *self._discarded)))
 
     def legs(self) -> tuple[LegSummary, ...]:
         return tuple(leg.summary() for leg in self._legs)
@@ -129,66 +133,146 @@ class Lifeline:
 
     async def _first(self) -> None:
         try:
-            leg = await self._dialing.dial(self._board_early)
-            self._adopt(leg)
+            leg = await self._dial()
             await self._until_ready(leg)
         except EdgeError as error:
-            self._failure = error
-            self._finish("refused" if isinstance(error, RefusedError) else "lost", str(error))
+            self._fail(error)
         finally:
             self._connecting = None
 
-    async def _until_ready(self, leg: Leg) -> None:
-        conversation, timeout_s = self.conversation, self._dialing.timeout_s
-        target = self._dialing.target
-        with contextlib.suppress(SessionLost):
-            await conversation.until(
-                lambda: conversation.ready is not None or leg.ended is not None,
-                self._loop.time() + timeout_s,
-            )
-        if leg.ended is not None and leg.ended.by_application and leg.ended.code == Code.UNAUTHORIZED:
-            raise CallRefused(f"{target}: {leg.ended.reason}")
-        if leg.ended is not None:
-            raise EdgeError(f"{target}: {leg.ended.reason or f'closed with code {leg.ended.code}'}")
-        if conversation.ready is None:
-            raise NoAnswer(f"{target}: connected, but no session within {timeout_s:g} s")
-
     async def _redial(self, reason: str) -> None:
-        last = self._legs[-1].carrier
-        self._tell(Reconnecting(reason))
-        failure = ""
+        failure = EdgeError("no attempt was made")
         for delay_s in self._redial_delays_s:
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
-            ready = self.conversation.ready
-            continuing = self.conversation.ask_to_continue()
-            if not continuing:
-                self._begin_anew(reason)
             try:
-                leg = await self._dialing.dial(
-                    self._board_early,
-                    unicast_url=ready.unicast_url if ready is not None else None,
-                    last=last,
-                )
-                self._adopt(leg)
-                leg.resumed = continuing and await self.conversation.continued(self._dialing.timeout_s)
-                if self.conversation.forgotten and leg.ended is None:
-                    self._begin_anew("the edge does not know the session any more")
-                    self._carry(leg)
-                if not leg.resumed:
-                    await self._until_ready(leg)
-            except RefusedError as error:
-                if isinstance(error, CallRefused):
-                    self._failure = error
-                    self._finish("refused", str(error))
-                    break
-                failure = str(error)
-                continue
+                leg = await self._dial_again()
+            except CallRefused as error:
+                self._fail(error)
+                return
             except EdgeError as error:
-                failure = str(error)
-                self._drop(self._legs[-1])
-                continue
-            self._connecting = None
-            self._tell(Reconnected(leg.node, leg.resumed))
-            return
-        self._connecting = None
+                failure = error
+            else:
+                self._connecting = None
+                self._tell(Reconnected(leg.node, leg.resumed))
+                return
         self._finish("lost", f"{reason}; then {failure}")
+
+    async def _dial_again(self) -> Leg:
+        """A leg on which the call goes on, with its session or with a new one."""
+        known, carrier = self.conversation.ready, self._legs[-1].carrier
+        continuing = self.conversation.ask_to_continue()
+        if not continuing:
+            self._begin_anew("its connection was lost before it could be continued")
+        leg = await self._dial(known.unicast_url if known is not None else None, carrier)
+        if continuing and await self.conversation.continued(leg, self._dialing.timeout_s):
+            leg.resumed = True
+            self._name(leg, self.conversation.ready)
+            return leg
+        if self.conversation.forgotten:
+            self._begin_anew("the edge does not know it any more")
+            self.conversation.board(leg)
+        await self._until_ready(leg)
+        return leg
+
+    async def _dial(self, unicast_url: str | None = None, last: CarrierName | None = None) -> Leg:
+        leg = await self._dialing.dial(
+            self._board_early, self._discard, unicast_url=unicast_url, last=last
+        )
+        if self._early is not leg:
+            self._legs.append(leg)
+            if self._early is not None:
+                self._legs.remove(self._early)
+        self._early = None
+        leg.on_change = self._changed
+        self.conversation.board(leg)
+        return leg
+
+    async def _until_ready(self, leg: Leg) -> None:
+        conversation, target, timeout_s = self.conversation, self._dialing.target, self._dialing.timeout_s
+        try:
+            if not await conversation.until(
+                lambda: conversation.ready is not None or leg.ended is not None,
+                self._loop.time() + timeout_s,
+            ):
+                self._drop(leg)
+                raise NoAnswer(f"{target}: connected, but no session within {timeout_s:g} s")
+        except SessionLost:
+            raise self._failure or EdgeError(f"{target}: {self.reason}") from None
+        if leg.ended is not None:
+            raise EdgeError(f"{target}: {leg.ended.reason or f'closed with code {leg.ended.code}'}")
+
+    def _board_early(self, leg: Leg) -> None:
+        if self._early is not None:
+            self._legs.remove(self._early)
+        self._early = leg
+        self._legs.append(leg)
+        self.conversation.board_early(leg)
+
+    def _discard(self, leg: Leg) -> None:
+        leg.abandon("another connection was faster")
+        self._discarded.append(leg)
+
+    # --- what happens ----------------------------------------------------------------------------------
+
+    def _changed(self, leg: Leg) -> None:
+        if leg.ended is None:
+            self._tell(Migrated(leg.path, leg.migration_ms or 0.0))
+        elif leg is self.conversation.leg:
+            self._lose(leg.ended)
+
+    def _lose(self, ended: LegEnded) -> None:
+        self.conversation.leave()
+        ending = _FINAL.get(ended.code) if ended.by_application else None
+        reason = ended.reason or f"closed with code {ended.code}"
+        if ending == "refused":
+            self._fail(CallRefused(f"{self._dialing.target}: {reason}"))
+        elif ending is not None:
+            self._finish(ending, ended.reason)
+        elif self._connecting is not None:
+            pass  # whoever connects sees it
+        elif self._redial_delays_s:
+            self._tell(Reconnecting(reason))
+            self._connecting = asyncio.create_task(self._redial(reason))
+        else:
+            self._finish("lost", reason)
+
+    def _drop(self, leg: Leg) -> None:
+        """Give up on a connection that stands and leads nowhere."""
+        self.conversation.leave()
+        leg.abandon("no session")
+
+    def _fail(self, error: EdgeError) -> None:
+        self._failure = error
+        self._finish("refused" if isinstance(error, RefusedError) else "lost", str(error))
+
+    def _finish(self, ending: Ending, reason: str) -> None:
+        if self.ending != "in_progress":
+            return
+        self.ending, self.reason, self.ended_at = ending, reason, self._loop.time()
+        leg = self.conversation.leg
+        self.conversation.close(reason)
+        if leg is not None:
+            leg.abandon("hung up")
+        self._tell(Ended(ending, reason))
+
+    def _converse(self) -> Conversation:
+        conversation = Conversation(self._new_session(), self._hear, self._settled)
+        self._sessions.append(conversation)
+        return conversation
+
+    def _begin_anew(self, why: str) -> None:
+        leg = self.conversation.leg
+        self.conversation.end(why)
+        self.conversation = self._converse()
+        if leg is not None:
+            leg.session_id = leg.node = ""
+
+    def _hear(self, event: CallerEvent) -> None:
+        if isinstance(event, SessionReady) and self.conversation.leg is not None:
+            self._name(self.conversation.leg, event)
+        self._tell(event)
+
+    @staticmethod
+    def _name(leg: Leg, ready: SessionReady | None) -> None:
+        if ready is not None:
+            leg.session_id, leg.node = ready.session_id, ready.node

@@ -75,11 +75,7 @@ class WebSocketLeg(Leg):
     def path(self) -> str:
         return self._path
 
-    def abandon(self, reason: str) -> None:
-        self._wire.close(0, reason)
-
     async def gone(self) -> None:
-        """Wait until it has ended and all that it held is given back."""
         await asyncio.gather(self._running, return_exceptions=True)
 
     async def _run(self) -> None:

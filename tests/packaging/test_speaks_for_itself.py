@@ -26,7 +26,7 @@ ADDRESS = re.compile(
 # RFC 5737, RFC 3849
 EXAMPLES = [
     ipaddress.ip_network(prefix)
-    for prefix in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
+    for prefix in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32", "3fff::/20")
 ]
 
 

@@ -152,7 +152,7 @@ def test_what_callers_may_do_is_checked(more: str, where: str, says: str) -> Non
     assert says.lower() in error.problem.lower()
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "10.0.0.1", "2600::1"])
+@pytest.mark.parametrize("address", ["10.0.0.1", "fd00::1"])
 def test_a_node_that_the_world_can_reach_does_not_let_everybody_call(address: str) -> None:
     text = re.sub(r"(\[service\]\naddresses = )\[.*\]", rf'\1["{address}"]', MINIMAL)
     error = error_of(text)
