@@ -1,7 +1,8 @@
 """Speech in and out of files: any audio file <-> Opus packets of one 20 ms frame, mono, 48 kHz."""
 
 import wave
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -9,16 +10,17 @@ from pathlib import Path
 import av
 
 from edge.backend import opusfile
+from edge.backend.opus import Decoder, OpusError
+from edge.client.player import CHUNK_BYTES, RATE, Sound, SoundDecoder
 from edge.errors import UsageError
 from edge.voice import FRAME_MS
 
-RATE = 48_000
 BITRATE = 24_000
 SAMPLES = RATE * FRAME_MS // 1000
 """Samples in one frame."""
 
 _SAMPLE_BYTES = 2  # signed 16 bit
-_SILENCE = bytes(SAMPLES * _SAMPLE_BYTES)
+_SILENCE = bytes(CHUNK_BYTES)
 
 
 def read_speech(path: Path) -> list[bytes]:
@@ -49,14 +51,38 @@ def write_wav(path: Path, packets: Iterable[bytes | None]) -> None:
     Every entry takes 20 ms, so the file is as long as the call it records. Raises `UsageError` if ``path``
     cannot be written.
     """
+    _write(path, 1, b"".join(_decode(packets)))
+
+
+def write_stereo(path: Path, begins_at: float, left: Sequence[Sound], right: Sequence[Sound]) -> None:
+    """The same with two channels, in which each sound is where it sounded. Raises `UsageError` as above."""
+    channels = [_mix(sounds, begins_at) for sounds in (left, right)]
+    samples = array("h", bytes(2 * max(map(len, channels)) * _SAMPLE_BYTES))
+    for number, channel in enumerate(channels):
+        samples[number : 2 * len(channel) : 2] = channel
+    _write(path, 2, samples.tobytes())
+
+
+def _write(path: Path, channels: int, pcm: bytes) -> None:
     try:
         with path.open("wb") as file, wave.open(file, "wb") as recording:
-            recording.setnchannels(1)
+            recording.setnchannels(channels)
             recording.setsampwidth(_SAMPLE_BYTES)
             recording.setframerate(RATE)
-            recording.writeframes(b"".join(_decode(packets)))
+            recording.writeframes(pcm)
     except OSError as error:
         raise UsageError(f"{path}: cannot be written: {error}") from error
+
+
+def _mix(sounds: Sequence[Sound], begins_at: float) -> array[int]:
+    """The samples of one side; of two sounds in one place the later is heard."""
+    decoder = SoundDecoder()
+    pcm = bytearray()
+    for sound in sounds:
+        start = max(0, round((sound.at - begins_at) * RATE)) * _SAMPLE_BYTES
+        pcm += bytes(max(0, start - len(pcm)))
+        pcm[start : start + CHUNK_BYTES] = decoder.decode(sound)
+    return array("h", bytes(pcm))
 
 
 def _encode(frames: Iterable[av.AudioFrame]) -> Iterator[bytes]:
@@ -73,15 +99,9 @@ def _encode(frames: Iterable[av.AudioFrame]) -> Iterator[bytes]:
 
 
 def _decode(packets: Iterable[bytes | None]) -> Iterator[bytes]:
-    decoder = av.CodecContext.create("libopus", "r")
-    decoder.sample_rate, decoder.layout = RATE, "mono"
+    decoder = Decoder(RATE)
     for packet in packets:
-        yield _decode_one(decoder, packet) if packet else _SILENCE
-
-
-def _decode_one(decoder: av.AudioCodecContext, packet: bytes) -> bytes:
-    try:
-        (frame,) = decoder.decode(av.Packet(packet))
-    except (av.error.FFmpegError, ValueError):
-        return _SILENCE
-    return bytes(frame.planes[0])[: SAMPLES * _SAMPLE_BYTES].ljust(len(_SILENCE), b"\0")
+        try:
+            yield decoder.decode(packet) if packet else _SILENCE
+        except OpusError:
+            yield _SILENCE

@@ -36,7 +36,7 @@ class SessionLost(Exception):
 
 
 class Conversation:
-    """``on_event`` gets what the session tells, after this has taken note of it; ``on_settled`` is called whenever
+    """``on_event`` gets what the session tells, after this has taken note of it; ```on_settled``` is called whenever
     something may have changed, also when the clock changed it.
 
     Between two connections, and before the first, what the session asks of one waits.
@@ -141,10 +141,16 @@ class Conversation:
     # --- what is said and heard ------------------------------------------------------------------------
 
     async def say(
-        self, speech: Sequence[bytes] | AsyncIterable[bytes], *, faster: bool, patience_s: float
+        self,
+        speech: Sequence[bytes] | AsyncIterable[bytes],
+        *,
+        faster: bool,
+        patience_s: float,
+        said: Callable[[Sequence[bytes]], None],
     ) -> None:
         """Say one utterance, in groups as they would leave a microphone, and wait until the edge has it all.
 
+        ``said`` is told of what leaves.
         A recording waits while there is no connection; a microphone cannot. Raises `SessionLost`, and `TimeoutError`
         if the edge does not confirm it ``patience_s`` after its end. If cancelled, what has been said until then is an
         utterance of its own.
@@ -155,6 +161,7 @@ class Conversation:
                 if self.over is not None:
                     raise SessionLost(self.over)
                 self.session.send_frames(group, self._loop.time())
+                said(group)
                 self.wake()
         except BaseException:
             with contextlib.suppress(ValueError):  # nothing was said yet

@@ -61,7 +61,11 @@ class Dialing:
         ``early`` is told of a leg that can be spoken on already, before it is known whether it will stand; ``discard``
         of one that stands and is not needed. Raises what `QuicLeg.dial` and `WebSocketLeg.dial` raise.
         """
-        order = sorted(_ORDERS[self.carrier], key=lambda carrier: carrier != last) if last else _ORDERS[self.carrier]
+        order = (
+            sorted(_ORDERS[self.carrier], key=lambda carrier: carrier != last)
+            if last
+            else _ORDERS[self.carrier]
+        )
         places = [self.target]
         if unicast_url is not None and (unicast := self._at(unicast_url)) != self.target:
             places.insert(0, unicast)

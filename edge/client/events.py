@@ -1,9 +1,73 @@
-"""What a call tells its owner: what its session tells (`edge.voice.events`), and how its connections fare."""
+"""What a call tells its owner: how its connections fare, and what its session tells.
+
+| event | means |
+|---|---|
+| `Migrated`, `Reconnecting`, `Reconnected`, `Ended` | what became of a connection, or of the call |
+| `SessionReady` | the edge has said who it is |
+| `DeadlinesAgreed` | what a frame is worth from now on |
+| `SpeechStarted`, `SpeechStopped` | the backend hears the caller begin and end |
+| `CallerTranscript`, `Transcript` | what is understood of the caller, and what is said to it |
+| `UtteranceCommitted`, `UtteranceCleared` | the edge has an utterance whole, but for what is ``lost``; or dropped it |
+| `FramesReceived`, `ItemDone` | speech of the edge; an answer is over, and how much of it was ``lost`` |
+| `Underran` | speech stood still, and goes on |
+| `BargedIn` | the account of an answer that was interrupted |
+| `Truncated` | the backend remembers an answer only so far |
+| `TurnTimed` | how long the caller waited for an answer, and for whom |
+| `CallContinued` | the session goes on with another connection |
+| `ErrorReceived` | the edge could not do something; the call goes on |
+| `ControlReceived` | anything else that the backend says, as it came: function calls, for one |
+"""
 
 from dataclasses import dataclass
 
 from edge.client.summary import Ending
-from edge.voice import CallerEvent
+from edge.voice import (
+    BargedIn,
+    CallContinued,
+    CallerEvent,
+    CallerTranscript,
+    ControlReceived,
+    DeadlinesAgreed,
+    ErrorReceived,
+    FramesReceived,
+    ItemDone,
+    SessionReady,
+    SpeechStarted,
+    SpeechStopped,
+    StatsReceived,
+    Transcript,
+    Truncated,
+    TurnTimed,
+    Underran,
+    UtteranceCleared,
+    UtteranceCommitted,
+)
+
+__all__ = [
+    "BargedIn",
+    "CallContinued",
+    "CallEvent",
+    "CallerTranscript",
+    "ControlReceived",
+    "DeadlinesAgreed",
+    "Ended",
+    "ErrorReceived",
+    "FramesReceived",
+    "ItemDone",
+    "Migrated",
+    "Reconnected",
+    "Reconnecting",
+    "SessionReady",
+    "SpeechStarted",
+    "SpeechStopped",
+    "StatsReceived",
+    "Transcript",
+    "Truncated",
+    "TurnTimed",
+    "Underran",
+    "UtteranceCleared",
+    "UtteranceCommitted",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +88,10 @@ class Reconnecting:
 
 @dataclass(frozen=True, slots=True)
 class Reconnected:
-    """The call goes on, with a new session on ``node``."""
+    """The call goes on, on ``node``: with the same session if ``resumed``, else with a new one."""
 
     node: str
+    resumed: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,9 +143,7 @@ class QuicLeg(Leg):
             if ticket is not None:
                 early(leg)
 
-        await dial(
-            target, stack=stack, on_event=leg._hear, begun=begun, ticket=ticket, timeout_s=timeout_s
-        )
+        await dial(target, stack=stack, on_event=leg._hear, begun=begun, ticket=ticket, timeout_s=timeout_s)
         return leg
 
     @property

@@ -127,7 +127,12 @@ class Lifeline:
         return tuple(leg.summary() for leg in self._legs)
 
     def sessions(self) -> tuple[SessionSummary, ...]:
-        return tuple(conversation.progress.summary() for conversation in self._sessions)
+        """Without those that never came about."""
+        return tuple(
+            conversation.progress.summary()
+            for conversation in self._sessions
+            if conversation is self.conversation or conversation.ready or conversation.session.said.frames
+        )
 
     # --- the first connection, and those after it ------------------------------------------------------
 
@@ -135,22 +140,26 @@ class Lifeline:
         try:
             leg = await self._dial()
             await self._until_ready(leg)
+        except SessionLost:
+            pass  # the call is over
         except EdgeError as error:
             self._fail(error)
         finally:
             self._connecting = None
 
     async def _redial(self, reason: str) -> None:
-        failure = EdgeError("no attempt was made")
+        failure, stood = "", len(self._legs)
         for delay_s in self._redial_delays_s:
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
             try:
                 leg = await self._dial_again()
-            except CallRefused as error:
-                self._fail(error)
-                return
+            except SessionLost:
+                return  # the call is over
             except EdgeError as error:
-                failure = error
+                failure = str(error)
+                self.conversation.leave()
+                del self._legs[stood:]
+                self._early = None
             else:
                 self._connecting = None
                 self._tell(Reconnected(leg.node, leg.resumed))
@@ -168,16 +177,16 @@ class Lifeline:
             leg.resumed = True
             self._name(leg, self.conversation.ready)
             return leg
-        if self.conversation.forgotten:
+        if continuing:
+            if not self.conversation.forgotten:
+                raise self._no_session(leg)
             self._begin_anew("the edge does not know it any more")
             self.conversation.board(leg)
         await self._until_ready(leg)
         return leg
 
     async def _dial(self, unicast_url: str | None = None, last: CarrierName | None = None) -> Leg:
-        leg = await self._dialing.dial(
-            self._board_early, self._discard, unicast_url=unicast_url, last=last
-        )
+        leg = await self._dialing.dial(self._board_early, self._discard, unicast_url=unicast_url, last=last)
         if self._early is not leg:
             self._legs.append(leg)
             if self._early is not None:
@@ -185,21 +194,26 @@ class Lifeline:
         self._early = None
         leg.on_change = self._changed
         self.conversation.board(leg)
+        if leg.ended is not None:
+            self._changed(leg)
         return leg
 
     async def _until_ready(self, leg: Leg) -> None:
-        conversation, target, timeout_s = self.conversation, self._dialing.target, self._dialing.timeout_s
-        try:
-            if not await conversation.until(
-                lambda: conversation.ready is not None or leg.ended is not None,
-                self._loop.time() + timeout_s,
-            ):
-                self._drop(leg)
-                raise NoAnswer(f"{target}: connected, but no session within {timeout_s:g} s")
-        except SessionLost:
-            raise self._failure or EdgeError(f"{target}: {self.reason}") from None
+        conversation = self.conversation
+        await conversation.until(
+            lambda: conversation.ready is not None or leg.ended is not None,
+            self._loop.time() + self._dialing.timeout_s,
+        )
+        if conversation.ready is None:
+            raise self._no_session(leg)
+
+    def _no_session(self, leg: Leg) -> EdgeError:
+        """Why a connection that stood led nowhere."""
+        target = self._dialing.target
         if leg.ended is not None:
-            raise EdgeError(f"{target}: {leg.ended.reason or f'closed with code {leg.ended.code}'}")
+            return EdgeError(f"{target}: {_reason(leg.ended)}")
+        leg.abandon("no session")
+        return NoAnswer(f"{target}: connected, but no session within {self._dialing.timeout_s:g} s")
 
     def _board_early(self, leg: Leg) -> None:
         if self._early is not None:
@@ -223,7 +237,7 @@ class Lifeline:
     def _lose(self, ended: LegEnded) -> None:
         self.conversation.leave()
         ending = _FINAL.get(ended.code) if ended.by_application else None
-        reason = ended.reason or f"closed with code {ended.code}"
+        reason = _reason(ended)
         if ending == "refused":
             self._fail(CallRefused(f"{self._dialing.target}: {reason}"))
         elif ending is not None:
@@ -235,11 +249,6 @@ class Lifeline:
             self._connecting = asyncio.create_task(self._redial(reason))
         else:
             self._finish("lost", reason)
-
-    def _drop(self, leg: Leg) -> None:
-        """Give up on a connection that stands and leads nowhere."""
-        self.conversation.leave()
-        leg.abandon("no session")
 
     def _fail(self, error: EdgeError) -> None:
         self._failure = error
@@ -276,3 +285,7 @@ class Lifeline:
     def _name(leg: Leg, ready: SessionReady | None) -> None:
         if ready is not None:
             leg.session_id, leg.node = ready.session_id, ready.node
+
+
+def _reason(ended: LegEnded) -> str:
+    return ended.reason or f"closed with code {ended.code}"

@@ -229,7 +229,9 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
 
         But for what was given up at a deadline, and for answers that were interrupted: of these the numbers must add up.
         """
-        verdicts = [verdict for session in self.sessions for verdict in (session.agrees_up, session.agrees_down)]
+        verdicts = [
+            verdict for session in self.sessions for verdict in (session.agrees_up, session.agrees_down)
+        ]
         return None if None in verdicts else all(verdicts)
 
     @property

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import edge
+from edge.backend.demo import installed
 from edge.errors import EdgeError, UnreachableError
 from edge.lab import bird, emulator, frr, links, namespaces
 from edge.lab.enclosure import run_inside
 from edge.lab.scenarios import SCENARIOS
+from edge.lab.scenarios.scenario import Scenario
 
 _BIRD_REMEDY = "apt install bird2"
 _FRR_REMEDY = "apt install frr"
@@ -66,7 +68,7 @@ _OBSTACLES = (
 
 def examine() -> tuple[Finding, ...]:
     """Everything a lab needs on this machine, for the user who asks."""
-    return (_python(), _bird(), *_other_birds(), _frr(), *_kernel())
+    return (_python(), _bird(), *_other_birds(), _frr(), _demo(), *_kernel())
 
 
 def _python() -> Finding:
@@ -98,7 +100,7 @@ def _frr() -> Finding:
     try:
         path = [frr.executable(program) for program in frr.PROGRAMS][-1]
     except UnreachableError:
-        stories = ", ".join(scenario.name for scenario in SCENARIOS.values() if scenario.needs_frr)
+        stories = _stories(lambda scenario: scenario.needs_frr)
         without = f"not found; needed by routers that run FRR, as in the scenarios {stories}"
         return Finding("frr", Verdict.NOTE, without, _FRR_REMEDY)
     # "bgpd version 8.4.4", and the licence
@@ -106,6 +108,19 @@ def _frr() -> Finding:
         [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     return Finding("frr", Verdict.OK, f"{path}, {said.stdout.partition('version ')[2].partition(chr(10))[0]}")
+
+
+def _demo() -> Finding:
+    subject = "demo backend"
+    if lacks := installed.missing():
+        stories = _stories(lambda scenario: scenario.needs_demo)
+        without = f"{', '.join(lacks)} not found; needed to talk with an edge, as in the scenario {stories}"
+        return Finding(subject, Verdict.NOTE, without, "; ".join(dict.fromkeys(lacks.values())))
+    return Finding(subject, Verdict.OK, "pocketsphinx, webrtcvad, flite")
+
+
+def _stories(need: Callable[[Scenario], bool]) -> str:
+    return ", ".join(scenario.name for scenario in SCENARIOS.values() if need(scenario))
 
 
 def _other_birds() -> tuple[Finding, ...]:

@@ -15,6 +15,7 @@ from bgp.conf import Damping
 from bgp.policy import PolicyParams
 from bgp.starts import DELAYS_S, STABLE_S
 from bgp.view import ViewParams
+from edge.backend.demo import installed
 from edge.errors import EdgeError
 from edge.lab.certificates import write_certificate
 from edge.lab.faults import NONE, Fault
@@ -131,7 +132,7 @@ def node_config(
         "unicast": {"addresses": _texts(*topology.addresses(name))},
         "tls": {"certificate": str(certificate), "private_key": str(key)},
         "quic": {"preferred_address": fault.preferred_address},
-        "voice": {"backend": fault.backend},
+        "voice": {"backend": fault.backend, "backends": offered_backends()},
         "overload": {
             **msgspec.to_builtins(overload),
             "capacity": {"calls": float(options.calls), "loop_lag_s": LOOP_LAG_CAPACITY_S},
@@ -157,6 +158,11 @@ def node_config(
         "admin": {"socket": str(directory / "admin.sock")},
         "state": {"directory": str(directory)},
     }
+
+
+def offered_backends() -> tuple[str, ...]:
+    """What a caller may ask a node for. Without what the demo agent needs there are still nodes, and calls to them."""
+    return ("echo", "story") if installed.missing() else ("echo", "story", "demo")
 
 
 def _upstreams(

@@ -290,10 +290,10 @@ class Downlink:
     def _rewind(self, item: _Item, number: int, frames: int) -> bool:
         """Where to go on with ``item`` if the caller has ``frames`` of ``number``; whether nothing is missing."""
         speech = item.speech
-        if item.number >= number:
-            speech.rewind(frames if item.number == number else 0)
-            self.window.rewind(item.number, speech.at * FRAME_MS)
-        return item.finished and item.number < number
+        before = item.number < number
+        speech.rewind(speech.wire if before else frames if item.number == number else 0)
+        self.window.rewind(item.number, speech.at * FRAME_MS)
+        return before and item.finished
 
     def _drop(self, item: _Item, trigger: Trigger) -> list[Dropped]:
         cancel_ms = None if self._rtt_s is None else round(self._rtt_s * 500, 1)

@@ -74,7 +74,6 @@ class AutoLead:
 
 @dataclass(slots=True)
 class _Item:
-    number: int
     begun_at: float
     written_ms: int = 0
     played_ms: int = 0
@@ -88,7 +87,7 @@ class LeadWindow:
         """The lead in force."""
         self._auto = AutoLead()
         self._automatic = False
-        self._items: list[_Item] = []  # from the one last reported on; ascending by number
+        self._items: dict[int, _Item] = {}  # by number, from the one last reported on
         self._known_at = 0.0
         self._holds_ms = 0
         self._latest_ts_ms = -1
@@ -104,22 +103,19 @@ class LeadWindow:
         self._auto.rtt_s = rtt_s
 
     def reconnected(self) -> None:
-        """The caller is here on another path, and perhaps with another clock."""
+        """The caller is here on another path, perhaps with another clock; whether it still plays it has to say."""
         self._auto = AutoLead()
         self._latest_ts_ms = -1
+        self.hold()
 
     def write(self, item: int, duration_ms: int, now: float) -> None:
-        """``duration_ms`` more of ``item`` go on the wire; items come in ascending order."""
-        if not self._items or self._items[-1].number != item:
-            self._items.append(_Item(item, now))
-        self._items[-1].written_ms += duration_ms
+        """``duration_ms`` more of ``item`` go on the wire."""
+        self._items.setdefault(item, _Item(now)).written_ms += duration_ms
 
     def rewind(self, item: int, written_ms: int) -> None:
-        """What was written of ``item`` beyond ``written_ms``, and of all later ones, did not reach the caller."""
-        self._items = [known for known in self._items if known.number <= item]
-        for known in self._items:
-            if known.number == item:
-                known.written_ms = min(known.written_ms, written_ms)
+        """Of what was written of ``item`` only ``written_ms`` count: the rest is not with the caller."""
+        if item in self._items:
+            self._items[item].written_ms = written_ms
 
     def report(self, report: PlayoutReport, now: float) -> bool:
         """Take the caller's word, as far as it can be true; False if a later one has been taken already.
@@ -132,19 +128,18 @@ class LeadWindow:
         self._auto.reported(report.client_ts_ms, now)
         if self._automatic:
             self.lead_ms = self._auto.lead_ms
-        for index, item in enumerate(self._items):
-            if item.number == report.item:
-                del self._items[:index]
-                age_ms = int((now - item.begun_at) * 1000)
-                item.played_ms = max(item.played_ms, min(report.played_ms, item.written_ms, age_ms))
-                self._holds_ms = min(report.buffered_ms, self._ahead_ms())
-                self._known_at = now
-                break
+        item = self._items.get(report.item)
+        if item is not None:
+            self._items = {number: known for number, known in self._items.items() if number >= report.item}
+            age_ms = int((now - item.begun_at) * 1000)
+            item.played_ms = max(item.played_ms, min(report.played_ms, item.written_ms, age_ms))
+            self._holds_ms = min(report.buffered_ms, self._ahead_ms())
+            self._known_at = now
         return True
 
     def played_of(self, item: int) -> int:
         """Milliseconds of ``item`` that are known to have been played; 0 also when it is past."""
-        return next((known.played_ms for known in self._items if known.number == item), 0)
+        return self._items[item].played_ms if item in self._items else 0
 
     def hold(self) -> None:
         """The caller has stopped playing, so the clock counts nothing until its next report."""
@@ -152,7 +147,7 @@ class LeadWindow:
 
     def discard(self, item: int) -> None:
         """The caller has thrown away what it had not played of ``item``: none of that is ahead any more."""
-        self._items = [known for known in self._items if known.number != item]
+        self._items.pop(item, None)
         self._holds_ms = min(self._holds_ms, self._ahead_ms())
 
     def ahead_ms(self, now: float) -> int:
@@ -172,4 +167,4 @@ class LeadWindow:
         return self._known_at + missing_ms / 1000
 
     def _ahead_ms(self) -> int:
-        return sum(item.written_ms - item.played_ms for item in self._items)
+        return sum(item.written_ms - item.played_ms for item in self._items.values())

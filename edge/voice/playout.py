@@ -109,9 +109,14 @@ class Playout:
         self._stop(now)
 
     def resume(self, now: float) -> None:
-        """Go on where the pause began, as soon as there is enough to start with."""
+        """Go on where the pause began, at once: to wait for more would be silence that nobody asked for."""
+        if not self.paused:
+            return
         self.paused = False
-        self._start(now)
+        if self._queue and self._queue[0] is self._sounded and self._sounded.left_ms > 0:
+            self._sound(self._sounded, now)
+        else:
+            self._start(now)
 
     def flush(self, now: float, item: int | None = None) -> None:
         """Throw away what is buffered, of all items or of one; the caller hears nothing more of it."""

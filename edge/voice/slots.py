@@ -95,7 +95,6 @@ class Slots:
         self.waiting.clear()
         self._given_up.clear()
         self.held_bytes = 0
-        self.end = self.next_seq
         self.stop_clock()
 
     def stop_clock(self) -> None:

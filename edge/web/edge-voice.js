@@ -15,6 +15,7 @@ import { Playout } from "./playout.js";
 import { CallError, raceCarriers, requestSession } from "./race.js";
 import { SAMPLE_RATE } from "./ring.js";
 import { Session, TICK_MS } from "./session.js";
+import { Transcripts } from "./transcripts.js";
 import { Turns } from "./turns.js";
 import { Code } from "./wire.js";
 
@@ -33,6 +34,9 @@ const REDIAL_DELAYS_MS = [0, 250, 500, 1000, 2000, 4000];
 const ATTEMPTS_AT_NODE = 3;
 /** Codes behind which another attempt would end the same way. */
 const FINAL = new Set([Code.OK, Code.SESSION_CLOSED, Code.UNAUTHORIZED, Code.LIMIT, Code.TOO_FAR_BEHIND, Code.PROTOCOL_ERROR]);
+
+/** Events of the edge that are told under a name of their own. */
+const PASSED_ON = { "edge.turn": "timing", "edge.barge_in": "bargein", "edge.deadline": "deadline" };
 
 /** What this browser lacks for a call: names of features; empty if it has all. */
 export function missingFeatures() {
@@ -92,8 +96,7 @@ export class Call extends EventTarget {
   #known = null; // what `requestSession` answered
   #dialing = false;
   #node = {};
-  #texts = new Map();
-  #callerItem = 0;
+  #transcripts = new Transcripts();
 
   constructor(options) {
     super();
@@ -276,43 +279,11 @@ export class Call extends EventTarget {
   }
 
   #understand(event) {
-    switch (event.type) {
-      case "conversation.item.input_audio_transcription.delta":
-        this.#transcript("caller", this.#callerItem, event.delta, false);
-        break;
-      case "conversation.item.input_audio_transcription.completed":
-        this.#transcript("caller", this.#callerItem++, event.transcript, true);
-        break;
-      case "response.output_audio_transcript.delta":
-        this.#transcript("edge", event.item_id, event.delta, false);
-        break;
-      case "response.output_audio_transcript.done":
-        this.#transcript("edge", event.item_id, event.transcript, true);
-        break;
-      case "edge.turn":
-        this.#emit("timing", event);
-        break;
-      case "edge.barge_in":
-        this.#emit("bargein", event);
-        break;
-      case "edge.deadline":
-        this.#emit("deadline", event);
-        break;
-      case "edge.goaway":
-        this.#redial(event.reason ?? "the edge asked to move");
-        break;
-      case "error":
-        this.#emit("error", event.error);
-    }
-  }
-
-  /** `text` is the next piece, or with `done` the whole. */
-  #transcript(who, id, text, done) {
-    const key = `${who} ${id}`;
-    const whole = done ? text : (this.#texts.get(key) ?? "") + text;
-    if (done) this.#texts.delete(key);
-    else this.#texts.set(key, whole);
-    this.#emit("transcript", { who, id, text: whole, done });
+    const transcript = this.#transcripts.take(event);
+    if (transcript) this.#emit("transcript", transcript);
+    else if (event.type in PASSED_ON) this.#emit(PASSED_ON[event.type], event);
+    else if (event.type === "error") this.#emit("error", event.error);
+    else if (event.type === "edge.goaway") this.#redial(event.reason ?? "the edge asked to move");
   }
 
   #setState(state, detail = {}) {

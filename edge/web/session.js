@@ -1,9 +1,8 @@
 /**
  * The caller's end of a call: says, hears, reports what has been heard, and outlives its carriers.
  *
- * Knows no browser: a carrier brings bytes (`receive*`), a player takes frames (`frame`, `end`, `pause`, `resume`,
- * `flush`) and tells what became of them (`playoutChanged`), the clock comes in as `now()` and `tick`. What happens is
- * told to `tell(kind, detail)`:
+ * Knows no browser: a carrier brings bytes (`receive*`), a player takes frames (see `hearing.js`) and tells what became
+ * of them (`playoutChanged`), the clock comes in as `now()` and `tick`. What happens is told to `tell(kind, detail)`:
  *
  *     ready        {node, unicast_url, migrated, ...}    the edge has said who it is
  *     resumed      {utterance, frames}                   another carrier goes on with the call
@@ -13,45 +12,33 @@
  *     stats        {rtt_ms, heard, said, late}           once a second
  */
 
-import { Items } from "./items.js";
+import { Hearing } from "./hearing.js";
 import { FrameLedger } from "./ledger.js";
+import { Pulse } from "./pulse.js";
 import { encodeRecord, RecordStream } from "./records.js";
 import { Uplink } from "./uplink.js";
 import { Code, encodeReport } from "./wire.js";
 
 export const TICK_MS = 20;
 const HEARTBEAT_MS = 1000;
-/** Pings are answered at once; an edge that leaves three of them is gone, whatever the carrier still hopes. */
-const DEAD_AFTER_MS = 3000;
-const RTT_SAMPLES = 5;
 
 const number = (identifier) => Number(identifier.split("_")[1]);
 
 export class Session {
   said = new FrameLedger();
-  heard = new FrameLedger();
-  status = { item: 0, played_ms: 0, buffered_ms: 0, underruns: 0, highest_group: 0, playing: false, held_ms: 0 };
-  rttMs = null;
   #settings;
-  #player;
   #tell;
   #now;
   #began;
   #carrier = null;
   #records;
   #uplink = new Uplink();
-  #items;
+  #hearing;
   #resumeToken = null;
   #reportedAt = -Infinity;
   #standing = false; // the edge at the other end of the carrier knows the call
   #unsaid = []; // events, until then
-  #pingedAt = null; // of the ping that is not answered
-  #pingAt = 0;
-  #heardAt = 0;
-  #rtts = [];
-  #newest = 0; // the last item of which anything went to the player
-  #whole = { item: 0, frames: 0 }; // the last item of which all is here
-  #interrupted = null; // the items that an interruption silenced, while it can be taken back
+  #pulse = new Pulse();
   #handlers = {
     "session.created": ({ session }) => this.#deadline(session.deadline),
     "session.updated": ({ session }) => this.#deadline(session.deadline),
@@ -61,24 +48,30 @@ export class Session {
     "edge.stats": (event) => this.#stats(event),
     "input_audio_buffer.committed": ({ utterance }) => this.#uplink.confirm(utterance),
     "input_audio_buffer.cleared": ({ utterance }) => this.#uplink.confirm(utterance),
-    "response.output_item.added": ({ item }) => this.#items.expect(number(item.id)),
-    "response.output_audio.done": (event) => this.#items.complete(number(event.item_id), event.frames, this.#now(), this.#aheadMs),
-    "response.output_item.done": ({ item }) => item.status === "incomplete" && this.#items.cancel(number(item.id)),
-    "output_audio_buffer.cleared": ({ response_id }) => this.#cleared(number(response_id)),
+    "response.output_item.added": ({ item }) => this.#hearing.expect(number(item.id)),
+    "response.output_audio.done": ({ item_id, frames }) => this.#hearing.complete(number(item_id), frames, this.#now()),
+    "response.output_item.done": ({ item }) => item.status === "incomplete" && this.#hearing.cancel(number(item.id)),
+    "output_audio_buffer.cleared": ({ response_id }) => this.#hearing.clear(number(response_id)),
     error: ({ error }) => error.code === "unknown_session" && this.#restart(),
   };
 
   /** `settings` are those of `session.update`; see docs/reference/wire.md. */
   constructor({ settings, player, tell, now = () => performance.now() }) {
     this.#settings = settings;
-    this.#player = player;
     this.#tell = tell;
     this.#now = now;
     this.#began = now();
-    this.#items = new Items({
-      frame: (item, seq, packet) => this.#hear(item, seq, packet),
-      ended: (item, frames) => this.#end(item, frames),
-    });
+    const stop = (stream, code) => this.#carrier?.stopStream(stream, code);
+    this.#hearing = new Hearing(player, stop, (event) => this.send(event));
+  }
+
+  get heard() {
+    return this.#hearing.ledger;
+  }
+
+  /** Of the player; see `PlayoutRing.status`. */
+  get status() {
+    return this.#hearing.status;
   }
 
   // --- carriers ----------------------------------------------------------------------------------------
@@ -90,11 +83,10 @@ export class Session {
     left?.close(Code.GOING_AWAY, "the call goes on on another connection");
     this.#carrier = carrier;
     this.#records = new RecordStream();
-    this.#pingedAt = null;
-    this.#pingAt = this.#heardAt = this.#now();
+    this.#pulse.begin(this.#now());
     if (this.#resumeToken) {
-      this.#items.reconnect();
-      this.#say({ type: "edge.reconnect", resume_token: this.#resumeToken, ...this.#items.position });
+      this.#hearing.reconnect();
+      this.#say({ type: "edge.reconnect", resume_token: this.#resumeToken, ...this.#hearing.position });
     }
     // Also behind that: it says who calls, and it is what counts if the edge does not know the call.
     this.#say({ type: "session.update", session: this.#settings });
@@ -119,13 +111,11 @@ export class Session {
     const now = this.#now();
     if (!this.#carrier) return;
     this.#uplink.expire(now);
-    this.#items.expire(now, this.#aheadMs);
+    this.#hearing.expire(now);
     if (now - this.#reportedAt >= HEARTBEAT_MS) this.#report();
-    if (this.#standing && this.#pingedAt === null && now >= this.#pingAt) {
-      this.#pingedAt = now;
-      this.send({ type: "edge.stats" });
-    }
-    if (now - this.#heardAt >= DEAD_AFTER_MS) this.#lose(Code.GOING_AWAY, `nothing heard for ${DEAD_AFTER_MS / 1000} s`);
+    if (this.#standing && this.#pulse.ping(now)) this.send({ type: "edge.stats" });
+    const death = this.#pulse.death(now);
+    if (death) this.#lose(Code.GOING_AWAY, death);
   }
 
   // --- what the caller does ----------------------------------------------------------------------------
@@ -147,36 +137,17 @@ export class Session {
     if (this.#uplink.frames) this.#sayEnd(this.#uplink.clear(this.#now()));
   }
 
-  /** Silence, at once. Until `confirmInterruption` it can be taken back, for as long as the edge waits: 400 ms. */
+  /** Silence, at once; `confirmInterruption` makes it final, `resumeSpeech` takes it back within 400 ms. */
   interrupt() {
-    if (this.#interrupted) return;
-    this.#player.pause();
-    const { items, streams } = this.#items.silence();
-    // What has been received whole and is not yet played is interrupted, too.
-    const { item, held_ms } = this.status;
-    this.#interrupted = [...new Set(held_ms && !items.includes(item) ? [item, ...items] : items)];
-    for (const stream of streams) this.#carrier?.stopStream(stream, Code.CANCELLED);
-    for (const one of this.#interrupted) this.send({ type: "response.cancel", response_id: `resp_${one}` });
+    this.#hearing.interrupt();
   }
 
-  /** It was meant: what was not played is forgotten. */
   confirmInterruption() {
-    if (!this.#interrupted) return;
-    this.#interrupted = null;
-    this.#items.abandon();
-    this.#player.flush();
+    this.#hearing.confirm();
   }
 
-  /** It was not meant: go on where it was stopped. */
   resumeSpeech() {
-    if (!this.#interrupted) return;
-    const here = this.#items.resume();
-    here.set(this.#whole.item, this.#whole.frames);
-    for (const item of this.#interrupted) {
-      if (here.has(item)) this.send({ type: "edge.resume", item_id: `item_${item}`, frames: here.get(item) });
-    }
-    this.#interrupted = null;
-    this.#player.resume();
+    this.#hearing.resume();
   }
 
   /** Changes settings during the call. */
@@ -204,7 +175,7 @@ export class Session {
 
   /** The player's status has changed. */
   playoutChanged(status) {
-    this.status = status;
+    this.#hearing.status = status;
     this.#report();
   }
 
@@ -215,7 +186,7 @@ export class Session {
   // --- what the edge says ------------------------------------------------------------------------------
 
   receiveControl(data, fin) {
-    this.#heardAt = this.#now();
+    this.#pulse.heard(this.#now());
     for (const event of this.#records.receive(data)) {
       this.#handlers[event.type]?.(event);
       this.#tell("event", { event, sent: false });
@@ -224,12 +195,12 @@ export class Session {
   }
 
   receiveStream(stream, data, fin) {
-    this.#heardAt = this.#now();
-    this.#items.receive(stream, data, fin, this.#heardAt, this.#aheadMs);
+    this.#pulse.heard(this.#now());
+    this.#hearing.receive(stream, data, fin, this.#now());
   }
 
   receiveReset(stream, code) {
-    this.#items.reset(stream, code, this.#now(), this.#aheadMs);
+    this.#hearing.reset(stream, code, this.#now());
   }
 
   /** The edge wants no more of a group: it has declared it lost, or is done with the utterance. */
@@ -238,15 +209,11 @@ export class Session {
   }
 
   receiveDatagram(data) {
-    this.#heardAt = this.#now();
-    this.#items.receiveDatagram(data, this.#heardAt, this.#aheadMs);
+    this.#pulse.heard(this.#now());
+    this.#hearing.receiveDatagram(data, this.#now());
   }
 
   // --- inside ------------------------------------------------------------------------------------------
-
-  get #aheadMs() {
-    return this.status.buffered_ms;
-  }
 
   /** The edge has `frames` of `utterance`, and can be told the rest. */
   #stand(utterance, frames) {
@@ -277,13 +244,9 @@ export class Session {
 
   #restart() {
     this.#resumeToken = null;
-    this.#interrupted = null;
     this.#unsaid = [];
-    this.#newest = 0;
-    this.#items.restart();
-    this.#player.flush();
+    this.#hearing.restart();
     this.said = new FrameLedger();
-    this.heard = new FrameLedger();
     this.#uplink.renumber((...frame) => this.said.record(...frame));
     this.#stand(1, 0);
     this.#tell("restarted", {});
@@ -291,27 +254,7 @@ export class Session {
 
   #deadline({ uplink_ms, downlink_ms }) {
     this.#uplink.deadlineMs = uplink_ms;
-    this.#items.deadlineMs = downlink_ms;
-  }
-
-  /** Nothing more of `item` shall be heard, by the edge's own will. A later one may be here already. */
-  #cleared(item) {
-    this.#items.cancel(item);
-    if (this.#newest > item) return;
-    this.#interrupted = null;
-    this.#player.flush();
-  }
-
-  #hear(item, seq, packet) {
-    this.#newest = item;
-    if (packet) this.heard.record(item, seq, packet);
-    else this.heard.lost += 1;
-    this.#player.frame(item, packet);
-  }
-
-  #end(item, frames) {
-    this.#whole = { item, frames };
-    this.#player.end(item);
+    this.#hearing.deadlineMs = downlink_ms;
   }
 
   #stats({ heard, said }) {
@@ -319,12 +262,9 @@ export class Session {
       this.send({ type: "edge.stats", heard: this.heard.count(), said: this.said.count() });
       return;
     }
-    const now = this.#now();
-    if (this.#pingedAt !== null) this.#rtts = [...this.#rtts, now - this.#pingedAt].slice(-RTT_SAMPLES);
-    this.#pingedAt = null;
-    this.#pingAt = now + HEARTBEAT_MS;
-    this.rttMs = this.#uplink.rttMs = Math.min(...this.#rtts);
-    this.#tell("stats", { rtt_ms: this.rttMs, heard, said, late: this.#items.late, lost: this.heard.lost });
+    this.#pulse.answered(this.#now());
+    this.#uplink.rttMs = this.#pulse.rttMs;
+    this.#tell("stats", { rtt_ms: this.#pulse.rttMs, heard, said, late: this.#hearing.late, lost: this.heard.lost });
   }
 
   #report() {

@@ -10,10 +10,16 @@ _EXTRA = "pip install 'anycast-edge[demo]'"
 _PROGRAM = "flite"
 
 
-def require_installed() -> None:
-    """Raise `UsageError` that names everything that is missing, and how to get it."""
-    missing = [f"{library} ({_EXTRA})" for library in _LIBRARIES if find_spec(library) is None]
+def missing() -> dict[str, str]:
+    """Everything that is not there, and how to get it."""
+    remedies = {library: _EXTRA for library in _LIBRARIES if find_spec(library) is None}
     if shutil.which(_PROGRAM) is None:
-        missing.append(f"{_PROGRAM} (apt-get install {_PROGRAM})")
-    if missing:
-        raise UsageError(f"backend 'demo': not installed: {', '.join(missing)}")
+        remedies[_PROGRAM] = f"apt-get install {_PROGRAM}"
+    return remedies
+
+
+def require_installed() -> None:
+    """Raise `UsageError` that names everything that is `missing`."""
+    if lacks := missing():
+        named = ", ".join(f"{what} ({remedy})" for what, remedy in lacks.items())
+        raise UsageError(f"backend 'demo': not installed: {named}")

@@ -1,5 +1,6 @@
 """The group sender: what goes on which stream or datagram, when it expires, and where the way may change."""
 
+from collections.abc import Callable
 from itertools import count
 
 import pytest
@@ -103,6 +104,15 @@ def test_each_datagram_repeats_the_one_before_it_in_its_unit() -> None:
         AudioDatagram(2, 0, 0, (b"2.0",)),
     ]
     assert (on_streams(sends), groups.get_timer()) == ([], None)
+
+
+@pytest.mark.parametrize("leave", [lambda groups: groups.forget(), lambda groups: groups.cancel(1)])
+def test_what_is_taken_up_elsewhere_repeats_nothing(leave: Callable[[GroupSender], object]) -> None:
+    """The packet before it in the datagram would be heard as the frame before it in the unit."""
+    groups = sender(datagrams=True)
+    groups.write(frames(0, 3), NOW, D)
+    leave(groups)
+    assert in_datagrams(groups.write(frames(7, 8), NOW, D)) == [AudioDatagram(1, 7, 140, (b"1.7",))]
 
 
 def test_the_way_changes_between_groups_only() -> None:

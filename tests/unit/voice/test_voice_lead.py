@@ -160,6 +160,7 @@ def test_what_did_not_arrive_may_be_written_again() -> None:
     window.write(2, 1000, 0.0)
     window.write(3, 100, 0.0)
     window.rewind(2, 300)
+    window.rewind(3, 0)
     assert window.budget_ms(0.0) == 1100
     window.write(2, 700, 0.1)
     window.report(report(2, 200), 1.0)
@@ -183,6 +184,14 @@ def test_another_connection_has_another_clock() -> None:
     window.reconnected()
     assert window.report(report(1, 200, ts_ms=10), 0.6)
     assert window.budget_ms(0.6) == 200
+
+
+def test_after_a_reconnect_the_caller_must_say_that_it_plays() -> None:
+    """It may have interrupted, and lost the connection before that arrived."""
+    window = full_window()
+    window.report(report(1, 100, buffered_ms=800), 0.2)
+    window.reconnected()
+    assert window.budget_ms(1.0) == 100
 
 
 def test_a_shorter_lead_waits_until_the_longer_is_played() -> None:

@@ -143,6 +143,15 @@ def test_a_pause_is_silence_that_is_no_underrun() -> None:
     assert (playout.played_ms, playout.buffered_ms, playout.underruns) == (430, 610, 0)
 
 
+def test_after_a_pause_the_rest_is_played_however_little_it_is() -> None:
+    """With the shortest lead the edge sends no more before some of it is played: both would wait for ever."""
+    playout = Playout(start_ms=120)
+    playout.push(1, 10, at(0))
+    playout.pause(at(0.081))
+    playout.resume(at(0.2))
+    assert (playout.playing, playout.buffered_ms) == (True, 119)
+
+
 def test_a_pause_may_begin_in_silence() -> None:
     """The caller's own silence hides that of the network."""
     playout = Playout(start_ms=60)

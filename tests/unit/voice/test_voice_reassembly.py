@@ -151,3 +151,48 @@ def test_begun_are_the_items_that_are_not_over() -> None:
     items.drop(1, NOW, "event")
     items.begin(1, "event")
     assert items.begun == [3]
+
+
+def test_a_later_frame_does_not_put_off_what_the_end_has_begun() -> None:
+    items = reassembly(100)
+    items.end(1, 10, NOW, "event")
+    items.receive(7, group(1, 1), True, NOW + 0.05)
+    assert items.get_timer() == NOW + 0.1
+
+
+def test_of_what_is_not_wanted_nothing_is_lost() -> None:
+    items = reassembly(100)
+    items.end(2, 10, NOW, "event")
+    items.drop(2, NOW, "event")
+    assert items.drop(1, NOW + 1, "event") == [Ended(1, 0, 0, dropped=True), Ended(2, 0, 0, dropped=True)]
+    assert items.lost == 0
+
+
+# The limit is 40 groups: each of these went beyond it if anything was counted as held that is not.
+
+
+def test_a_reset_of_what_came_otherwise_is_not_held() -> None:
+    items = reassembly()
+    for number in range(100):
+        items.receive(number, group(1, number, 0), False, NOW)
+        for seq in range(5 * number, 5 * number + 5):
+            items.receive_datagram(AudioDatagram(1, seq, seq * 20, (b"x",)), NOW)
+        items.reset(number, Code.DEADLINE, NOW)
+    assert (items.position, items.lost) == ((1, 500), 0)
+
+
+def test_a_reset_of_frames_that_never_were_is_not_held() -> None:
+    items = reassembly()
+    for item in range(1, 100):
+        items.receive(item, group(item, 0, 1), False, NOW)
+        items.reset(item, Code.DEADLINE, NOW)
+        assert items.end(item, 1, NOW, "event") == [Ended(item, 1, 0)]
+
+
+def test_a_reset_of_what_is_not_wanted_is_not_held() -> None:
+    items = reassembly()
+    items.drop(2, NOW, "event")
+    for number in range(100):
+        items.receive(number, group(2, number, 0), False, NOW)
+        items.reset(number, Code.DEADLINE, NOW)
+    assert items.begun == [2]

@@ -139,6 +139,13 @@ def test_clear_frees_what_was_held() -> None:
         assert uplink.clear(utterance, NOW) == [UtteranceCleared(utterance)]
 
 
+def test_what_was_heard_in_datagrams_was_said_with_a_deadline() -> None:
+    uplink = Uplink(UplinkLimits(), D)
+    uplink.receive_datagram(AudioDatagram(1, 1, 20, (b"x",)), NOW)
+    uplink.set_deadline(None)
+    assert uplink.get_timer() == LATER
+
+
 def test_no_deadline_begins_with_the_next_utterance() -> None:
     """What was said with a deadline may be lost: waited for without end, it would end the call."""
     uplink = Uplink(UplinkLimits(), D)
