@@ -1,5 +1,5 @@
-"""Tables that the code already holds: metrics, control events, exit codes, error codes of streams, the ladder,
-damping.
+"""Tables that the code already holds: metrics, control events, exit codes, error codes of streams, the life of an
+item, the ladder, damping.
 
 Each directive takes no argument and renders one table, so that the reference cannot fall behind the code.
 """
@@ -21,7 +21,7 @@ from bgp.params import PolicyParams
 from bgp.state import State
 from edge import errors
 from edge.runtime import metric_table
-from edge.voice import control
+from edge.voice import control, turns
 from edge.voice.errors import Code
 
 Table = tuple[Sequence[str], Iterable[Sequence[str]]]
@@ -70,6 +70,20 @@ def exit_codes() -> Table:
 
 def stream_codes() -> Table:
     return ("code", "name"), [(str(code.value), code.name.lower().replace("_", " ")) for code in Code]
+
+
+def stages() -> Table:
+    """The rows of `edge.voice.turns`, numbered as in the drawing."""
+    rows = [
+        (
+            str(number),
+            ", ".join(stage.value for stage in turns.Stage if stage in row.sources),
+            row.target.value,
+            f"**{row.trigger.name.lower().replace('_', ' ')}**: {row.trigger.value}",
+        )
+        for number, row in enumerate(turns.TRANSITIONS, 1)
+    ]
+    return ("", "from", "to", "when"), rows
 
 
 def transitions() -> Table:
@@ -135,6 +149,7 @@ TABLES: dict[str, Callable[[], Table]] = {
     "edge-events-table": lambda: events(control.EdgeEvent),
     "exit-codes-table": exit_codes,
     "stream-codes-table": stream_codes,
+    "item-stages-table": stages,
     "transitions-table": transitions,
     "guards-table": guards,
     "damping-profiles-table": damping_profiles,

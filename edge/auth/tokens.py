@@ -73,6 +73,8 @@ class TokenKeys:
         """The claims of a token that is signed, meant for this audience, and valid now. Raises `Unauthorized`."""
         if len(token) > MAX_TOKEN:
             raise Unauthorized(f"the token is longer than {MAX_TOKEN} characters")
+        if not token.isascii():
+            raise Unauthorized("the token is not valid: a character of it is not ASCII")
         try:
             key = self._keys.get(str(jwt.get_unverified_header(token).get("kid")))
             if key is None:

@@ -5,18 +5,22 @@
         await call.reply()
         summary = await call.hang_up()
 
-Read `call` for what a call is, `leg` for one connection of it, `stack` for how a voice session rides on QUIC.
+Read `call` for what a call is, `lifeline` for what keeps it up, `conversation` for one session of it, `leg` for one
+connection, `dialing` for how that comes about.
 """
 
-from edge.client.call import Call, CallLost, connect
+from edge.client.call import Call
+from edge.client.connecting import connect
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
-from edge.client.recording import Recording
-from edge.client.summary import CallSummary, LegSummary
+from edge.client.lifeline import CallLost, CallRefused
+from edge.client.recording import Recording, TwoWayRecording
+from edge.client.summary import CallSummary, LegSummary, SessionSummary
 
 __all__ = [
     "Call",
     "CallEvent",
     "CallLost",
+    "CallRefused",
     "CallSummary",
     "Ended",
     "LegSummary",
@@ -24,5 +28,7 @@ __all__ = [
     "Reconnected",
     "Reconnecting",
     "Recording",
+    "SessionSummary",
+    "TwoWayRecording",
     "connect",
 ]

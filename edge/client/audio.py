@@ -1,5 +1,7 @@
 """Speech in and out of files: any audio file <-> Opus packets of one 20 ms frame, mono, 48 kHz."""
 
+from __future__ import annotations
+
 import wave
 from array import array
 from collections.abc import Iterable, Iterator, Sequence

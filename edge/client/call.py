@@ -10,7 +10,6 @@ answer that was being heard is gone.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -18,84 +17,30 @@ from typing import Any, Self
 
 from edge.client import audio
 from edge.client.conversation import Conversation, SessionLost
-from edge.client.dialing import CarrierChoice, Dialing
+from edge.client.dialing import Dialing
 from edge.client.ears import Ears
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
 from edge.client.feed import Feed
 from edge.client.leg import ms
-from edge.client.lifeline import REDIAL_DELAYS_S, CallLost, CallRefused, Lifeline
+from edge.client.lifeline import Lifeline
 from edge.client.recording import Recording, TwoWayRecording
 from edge.client.summary import CallSummary
-from edge.client.tickets import tickets
 from edge.errors import DeadlineError
-from edge.runtime.dialer import DEFAULT_PORT, DIAL_TIMEOUT_S, Target
-from edge.voice import CallerSession, Deadlines, Frame, FramesReceived, Lead, Preset
+from edge.voice import CallerSession, Deadlines, Frame, FramesReceived, Preset
 
-__all__ = ["Call", "CallLost", "CallRefused", "connect"]
-
-DEAD_AFTER_S = 3.0
-"""Heartbeats, which the edge acknowledges, are up to a second apart."""
 ACCOUNT_PATIENCE_S = 3.0
 """For the counts of both ends to agree: what is on its way when a call is hung up takes a round trip or two."""
 PATIENCE_S = 30.0
 """For a sign of what was asked for: a backend may think for long."""
 
+
 Deadline = Preset | Deadlines | tuple[int | None, int | None]
 """A preset, or what a frame is worth on its way up and down: 20 to 60000 milliseconds, or None for as long as it takes."""
 
 
-def connect(
-    host: str,
-    port: int = DEFAULT_PORT,
-    *,
-    token: str | None = None,
-    backend: str | None = None,
-    deadline: Deadline | None = None,
-    lead_ms: Lead | None = None,
-    settings: Mapping[str, Any] | None = None,
-    carrier: CarrierChoice = "auto",
-    early_data: bool = True,
-    ticket_file: Path | None = None,
-    server_name: str | None = None,
-    ca: Path | None = None,
-    insecure: bool = False,
-    family: socket.AddressFamily = socket.AF_UNSPEC,
-    local_addr: str | None = None,
-    timeout_s: float = DIAL_TIMEOUT_S,
-    dead_after_s: float = DEAD_AFTER_S,
-    redial_delays_s: Sequence[float] = REDIAL_DELAYS_S,
-) -> Call:
-    """A call to ``host``, made when it is entered; see `Target` for what decides whom to trust.
-
-    What is None is left to the edge. ``token`` says who calls, ``backend`` who shall answer, ``settings`` are for that
-    backend (``instructions``, ``voice``: whatever it understands of a ``session.update``).
-
-    ``carrier`` "auto" is QUIC, and a WebSocket where UDP does not get through. With ``early_data``, a call to a name
-    that was called before by this process, or by one with the same ``ticket_file``, can be spoken on before it stands:
-    entering it then waits for nothing, and `Call.ready` does.
-
-    ``redial_delays_s`` are the pauses before the attempts to replace a lost connection; none, no attempt.
-    Entering raises `CallRefused`, and what `edge.runtime.dialer.dial` raises. Raises ValueError for an impossible
-    ``deadline``, and `UsageError` for a ``ticket_file`` that is none.
-    """
-    target = Target(
-        host=host,
-        port=port,
-        server_name=server_name,
-        ca=ca,
-        insecure=insecure,
-        family=family,
-        source=local_addr,
-    )
-    dialing = Dialing(
-        target=target,
-        carrier=carrier,
-        tickets=tickets(ticket_file) if early_data else None,
-        timeout_s=timeout_s,
-        dead_after_s=dead_after_s,
-    )
-    wishes = {"lead_ms": lead_ms, "deadline": _deadlines(deadline), "token": token, "backend": backend}
-    return Call(dialing, {**wishes, "fields": settings}, redial_delays_s=redial_delays_s)
+def deadlines(choice: Deadline | None) -> Preset | Deadlines | None:
+    """As a session takes them. Raises ValueError for numbers that cannot be."""
+    return Deadlines(*choice) if isinstance(choice, tuple) else choice
 
 
 class Call:
@@ -109,7 +54,7 @@ class Call:
         dialing: Dialing,
         wishes: Mapping[str, Any],
         *,
-        redial_delays_s: Sequence[float] = REDIAL_DELAYS_S,
+        redial_delays_s: Sequence[float],
     ) -> None:
         self._target = dialing.target
         self._wishes = dict(wishes)
@@ -197,7 +142,7 @@ class Call:
 
     def set_deadline(self, deadline: Deadline) -> None:
         """What a frame is worth from the next group up, and the next item down, on. Raises `CallLost`, ValueError."""
-        self._wishes["deadline"] = _deadlines(deadline)
+        self._wishes["deadline"] = deadlines(deadline)
         self._line.standing().session.update_session(deadline=self._wishes["deadline"])
         self._line.conversation.wake()
 
@@ -321,7 +266,3 @@ class Call:
             self._ears.frames.end()
         elif not isinstance(event, Migrated | Reconnecting | Reconnected):
             self._ears.told(event)
-
-
-def _deadlines(choice: Deadline | None) -> Preset | Deadlines | None:
-    return Deadlines(*choice) if isinstance(choice, tuple) else choice

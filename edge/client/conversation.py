@@ -23,7 +23,6 @@ from edge.voice import (
     SessionReady,
     actions,
 )
-from edge.voice.caller import UNKNOWN_SESSION
 
 ASK_AGAIN_S = 0.1
 """Between two looks at counts that do not agree yet: frames may still be on their way."""
@@ -273,10 +272,11 @@ class Conversation:
         if self._timer is not None:
             self._timer.cancel()
         at = session.get_timer()
-        self._timer = None if at is None else self._loop.call_at(at, self._ring)
+        self._timer = None if at is None else self._loop.call_at(at, self._ring, at)
 
-    def _ring(self) -> None:
-        self.session.handle_timer(self._loop.time())
+    def _ring(self, at: float) -> None:
+        # An event loop may call a clock tick too early.
+        self.session.handle_timer(max(at, self._loop.time()))
         self._settle()
 
     def _do(self, action: actions.Action) -> None:
@@ -294,7 +294,7 @@ class Conversation:
                 self.ready = event
             case CallContinued():
                 self._continued = True
-            case ErrorReceived(code=code) if code == UNKNOWN_SESSION:
+            case ErrorReceived(code="unknown_session"):
                 self.forgotten = True
             case _:
                 pass

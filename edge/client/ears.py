@@ -59,8 +59,10 @@ class Ears:
             case FramesReceived(frames=frames):
                 for frame in frames:
                     self.frames.publish(frame)
-                for listener in (*self._recordings, *self._players):
-                    listener.hear(event)
+                for recording in self._recordings:
+                    recording.hear(event)
+                for player in self._players:
+                    player.hear(event)
             case Underran():
                 for recording in self._recordings:
                     recording.underrun(event)

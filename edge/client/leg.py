@@ -72,13 +72,14 @@ class Leg(ABC):
         self.rider = None
         self.wire.close(Code.OK, reason)
 
-    async def gone(self) -> None:
+    async def gone(self) -> None:  # noqa: B027 - most need nothing
         """Wait until it has ended and all that it held is given back."""
 
     def carry(self, action: actions.Action) -> None:
         """Do what a session asks; it is sent by the next `flush`."""
         carry_out(self.wire, action)
 
+    @abstractmethod
     def flush(self) -> None:
         """Send what was asked for."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from edge.client import audio, speech
 from edge.client.call import Call
+from edge.client.connecting import connect_to
 from edge.errors import EdgeError, UsageError
 from edge.runtime.dialer import NameNotFound, ServerBusy, Target
 from edge.voice import FRAME_MS, FRAMES_PER_GROUP
@@ -120,7 +121,9 @@ class Load:
 
     async def _call(self) -> str:
         """Place one call and stay on it; how it ended, if it did."""
-        call = Call(self._target, dead_after_s=DEAD_AFTER_S, redial_delays_s=())
+        call = connect_to(
+            self._target, carrier="quic", early_data=False, dead_after_s=DEAD_AFTER_S, redial_delays_s=()
+        )
         node = None
         try:
             async with call:

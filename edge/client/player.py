@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from edge.backend.opus import Decoder, OpusError
 from edge.voice import FRAME_MS, Codec, Frame, FramesReceived, Playout
 
-RATE = 48_000
+RATE: Final = 48_000
 CHUNK_BYTES = RATE * FRAME_MS // 1000 * 2
 """20 ms, signed 16 bit, mono."""
 

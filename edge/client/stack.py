@@ -55,9 +55,10 @@ class QuicLine:
 
     def handle_timer(self, now: float) -> None:
         self.connection.handle_timer(now)
-        if self._heard_at is not None and now >= self._heard_at + self._dead_after_s:
-            if not self.connection.closed:
-                self.connection.close(Code.GOING_AWAY, f"nothing heard for {self._dead_after_s:g} s")
+        if self._heard_at is None or self.connection.closed:
+            return
+        if now >= self._heard_at + self._dead_after_s:
+            self.connection.close(Code.GOING_AWAY, f"nothing heard for {self._dead_after_s:g} s")
 
     def next_event(self) -> Event | None:
         return self.connection.next_event()

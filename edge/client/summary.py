@@ -192,16 +192,16 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def frames_heard_by_edge(self) -> int | None:
-        return _total(session.heard_by_edge and session.heard_by_edge.frames for session in self.sessions)
+        return _total(_of(session.heard_by_edge, "frames") for session in self.sessions)
 
     @property
     def frames_said_by_edge(self) -> int | None:
-        return _total(session.said_by_edge and session.said_by_edge.frames for session in self.sessions)
+        return _total(_of(session.said_by_edge, "frames") for session in self.sessions)
 
     @property
     def lost_up(self) -> int | None:
         """Frames of ours that the edge gave up at their deadline."""
-        return _total(session.heard_by_edge and session.heard_by_edge.lost for session in self.sessions)
+        return _total(_of(session.heard_by_edge, "lost") for session in self.sessions)
 
     @property
     def lost_down(self) -> int:
@@ -306,6 +306,10 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
             "legs": msgspec.to_builtins(self.legs),
             "sessions": msgspec.to_builtins(self.sessions),
         }
+
+
+def _of(count: LedgerCount | None, what: Literal["frames", "lost"]) -> int | None:
+    return None if count is None else getattr(count, what)
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

@@ -75,6 +75,9 @@ class WebSocketLeg(Leg):
     def path(self) -> str:
         return self._path
 
+    def flush(self) -> None:
+        pass  # the carrier sends by itself
+
     async def gone(self) -> None:
         await asyncio.gather(self._running, return_exceptions=True)
 

@@ -18,6 +18,7 @@ from bgp.starts import DELAYS_S, STABLE_S
 from bgp.view_params import ViewParams
 from edge.config.values import Address, Name, ServerId, SocketAddress
 from edge.overload import Capacity, OverloadParams
+from edge.overload.limits import Limits
 from edge.voice.lead import DEFAULT_LEAD_MS, MAX_LEAD_MS, MIN_LEAD_MS
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -228,6 +229,7 @@ class NodeConfig(Table, frozen=True):
     backends: dict[str, dict[str, Any]] = {}
     auth: Auth = Auth()
     web: Web = Web()
+    limits: Limits = Limits()
     overload: Overload = Overload()
     bgp: Bgp | None = None
     policy: Policy = Policy()

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from edge.client.call import connect
+from edge.client import connect
 from edge.client.speech import NAMES, recording
 from edge.client.summary import CallSummary
 from edge.errors import EdgeError

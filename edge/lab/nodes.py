@@ -137,6 +137,8 @@ def node_config(
             **msgspec.to_builtins(overload),
             "capacity": {"calls": float(options.calls), "loop_lag_s": LOOP_LAG_CAPACITY_S},
         },
+        # All callers of a site have the site's one address.
+        "limits": {"per_address": 10_000, "per_address_per_s": 10_000.0},
         "policy": {**msgspec.to_builtins(policy), "mode": fault.policy_mode, **options.policy},
         "view": msgspec.to_builtins(ViewParams().scaled(TIME_FACTOR)),
         "restart": {

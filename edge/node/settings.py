@@ -45,4 +45,5 @@ def worker_settings(
         plain_listener="" if plain is None else host_port(plain.host, plain.port),
         page=config.web.page,
         auth=AuthSettings(token_keys, config.auth.audience, config.auth.origins),
+        limits=config.limits,
     )

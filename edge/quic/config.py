@@ -69,6 +69,14 @@ class EndpointConfig:
     max_connections: int = 1000
     max_handshakes: int = 256
     """Begun and not completed. From half of it on, newcomers have to prove their address."""
+    per_address: int | None = None
+    """Connections of one client (`edge.overload.clients.client_of`) whose address is proved; None: any number."""
+    per_address_per_s: float = 16.0
+    """How often one client may begin, once ``per_address`` connections of it have begun at once."""
+    packets_per_s: float | None = None
+    """Packets of one connection that are read; what is beyond that is dropped as a network would. None: all."""
+    packets_at_once: int = 4000
+    """How many may come at once: megabytes, for what was recorded is said as fast as the network takes it."""
     max_datagram_frame_size: int | None = 65535
     """What peers may send as an unreliable datagram; None for none at all."""
     initial_rtt: float = 0.1

@@ -14,6 +14,8 @@ class Counters:
     migrated: int = 0
     """Connections that left the service address."""
     refused: int = 0
+    crowded: int = 0
+    """Those of them that came from an address with its share of connections, or too often."""
     retried: int = 0
     resets_sent: int = 0
     version_negotiations: int = 0
@@ -32,3 +34,5 @@ class Counters:
     """For a connection that is gone, and not answered with a reset: too short, too many, or not 1-RTT."""
     dropped_other_worker: int = 0
     """For this node, but for a worker that did not get it."""
+    dropped_excess: int = 0
+    """Of connections that send more packets than one may."""

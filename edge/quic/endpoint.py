@@ -20,6 +20,8 @@ from aioquic.quic.packet import QuicErrorCode
 
 from edge.cid import CidIssuer, CidRing
 from edge.overload import Verdict
+from edge.overload.bucket import TokenBucket
+from edge.overload.clients import client_of
 from edge.quic.config import EndpointConfig
 from edge.quic.connection import MAX_STREAM_DATA, EdgeConnection
 from edge.quic.counters import Counters
@@ -34,6 +36,7 @@ from edge.quic.events import (
 from edge.quic.gate import Gate
 from edge.quic.header import LONG_HEADER_BIT, SUPPORTED_VERSIONS, parse_long_header
 from edge.quic.http3 import ALPN as HTTP3
+from edge.quic.http3 import EXCESSIVE_LOAD as HTTP3_EXCESSIVE_LOAD
 from edge.quic.http3 import NO_ERROR as HTTP3_NO_ERROR
 from edge.quic.http3 import Http3Connection
 from edge.quic.http3_requests import Headers
@@ -46,6 +49,11 @@ from edge.quic.timers import Timers
 from edge.quic.tokens import RetryTokens
 from edge.quic.translation import TRANSLATIONS
 from edge.quic.webtransport import WebTransportSession
+
+EXCESSIVE = 8
+"""The error code of a connection that sends more packets than one may."""
+MAX_EXCESS = 20_000
+"""Packets that are dropped before that ends it: a sender that means well slows down when a few hundred are lost."""
 
 
 def accept_all(_now: float) -> Verdict:
@@ -82,10 +90,12 @@ class Endpoint:
         self.config = config
         self.counters = Counters()
         self._issue = issuer.issue
+        gate = Gate(config, admission, retry, unix_time=unix_time, issue=issuer.issue, entropy=entropy)
+        self._shares = gate.shares
         self._reception = Reception(
             self.counters,
             issuer,
-            Gate(config, admission, retry, unix_time=unix_time, issue=issuer.issue, entropy=entropy),
+            gate,
             reset_key=config.reset_key,
             ring=CidRing([issuer.config]) if ring is None else ring,
             peers=peers,
@@ -283,6 +293,11 @@ class Endpoint:
         record = self._table.find(connection)
         return 0 if record is None else record.engine.unsent_bytes
 
+    def awaits_credit(self, connection: int) -> bool:
+        """Whether something waits because the peer does not read: its flow control lets no more of it leave."""
+        record = self._table.find(connection)
+        return record is not None and record.engine.awaits_credit
+
     # Connections
 
     def _accept(self, newcomer: Newcomer, data: bytes, path: Path, now: float) -> None:
@@ -305,15 +320,21 @@ class Endpoint:
         if not engine.has_begun:
             self.counters.dropped_undecryptable += 1
             return
-        if newcomer.admit.retry_cid is not None:
-            engine.trust_path()
         record = ConnectionRecord(next(self._handles), engine, path, on_service, now)
+        if self.config.packets_per_s is not None:
+            record.budget = TokenBucket(self.config.packets_per_s, self.config.packets_at_once, now)
         self._table.add(record, [newcomer.chosen_cid, *engine.initial_cids])
         self._handshakes += 1
+        if newcomer.admit.retry_cid is not None:
+            engine.trust_path()
+            self._take_share(record)
         self._settle(record)
         self._touch(record)
 
     def _deliver(self, record: ConnectionRecord, data: bytes, path: Path, now: float) -> None:
+        if record.budget is not None and not record.budget.take(1, now):
+            self._drop(record)
+            return
         try:
             record.engine.receive_datagram(data, path, now)
             self._settle(record)
@@ -321,6 +342,20 @@ class Endpoint:
             self._fail(record, error)
         else:
             self._touch(record)
+
+    def _drop(self, record: ConnectionRecord) -> None:
+        """A packet beyond the budget costs as little as can be: it is not even decrypted."""
+        self.counters.dropped_excess += 1
+        record.excess += 1
+        if record.excess == MAX_EXCESS:
+            code = EXCESSIVE if record.http3 is None else HTTP3_EXCESSIVE_LOAD
+            self.close(record.handle, code, f"more than {self.config.packets_per_s:g} packets a second")
+
+    def _take_share(self, record: ConnectionRecord) -> None:
+        """Its address is proved: it counts as one of that client's."""
+        if self._shares is not None and record.client is None:
+            record.client = client_of(record.path.host)
+            self._shares.add(record.client)
 
     def _settle(self, record: ConnectionRecord) -> None:
         """Take from the engine what has happened."""
@@ -364,6 +399,7 @@ class Endpoint:
         self, record: ConnectionRecord, event: engine_events.HandshakeCompleted
     ) -> None:
         record.established = record.announced = True
+        self._take_share(record)
         record.alpn = event.alpn_protocol or ""
         self._handshakes -= 1
         self.counters.handshakes_completed += 1
@@ -387,6 +423,8 @@ class Endpoint:
         if record.closed:
             return
         record.closed = True
+        if self._shares is not None and record.client is not None:
+            self._shares.drop(record.client)
         if record.announced:
             self._events.append(
                 ConnectionClosed(

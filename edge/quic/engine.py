@@ -253,6 +253,18 @@ class Connection(_Insistent):
         )
         return streams + sum(map(len, self._datagrams_pending))
 
+    @property
+    def awaits_credit(self) -> bool:
+        """Whether the peer's flow control keeps back what was written: on a stream, on all, or by their number."""
+        all_used = self._remote_max_data_used >= self._remote_max_data
+        for stream in self._streams.values():
+            sender = stream.sender
+            if sender._buffer_stop > sender.highest_offset and sender._reset_error_code is None:
+                used_up = sender.highest_offset >= stream.max_stream_data_remote
+                if all_used or used_up or stream.is_blocked:
+                    return True
+        return False
+
     def open_stream(self, *, unidirectional: bool) -> int:
         """Open a stream, so that the next call opens another one."""
         stream_id = self.get_next_available_stream_id(is_unidirectional=unidirectional)

@@ -4,18 +4,22 @@
     anything               any        at the limit          refused, as with connections at theirs
     a token not for him    any        below                 closed with INVALID_TOKEN
     a good token           any        below                 admitted: he passed when he got it
+    nothing, too often     any        below                 sent a Retry, as his address may be forged
     nothing                REFUSE     below                 refused
     nothing                RETRY      below                 sent a Retry
     nothing                ACCEPT     above half the limit  sent a Retry: forged addresses end here
     nothing                ACCEPT     below                 admitted
 
-Without a token key nobody is sent a Retry; who would have been is admitted.
+Without a token key nobody is sent a Retry; who would have been is admitted. Whose address has its share of
+connections is refused in any case, and so is a good token that comes too often. Both are counted of addresses that are
+proved, so that nobody can use up another's share.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edge.overload import Verdict
+from edge.overload.clients import Rates, Shares, client_of
 from edge.quic.config import EndpointConfig
 from edge.quic.header import LongHeader
 from edge.quic.packets import CONNECTION_REFUSED, INVALID_TOKEN
@@ -41,9 +45,10 @@ class AskAgain:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Answer with CONNECTION_CLOSE and keep nothing."""
+    """Answer with CONNECTION_CLOSE and keep nothing. ``crowded``: because of all the others from that address."""
 
     code: int
+    crowded: bool = False
 
 
 Decision = Admit | AskAgain | Refuse
@@ -64,6 +69,10 @@ class Gate:
         issue: Callable[[], bytes],
         entropy: Callable[[int], bytes],
     ) -> None:
+        self.shares = Shares(config.per_address) if config.per_address is not None else None
+        """Connections by client: told here, and counted by whoever begins and ends them."""
+        burst = config.per_address or 1
+        self._newcomers, self._returned = (Rates(config.per_address_per_s, burst) for _ in range(2))
         self._config = config
         self._admission = admission
         self._tokens = tokens
@@ -78,16 +87,24 @@ class Gate:
         config = self._config
         if connections >= config.max_connections or handshakes >= config.max_handshakes:
             return Refuse(CONNECTION_REFUSED)
+        client = client_of(path.host)
+        if self.shares is not None and not self.shares.has_room(client):
+            return Refuse(CONNECTION_REFUSED, crowded=True)
         try:
             original_cid = self._redeem(header, path, now)
         except InvalidToken:
             return Refuse(INVALID_TOKEN)
+        comes_often = self.shares is not None and not (
+            self._newcomers if original_cid is None else self._returned
+        ).take(client, now)
         if original_cid is not None:
+            if comes_often:
+                return Refuse(CONNECTION_REFUSED, crowded=True)
             return Admit(original_cid, header.destination_cid)
         verdict = self._admission(now)
         if verdict is Verdict.REFUSE:
             return Refuse(CONNECTION_REFUSED)
-        crowded = handshakes * 2 >= config.max_handshakes
+        crowded = comes_often or handshakes * 2 >= config.max_handshakes
         if self._tokens is not None and (verdict is Verdict.RETRY or crowded):
             return self._ask_again(self._tokens, header, path, now)
         return Admit(header.destination_cid, None)

@@ -6,7 +6,7 @@ are held back.
 
 What a peer can make this hold is bounded: `MAX_STREAM_BYTES` on each stream of HTTP/3 and `MAX_ARRIVING_BYTES`
 over all requests that have not ended, else the connection is closed; `MAX_HELD_BYTES` and `MAX_HELD_EVENTS` of
-streams held back, else the stream is turned away. How many streams there can be at a time is QUIC's to bound.
+streams held back, else the stream is turned away; `MAX_UNSENT_BYTES` of answers, else the connection is closed. How many streams there can be at a time is QUIC's to bound.
 """
 
 from collections.abc import Iterator
@@ -38,6 +38,9 @@ MAX_BIDIRECTIONAL = 8
 """Bidirectional streams that a session's peer may open before it is over; a voice session has one."""
 TOO_MANY_SESSIONS = 429
 NO_ERROR = ErrorCode.H3_NO_ERROR
+EXCESSIVE_LOAD = ErrorCode.H3_EXCESSIVE_LOAD
+MAX_UNSENT_BYTES = 1024 * 1024
+"""Answers that wait for a client to read them; the largest has some ten thousand bytes."""
 
 StreamEvent = StreamDataReceived | StreamReset | SendingStopped
 
@@ -75,6 +78,9 @@ class Http3Connection:
     def respond(self, stream_id: int, status: int, headers: Headers, body: bytes) -> bool:
         """Answer a request; False when it is not waiting for an answer."""
         if not self._requests.answer(stream_id):
+            return False
+        if self._engine.unsent_bytes + len(body) > MAX_UNSENT_BYTES:
+            self._close(EXCESSIVE_LOAD, "it asks, and does not read the answers")
             return False
         try:
             self._http.send_headers(stream_id, [(b":status", b"%d" % status), *headers])

@@ -137,8 +137,9 @@ class Reception:
             case AskAgain(retry_cid, token):
                 self._counters.retried += 1
                 return retry(header, retry_cid, token)
-            case Refuse(code):
+            case Refuse(code, crowded):
                 self._counters.refused += 1
+                self._counters.crowded += crowded
                 return refusal(header, code)
 
     def _negotiate(self, header: LongHeader, data: bytes) -> bytes | None:

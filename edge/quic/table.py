@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from edge.overload.bucket import TokenBucket
 from edge.quic.connection import EdgeConnection
 from edge.quic.events import Outcome
 from edge.quic.http3 import Http3Connection
@@ -48,6 +49,12 @@ class ConnectionRecord:
     removed: bool = False
     dirty: bool = False
     """Has something to send, or a new deadline."""
+    client: str | None = None
+    """Whose share of connections it takes, once its address is proved."""
+    budget: TokenBucket | None = None
+    """Of packets that are read; None: of any number."""
+    excess: int = 0
+    """Packets that were dropped because they were beyond it."""
     deadlines: list[float] = field(default_factory=list)
     cids: set[bytes] = field(default_factory=set)
     retired: deque[bytes] = field(default_factory=deque)

@@ -26,6 +26,7 @@ from edge.backend.base import (
     ResponseRequested,
     Truncated,
 )
+from edge.overload.limits import Limits
 from edge.runtime.carriers import Carrier, carry_out
 from edge.runtime.messages import CallRecord
 from edge.runtime.seat import Seat
@@ -66,13 +67,16 @@ class CallSettings:
     resume_s: float
     backends: Mapping[str, BackendChoice]
     doorkeeper: Doorkeeper
+    limits: Limits
     clock: Callable[[], float]
     changed: Callable[[Call], None]
     observe: Callable[[str, float], None]
 
 
 class Call:
-    """``reconnect`` gives its carrier to the call that it continues, if there is such a call; see `CallTable`."""
+    """``reconnect`` gives its carrier to the call that it continues, if there is such a call, and ``place`` says whether
+    its caller may have one more; see `CallTable`.
+    """
 
     def __init__(
         self,
@@ -80,14 +84,18 @@ class Call:
         carrier: Carrier,
         call_id: str,
         reconnect: Callable[[Call, voice.ReconnectRequested], bool],
+        place: Callable[[Call], bool],
     ) -> None:
         self.call_id = call_id
+        self.host = carrier.host
+        """Where its caller was when the call began."""
         self.session = EdgeSession(call_id, lead_ms=settings.lead_ms, deadlines=settings.deadlines, held=True)
         self.carrier: Carrier | None = carrier
         self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
         self.deadlines: list[float] = []  # of `Timers`
         self._settings = settings
         self._reconnect = reconnect
+        self._place = place
         self._started_at = settings.clock()
         self._gives_up_at: float | None = self._started_at + PRESENT_WITHIN_S
         self._confirmed = False
@@ -97,6 +105,7 @@ class Call:
         self._outcome: str = carrier.outcome
         self._carrier_name = carrier.name
         self._underruns = 0
+        self._unread_since: float | None = None
         carrier.call = self
 
     # --- its connection ----------------------------------------------------------------------------------
@@ -106,7 +115,7 @@ class Call:
         self._confirmed = True
 
     def is_resumed_by(self, token: str) -> bool:
-        if self._resume_token is None:
+        if self._resume_token is None or self.session.closed:
             return False
         return secrets.compare_digest(self._resume_token.encode(), token.encode(errors="replace"))
 
@@ -157,12 +166,15 @@ class Call:
                 carry_out(self.carrier, action)
         if self._seat is not None:
             self._seat.make_room(self.session.wants_audio)
-        if self.carrier is not None and self.carrier.unsent_bytes > MAX_UNSENT_BYTES:
-            self._cut(f"does not read: {self.carrier.unsent_bytes} bytes wait for it")
+        self._look_after(now)
 
     def get_timer(self) -> float | None:
         """When it must have a turn."""
-        timers = (self.session.get_timer(), self._gives_up_at)
+        timers = [self.session.get_timer(), self._gives_up_at]
+        if self._serves:
+            timers.append(self._last_heard + self._settings.limits.silent_s)
+            if self._unread_since is not None:
+                timers.append(self._unread_since + self._settings.limits.unread_s)
         return min((at for at in timers if at is not None), default=None)
 
     def handle_timer(self, now: float) -> bool:
@@ -176,6 +188,31 @@ class Call:
         self.session.close(Code.UNAUTHORIZED, f"no session.update within {PRESENT_WITHIN_S:g} s")
         return True
 
+    @property
+    def _serves(self) -> bool:
+        return self._seat is not None and self.carrier is not None and not self.session.closed
+
+    @property
+    def _last_heard(self) -> float:
+        heard = self.session.last_heard
+        return self._started_at if heard is None else heard
+
+    def _look_after(self, now: float) -> None:
+        """Whether its caller still reads, and is still there. A connection alone, an engine keeps alive for ever."""
+        if self.carrier is None or not self._serves:
+            return
+        limits = self._settings.limits
+        if not self.carrier.awaits_credit:
+            self._unread_since = None
+        elif self._unread_since is None:
+            self._unread_since = now
+        if self.carrier.unsent_bytes > MAX_UNSENT_BYTES:
+            self._cut(f"does not read: {self.carrier.unsent_bytes} bytes wait for it")
+        elif self._unread_since is not None and now >= self._unread_since + limits.unread_s:
+            self._cut(f"does not read: nothing has left for {limits.unread_s:g} s")
+        elif now >= self._last_heard + limits.silent_s:
+            self._cut(f"silent: not a sign of it for {limits.silent_s:g} s")
+
     def _admit(self, now: float) -> None:
         if self._seat is not None or not self._confirmed or self._presented is None:
             return
@@ -187,6 +224,10 @@ class Call:
             if self._reconnect(self, resumes):
                 return
             self.session.refuse_reconnect()
+        if not self._place(self):
+            most = self._settings.limits.per_address
+            self.session.close(Code.LIMIT, f"{most} calls from one address, and no more")
+            return
         try:
             grant = self._settings.doorkeeper.admit(presented.token, presented.backend, self.carrier.origin)
         except Unauthorized as error:
@@ -236,8 +277,10 @@ class Call:
             case voice.StatsRequested():
                 self.session.answer_stats(self.heard.count(), self.said.count())
             case voice.PlayoutReported(report=report):
-                self.counts["underruns"] += max(0, report.underruns - self._underruns)
-                self._underruns = report.underruns
+                # Nobody's playout runs dry more often than it was given something to play.
+                underruns = min(report.underruns, self.said.frames)
+                self.counts["underruns"] += max(0, underruns - self._underruns)
+                self._underruns = max(underruns, self._underruns)
                 rtt_s = self.carrier.rtt_s() if self.carrier is not None else None
                 if rtt_s is not None:
                     self.session.set_rtt(rtt_s)

@@ -7,10 +7,13 @@ when it is over. A step of the worker is a `turn`: every call that has something
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections import Counter, deque
 from collections.abc import Callable
+from typing import Final
 
+from edge.overload.clients import Shares, client_of
 from edge.quic.timers import Timers
 from edge.runtime.call import TOTALS, Call, CallSettings
 from edge.runtime.carriers import Carrier
@@ -22,6 +25,13 @@ log = logging.getLogger("edge.calls")
 
 MIN_TIMER_S = 0.001
 REMEMBERED = 256  # ended calls that can still be asked about
+CUTS: Final[dict[int, str]] = {
+    Code.LIMIT: "cut_limit",
+    Code.TOO_FAR_BEHIND: "cut_too_far_behind",
+    Code.PROTOCOL_ERROR: "cut_protocol_error",
+    Code.UNAUTHORIZED: "cut_unauthorized",
+}
+"""The codes by which this end gives a caller up for what it does -> what counts that."""
 
 
 class CallTable:
@@ -35,14 +45,16 @@ class CallTable:
         self._timers: Timers[Call] = Timers()
         self._ended: deque[CallRecord] = deque(maxlen=REMEMBERED)
         self._endings: set[asyncio.Task[None]] = set()
-        self._totals = Counter(dict.fromkeys(TOTALS, 0))
+        self._totals = Counter(dict.fromkeys((*TOTALS, *CUTS.values()), 0))
+        self._shares = Shares(settings.limits.per_address)
+        self._places: dict[Call, str] = {}  # those that are admitted, and whose share they take
 
     def __len__(self) -> int:
         return len(self._calls)
 
     def begin(self, carrier: Carrier, *, confirmed: bool = True) -> Call:
         """A caller is there. Not ``confirmed``: what it says first may be a replay, until `Call.confirm`."""
-        call = Call(self._settings, carrier, self._call_ids(), self._reconnect)
+        call = Call(self._settings, carrier, self._call_ids(), self._reconnect, self._place)
         if confirmed:
             call.confirm()
         self._calls[call] = None
@@ -61,35 +73,60 @@ class CallTable:
             return
         hung_up = by_application and code != Code.GOING_AWAY
         if not hung_up and call.detach():
-            log.info('event=call_detached call=%s code=%d reason="%s"', call.call_id, code, reason)
+            log.info("event=call_detached call=%s code=%d reason=%s", call.call_id, code, _quoted(reason))
             self.wake(call)
             return
-        log.info(
-            'event=call_ended call=%s carrier=%s code=%d by_peer=%s reason="%s"',
+        cut = None if by_peer or not by_application else CUTS.get(code)
+        if cut is not None:
+            self._totals[cut] += 1
+        log.log(
+            logging.INFO if cut is None else logging.WARNING,
+            "event=%s call=%s carrier=%s host=%s code=%d by_peer=%s reason=%s",
+            "call_ended" if cut is None else "caller_cut",
             call.call_id,
             carrier.name,
+            call.host,
             code,
             by_peer,
-            reason,
+            _quoted(reason),
         )
         self._end(call)
+
+    def failed(self, call: Call, error: Exception) -> None:
+        """A defect of ours has shown in ``call``: it costs this call and no other."""
+        log.error("event=call_failed call=%s", call.call_id, exc_info=error)
+        if call in self._calls:
+            carrier = call.carrier
+            self._end(call)
+            if carrier is not None:
+                carrier.close(Code.SESSION_CLOSED, "internal error")
 
     def turn(self, now: float) -> None:
         """Let every call that has something to do take its turn. Call it before asking what to send."""
         for call in self._timers.due(now):
-            if call not in self._calls:
-                continue
-            if call.handle_timer(now):
+            if call in self._calls:
                 self._awake[call] = None
-            else:
-                log.info('event=call_ended call=%s reason="its caller did not come back"', call.call_id)
-                self._end(call)
+                self._handle_timer(call, now)
         while self._awake:
             call, _ = self._awake.popitem()
-            call.turn(now)
-            at = call.get_timer()
+            try:
+                call.turn(now)
+                at = call.get_timer()
+            except Exception as error:  # noqa: BLE001 - logged there
+                self.failed(call, error)
+                continue
             if at is not None and call in self._calls:
                 self._timers.arm(call, max(at, now + MIN_TIMER_S))
+
+    def _handle_timer(self, call: Call, now: float) -> None:
+        try:
+            goes_on = call.handle_timer(now)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.failed(call, error)
+            return
+        if not goes_on:
+            log.info('event=call_ended call=%s reason="its caller did not come back"', call.call_id)
+            self._end(call)
 
     def get_timer(self) -> float | None:
         """When to call `turn`, if nothing happens before."""
@@ -106,9 +143,21 @@ class CallTable:
         self.wake(call)
         return True
 
+    def _place(self, call: Call) -> bool:
+        """Whether its caller may have one more; it has it until it ends, also while nobody is connected to it."""
+        client = client_of(call.host)
+        if not self._shares.has_room(client):
+            return False
+        self._shares.add(client)
+        self._places[call] = client
+        return True
+
     def _end(self, call: Call) -> None:
         del self._calls[call]
         self._awake.pop(call, None)
+        client = self._places.pop(call, None)
+        if client is not None:
+            self._shares.drop(client)
         self._ended.append(call.record(ended=True))
         self._totals.update(call.totals())
         ending = asyncio.create_task(call.end())
@@ -139,3 +188,8 @@ class CallTable:
     async def close(self) -> None:
         """Give every call's backend back."""
         await asyncio.gather(*(call.end() for call in self._calls), *self._endings)
+
+
+def _quoted(reason: str) -> str:
+    """In one line and in quotes, whatever somebody else has put into it."""
+    return json.dumps(reason)

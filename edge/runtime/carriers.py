@@ -54,6 +54,8 @@ class Carrier(Wire, Protocol):
     name: CarrierName
     call: Call | None
     """Whose it is; set by the table of calls."""
+    host: str
+    """The caller's address, as it was when it came."""
     origin: str | None
     """The web page that opened it, as its browser says; None where no browser is behind it."""
 
@@ -64,6 +66,10 @@ class Carrier(Wire, Protocol):
     @property
     def unsent_bytes(self) -> int:
         """Given to it and not on the wire yet."""
+
+    @property
+    def awaits_credit(self) -> bool:
+        """Whether something cannot leave because the caller does not read. False where the carrier sees to that."""
 
 
 def carry_out(wire: Wire, action: actions.Action) -> None:
@@ -95,7 +101,10 @@ class QuicCarrier:
         self.call: Call | None = None
         self._endpoint = endpoint
         self._connection = connection
+        info = endpoint.connection(connection)
+        self.host = "" if info is None else info.path.host
         self._streams: list[int] = []  # the session's number of a stream -> its QUIC stream ID
+        self._numbers: dict[int, int] = {}  # and back
 
     def receive(self, event: Event, now: float) -> None:
         """Hand the session what happened on the connection."""
@@ -109,8 +118,8 @@ class QuicCarrier:
                 session.receive_stream(event.stream_id, event.data, event.fin, now)
             case StreamReset():
                 session.receive_reset(event.stream_id, event.code, now)
-            case SendingStopped() if event.stream_id in self._streams:
-                session.receive_stop(self._streams.index(event.stream_id), event.code, now)
+            case SendingStopped() if event.stream_id in self._numbers:
+                session.receive_stop(self._numbers[event.stream_id], event.code, now)
             case DatagramReceived():
                 session.receive_datagram(event.data, now)
             case _:
@@ -149,7 +158,13 @@ class QuicCarrier:
     def unsent_bytes(self) -> int:
         return self._endpoint.unsent_bytes(self._connection)
 
+    @property
+    def awaits_credit(self) -> bool:
+        return self._endpoint.awaits_credit(self._connection)
+
     def _stream_id(self, stream: int) -> int:
         while len(self._streams) <= stream:
-            self._streams.append(self._endpoint.open_stream(self._connection))
+            stream_id = self._endpoint.open_stream(self._connection)
+            self._numbers[stream_id] = len(self._streams)
+            self._streams.append(stream_id)
         return self._streams[stream]

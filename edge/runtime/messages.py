@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from edge.overload import Gate, LoadSample
+from edge.overload.limits import Limits
 from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
@@ -58,6 +59,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     plain_listener: str  # the one of them that has no TLS, or ""
     page: bool
     auth: AuthSettings
+    limits: Limits
 
 
 class Message(msgspec.Struct, frozen=True):

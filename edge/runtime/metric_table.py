@@ -132,9 +132,18 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     PACKETS_DROPPED := Counter(
         name="edge_packets_dropped_total",
-        help="Datagrams that belong to no connection and were not answered.",
+        help="Datagrams that were neither read nor answered: they belong to no connection, or to one that sends more"
+        " than one may.",
         labels={
-            "reason": ("malformed", "small_initial", "undecryptable", "unroutable", "dead", "other_worker")
+            "reason": (
+                "malformed",
+                "small_initial",
+                "undecryptable",
+                "unroutable",
+                "dead",
+                "other_worker",
+                "excess",
+            )
         },
     ),
     STATELESS_RESETS := Counter(
@@ -158,6 +167,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     REFUSED := Counter(
         name="edge_handshakes_refused_total", help="New connections refused with CONNECTION_REFUSED."
+    ),
+    CROWDED := Counter(
+        name="edge_handshakes_crowded_total",
+        help="New connections refused because their address has its share, or comes too often; see limits.",
     ),
     CONNECTIONS := Gauge(
         name="edge_connections",
@@ -186,6 +199,11 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     FRAMES_SAID := Counter(
         name="edge_frames_said_total", help="20 ms audio frames from the backend, given to callers."
+    ),
+    CALLERS_CUT := Counter(
+        name="edge_callers_cut_total",
+        help="Callers that were cut off for what they did, by the code they were told.",
+        labels={"reason": ("limit", "too_far_behind", "protocol_error", "unauthorized")},
     ),
     UNDERRUNS := Counter(
         name="edge_playout_underruns_total", help="Times a caller reported that its playout ran dry."
@@ -364,12 +382,14 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "dropped_unroutable": (PACKETS_DROPPED, ("unroutable",)),
     "dropped_dead": (PACKETS_DROPPED, ("dead",)),
     "dropped_other_worker": (PACKETS_DROPPED, ("other_worker",)),
+    "dropped_excess": (PACKETS_DROPPED, ("excess",)),
     "migrated": (MIGRATIONS, ()),
     "engine_errors": (ENGINE_ERRORS, ()),
     "handshakes_completed": (HANDSHAKES, ("completed",)),
     "handshakes_failed": (HANDSHAKES, ("failed",)),
     "retried": (RETRIES, ()),
     "refused": (REFUSED, ()),
+    "crowded": (CROWDED, ()),
     "frames_heard": (FRAMES_HEARD, ()),
     "frames_said": (FRAMES_SAID, ()),
     "underruns": (UNDERRUNS, ()),
@@ -379,6 +399,10 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "wasted_bytes": (BARGE_IN_BYTES, ("wasted",)),
     "saved_bytes": (BARGE_IN_BYTES, ("saved",)),
     "resumed": (CALLS_RESUMED, ()),
+    "cut_limit": (CALLERS_CUT, ("limit",)),
+    "cut_too_far_behind": (CALLERS_CUT, ("too_far_behind",)),
+    "cut_protocol_error": (CALLERS_CUT, ("protocol_error",)),
+    "cut_unauthorized": (CALLERS_CUT, ("unauthorized",)),
     "tcp_accepted": (TCP_CONNECTIONS, ("accepted",)),
     "tcp_refused": (TCP_CONNECTIONS, ("refused",)),
     "tls_failed": (TCP_CONNECTIONS, ("tls_failed",)),

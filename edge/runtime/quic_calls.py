@@ -61,7 +61,10 @@ class QuicCalls:
         if isinstance(event, PathChanged):
             call.moved()
         else:
-            carrier.receive(event, now)
+            try:
+                carrier.receive(event, now)
+            except Exception as error:  # noqa: BLE001 - logged there
+                self._calls.failed(call, error)
         self._calls.wake(call)
 
     def _begin(self, carrier: QuicCarrier, connection: int, *, confirmed: bool) -> None:

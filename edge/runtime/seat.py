@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import assert_never
 
 from edge.backend.base import (
@@ -34,6 +35,8 @@ log = logging.getLogger("edge.calls")
 
 REVIVAL_S = 1.0
 """From a failure to the next adapter: one that fails at every frame must not be made fifty times a second."""
+CLOSE_S = 5.0
+"""For an adapter to close: it has a network to say goodbye to, and nobody waits for it longer."""
 
 
 class Seat:
@@ -60,6 +63,7 @@ class Seat:
         self._items = 0
         self._room = asyncio.Event()
         self._lost_at = 0.0
+        self._sitting = 0  # changes whenever somebody sits down or leaves
         self._closings: set[asyncio.Task[None]] = set()
         self._backend: Backend | None = None  # None after a failure, until there is need of another
         self._replies: asyncio.Task[None] | None = None
@@ -85,7 +89,9 @@ class Seat:
         await asyncio.gather(*self._closings)
 
     def _sit_down(self) -> Backend:
-        context = replace(self._context, first_item=self._items + 1, signal=self._signalled)
+        self._sitting += 1
+        signal = partial(self._signalled, self._sitting)
+        context = replace(self._context, first_item=self._items + 1, signal=signal)
         self._backend = backend = self._make(context)
         self._replies = asyncio.create_task(self._pull(backend))
         return backend
@@ -94,15 +100,17 @@ class Seat:
         backend, self._backend = self._backend, None
         replies, self._replies = self._replies, None
         if backend is not None and replies is not None:
+            self._sitting += 1
+            # Now, for it may be about to give a reply, and nobody would be there to end what that begins.
+            replies.cancel()
             closing = asyncio.create_task(self._close(backend, replies))
             self._closings.add(closing)
             closing.add_done_callback(self._closings.discard)
 
     async def _close(self, backend: Backend, replies: asyncio.Task[None]) -> None:
-        if replies is not asyncio.current_task():
-            replies.cancel()
         try:
-            await backend.close()
+            async with asyncio.timeout(CLOSE_S):
+                await backend.close()
         except Exception:
             log.exception("event=backend_not_closed call=%s", self._context.call_id)
         await asyncio.gather(replies, return_exceptions=True)
@@ -120,8 +128,14 @@ class Seat:
             self._fail(error)
             self._changed()
 
-    def _signalled(self, signal: Signal) -> None:
-        self._take(signal)
+    def _signalled(self, sitting: int, signal: Signal) -> None:
+        """From the adapter that sits here; what one says that has failed and is on its way out does not count."""
+        if sitting != self._sitting:
+            return
+        try:
+            self._take(signal)
+        except Exception as error:  # noqa: BLE001 - logged where it is dealt with
+            self._fail(error)
         self._changed()
 
     def _take(self, reply: BackendReply) -> None:

@@ -11,34 +11,27 @@ import logging
 import os
 import socket
 import ssl
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
 from typing import Any
 
-from edge.overload.bucket import TokenBucket
-from edge.runtime.sockets import is_ipv6
+from edge.overload.clients import Rates, Shares, client_of
 
 log = logging.getLogger("edge.web")
 
 ACCEPT_AT_ONCE = 16  # connections taken before the other sockets and the timers have their turn
 EXHAUSTED_S = 1.0  # between two attempts while this process has no descriptor left
 SHUTDOWN_S = 2.0  # for the peer's close_notify
-MAX_REMEMBERED = 10_000  # clients whose rate is known; those that have not come of late are forgotten first
 
 
 @dataclass(frozen=True, slots=True)
 class TlsLimits:
-    """``per_address`` counts the connections of one IPv4 address or one IPv6 /64, which is one customer's.
-
-    As many may come at once, and ``per_address_per_s`` for good.
-    """
+    """The middle two are those of `edge.overload.limits.Limits`."""
 
     connections: int = 1000
     handshakes: int = 64
-    per_address: int = 64
-    per_address_per_s: float = 8.0
+    per_address: int = 256
+    per_address_per_s: float = 16.0
     handshake_s: float = 5.0
 
 
@@ -75,8 +68,8 @@ class TlsListener:
         self._admits = admits
         self._limits = limits
         self._loop = asyncio.get_running_loop()
-        self._connections: Counter[str] = Counter()  # by client
-        self._newcomers: dict[str, TokenBucket] = {}  # by client
+        self._connections = Shares(limits.per_address)
+        self._newcomers = Rates(limits.per_address_per_s, limits.per_address)
         self._handshakes: set[asyncio.Task[None]] = set()
 
     def serve(self) -> None:
@@ -96,7 +89,7 @@ class TlsListener:
 
     def lost(self, host: str) -> None:
         """A connection from ``host`` that was handed over has ended."""
-        self._forget(_client(host))
+        self._connections.drop(client_of(host))
 
     def _accept(self, listener: socket.socket) -> None:
         for _ in range(ACCEPT_AT_ONCE):
@@ -109,7 +102,7 @@ class TlsListener:
                 self._loop.remove_reader(listener)
                 self._loop.call_later(EXHAUSTED_S, self._resume, listener)
                 return
-            client = _client(peer[0])
+            client = client_of(peer[0])
             if self._has_room(client) and self._admits():
                 connection.setblocking(False)
                 self._begin(connection, client)
@@ -126,22 +119,13 @@ class TlsListener:
         return (
             self._connections.total() < limits.connections
             and len(self._handshakes) < limits.handshakes
-            and self._connections[client] < limits.per_address
-            and self._bucket(client).take(1, self._loop.time())
+            and self._connections.has_room(client)
+            and self._newcomers.take(client, self._loop.time())
         )
-
-    def _bucket(self, client: str) -> TokenBucket:
-        now, limits = self._loop.time(), self._limits
-        if client not in self._newcomers:
-            if len(self._newcomers) >= MAX_REMEMBERED:
-                kept = {name: bucket for name, bucket in self._newcomers.items() if not bucket.is_full(now)}
-                self._newcomers = kept if len(kept) < MAX_REMEMBERED else {}
-            self._newcomers[client] = TokenBucket(limits.per_address_per_s, limits.per_address, now)
-        return self._newcomers[client]
 
     def _begin(self, connection: socket.socket, client: str) -> None:
         self.counters.accepted += 1
-        self._connections[client] += 1
+        self._connections.add(client)
         task = self._loop.create_task(self._shake_hands(connection, client))
         self._handshakes.add(task)
         task.add_done_callback(self._handshakes.discard)
@@ -151,12 +135,7 @@ class TlsListener:
             await self._loop.connect_accepted_socket(self._protocol, connection, **self._secured)
         except OSError:  # also what ssl raises, and time-outs
             self.counters.failed += 1
-            self._forget(client)
-
-    def _forget(self, client: str) -> None:
-        self._connections[client] -= 1
-        if not self._connections[client]:
-            del self._connections[client]
+            self._connections.drop(client)
 
 
 def server_context(certificate: bytes, private_key: bytes) -> ssl.SSLContext:
@@ -171,11 +150,3 @@ def server_context(certificate: bytes, private_key: bytes) -> ssl.SSLContext:
         file.flush()
         context.load_cert_chain(f"/proc/self/fd/{file.fileno()}")
     return context
-
-
-def _client(host: str) -> str:
-    if not is_ipv6(host):
-        return host
-    address = ip_address(host.partition("%")[0])
-    assert isinstance(address, IPv6Address)
-    return address.exploded[:19]  # four groups of four digits: the /64

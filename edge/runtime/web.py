@@ -166,7 +166,9 @@ class Web:
         await ws.prepare(request)
         local = request.get_extra_info("sockname")[0]
         outcome = "on_anycast" if local in self._settings.service else "direct"
-        carrier = WebSocketCarrier(ws, Role.EDGE, outcome=outcome, origin=request.headers.get("Origin"))
+        carrier = WebSocketCarrier(
+            ws, Role.EDGE, outcome=outcome, origin=request.headers.get("Origin"), host=request.remote or ""
+        )
         self._carriers[carrier] = asyncio.current_task()
         self._calls.begin(carrier)
         self._settings.changed()

@@ -58,11 +58,13 @@ class WebSocketCarrier:
     """
 
     name: CarrierName = "websocket"
+    awaits_credit = False  # a peer that does not read answers no pings
 
     def __init__(
-        self, ws: WebSocket, role: Role, *, outcome: str = "direct", origin: str | None = None
+        self, ws: WebSocket, role: Role, *, outcome: str = "direct", origin: str | None = None, host: str = ""
     ) -> None:
         self.call: Call | None = None
+        self.host = host
         self.origin = origin
         self.outcome = outcome
         self._ws = ws

@@ -20,6 +20,7 @@ import socket
 import sys
 import time
 from dataclasses import asdict
+from http import HTTPStatus
 
 from edge.errors import EdgeError
 from edge.overload import Gate, Verdict
@@ -31,7 +32,7 @@ from edge.runtime.messages import Calls, ListCalls, Ready, Report, SetGate, Star
 from edge.runtime.process import die_with_parent
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.sampler import LoadMeter, LoopLag, Readings, cpu_seconds
-from edge.runtime.session_api import Request
+from edge.runtime.session_api import Request, error
 from edge.runtime.sockets import UdpSocket
 from edge.runtime.worker_parts import (
     make_backends,
@@ -75,6 +76,7 @@ class Worker:
                 resume_s=settings.resume_s,
                 backends=make_backends(settings),
                 doorkeeper=doorkeeper,
+                limits=settings.limits,
                 clock=loop.time,
                 changed=self._spoke,
                 observe=self._observe,
@@ -169,7 +171,11 @@ class Worker:
     def _respond(self, request: RequestReceived) -> None:
         """The same answers over HTTP/3 as over HTTPS."""
         asked = Request(request.method, request.path.partition("?")[0], request.headers, request.body)
-        answer = self._site.answer(asked)
+        try:
+            answer = self._site.answer(asked)
+        except Exception:
+            log.exception("event=request_failed method=%r path=%r", request.method, request.path)
+            answer = error(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the node's log has the details")
         self.endpoint.respond(
             request.connection,
             request.stream_id,

@@ -18,6 +18,7 @@ from edge.runtime.calls import CallTable
 from edge.runtime.messages import WorkerSettings
 from edge.runtime.page import Page
 from edge.runtime.session_api import VOICE_PATH, Answer, ApiSettings, Request, answer, pinnable_hash
+from edge.runtime.tls_listener import TlsLimits
 from edge.runtime.web import Web, WebSettings
 from edge.voice import ALPN, PRESETS
 
@@ -25,6 +26,9 @@ PROFILES: dict[str, Callable[[WorkerSettings], CidConfig]] = {
     "edge": lambda settings: profile_edge(settings.cid_rotation, settings.cid_key),
     "aws-nlb": lambda _: profile_aws(),
 }
+
+PACKETS_PER_S = 500.0
+"""Of one connection: a call takes 70, and ten times real time is as fast as recordings need to be."""
 
 
 def make_endpoint(
@@ -43,6 +47,9 @@ def make_endpoint(
             idle_timeout=settings.idle_timeout_s,
             max_connections=settings.max_connections,
             max_handshakes=settings.max_handshakes,
+            per_address=settings.limits.per_address,
+            per_address_per_s=settings.limits.per_address_per_s,
+            packets_per_s=PACKETS_PER_S,
         ),
         CidIssuer(
             profile,
@@ -106,6 +113,9 @@ def make_webs(
         service=frozenset(settings.service),
         admits=admits,
         changed=changed,
+        limits=TlsLimits(
+            per_address=settings.limits.per_address, per_address_per_s=settings.limits.per_address_per_s
+        ),
     )
     webs = [Web(common, sockets.values(), calls)] if sockets else []
     if plain is not None:

@@ -17,8 +17,8 @@ from edge.voice.events import (
 )
 from edge.voice.frame import Codec
 from edge.voice.hearing import Hearing
-from edge.voice.lead import Lead
-from edge.voice.ledger import FrameLedger
+from edge.voice.lead import DEFAULT_LEAD_MS, Lead
+from edge.voice.ledger import FrameLedger, LedgerCount
 from edge.voice.notices import NOTICES
 from edge.voice.playout import DEFAULT_START_MS
 from edge.voice.reports import Reports
@@ -48,6 +48,8 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self.playout = self._hearing.playout
         self.deadlines = Deadlines(None, None)
         """What holds as far as is known here."""
+        self.lead_ms: Lead = lead_ms or DEFAULT_LEAD_MS
+        """How far ahead of the playout the edge writes, as far as is known here."""
         self.resume_token: str | None = None
         """By which `reconnect` can continue the call."""
         self._numbers = StreamNumbers()
@@ -68,11 +70,23 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             control.OutputCleared: lambda event: self.playout.flush(
                 self._now, control.number(event.response_id)
             ),
+            control.SessionCreated: self._session_state,
+            control.SessionUpdated: self._session_state,
             control.EdgeSessionInfo: self._session_info,
             control.Reconnected: self._reconnected,
             control.Stats: self._stats,
         }
         self._choose(deadline, {**(fields or {}), "lead_ms": lead_ms, "token": token, "backend": backend})
+
+    @property
+    def received(self) -> LedgerCount:
+        """Frames heard, and lost."""
+        return self._hearing.count
+
+    @property
+    def frames_late(self) -> int:
+        """Frames that came after they had been declared lost."""
+        return self._hearing.items.late
 
     # --- verbs -----------------------------------------------------------------------------------------
 
@@ -227,6 +241,9 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     def _output_item_done(self, event: control.OutputItemDone) -> None:
         if event.item.status == "incomplete":
             self._tell_all(self._hearing.give_up(control.number(event.item.id), self._now))
+
+    def _session_state(self, event: control.SessionCreated | control.SessionUpdated) -> None:
+        self.lead_ms = event.session.lead_ms
 
     def _session_info(self, event: control.EdgeSessionInfo) -> None:
         self.resume_token = event.resume_token

@@ -15,6 +15,7 @@ const chart = new Chart($("chart"));
 const log = new Log($("log"), $("log-count"));
 const conversation = new Conversation($("conversation"), (text) => ($("announcer").textContent = text));
 const CARRIER_NAMES = { webtransport: "WebTransport", websocket: "WebSocket" };
+const WAYS = { connecting: "calling…", reconnecting: "finding another way…", over: "not connected" };
 const KEY_TO_TALK = "Space";
 
 let talk = null; // the call
@@ -61,7 +62,7 @@ const reactions = {
     show(state);
     if (node) $("node").textContent = node;
     if (unicast_url) $("address").textContent = `${new URL(unicast_url.replace(/^[a-z-]+:/, "https:")).host}${migrated ? ", moved there" : ""}`;
-    $("carrier").textContent = state === "live" ? CARRIER_NAMES[carrier] : state === "reconnecting" ? "finding another way…" : state === "over" ? "not connected" : "calling…";
+    $("carrier").textContent = state === "live" ? CARRIER_NAMES[carrier] : WAYS[state];
     if (state === "reconnecting") conversation.notice(`Connection lost: ${reason}.`, true);
     if (resumed || restarted) {
       count("resumed", 1);

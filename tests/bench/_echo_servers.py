@@ -16,6 +16,7 @@ from pathlib import Path
 
 from websockets.asyncio.server import ServerConnection, serve
 
+from edge.overload.limits import Limits
 from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import host_port, open_udp
 from edge.runtime.supervisor import Supervisor
@@ -71,6 +72,7 @@ def _worker_settings(port: int, certificate: Path, key: Path) -> WorkerSettings:
         plain_listener="",
         page=False,
         auth=AuthSettings("", None, ()),
+        limits=Limits(per_address=1000, per_address_per_s=1000.0),
     )
 
 

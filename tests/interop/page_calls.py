@@ -3,7 +3,7 @@
 The fake microphone plays a WAV file; the page takes turns by its loudness, as it does with a person.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ WATCH = """
 
 
 @asynccontextmanager
-async def page_of(url: str, profile: Path, wav: Path) -> AsyncIterator[Page]:
-    async with Chromium.started(profile, [microphone(wav)]) as browser:
+async def page_of(url: str, profile: Path, wav: Path, options: Sequence[str] = ()) -> AsyncIterator[Page]:
+    async with Chromium.started(profile, [microphone(wav), *options]) as browser:
         page = await browser.open(url)
         yield page
         assert page.errors == []
@@ -58,10 +58,13 @@ async def counts_agree(page: Page) -> dict[str, Any]:
     return counts
 
 
-async def ask(url: str, directory: Path) -> str:
-    """Ask one question, hear the answer out, and hang up; what the page says it was carried by."""
+async def ask(url: str, directory: Path, options: Sequence[str] = ()) -> str:
+    """Ask one question, hear the answer out, and hang up; what the page says it was carried by.
+
+    ``options`` are the browser's.
+    """
     wav = write_wav(directory / "question.wav", 1.5, "capital", 60.0)
-    async with page_of(url, directory / "profile", wav) as page:
+    async with page_of(url, directory / "profile", wav, options) as page:
         await page.evaluate(f"({WATCH}, {CALL})")
         heard = await page.until(seen("conversation.item.input_audio_transcription.completed"), PATIENCE_S)
         assert heard["transcript"] == "what is the capital of france"

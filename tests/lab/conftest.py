@@ -74,11 +74,13 @@ class Caller:
         """Run an edgectl command to its end."""
         return self.run(sys.executable, "-P", "-m", "edge.cli", *argv, stdin=stdin)
 
-    def inside(self, function: str, *, module: str = "inside_lab", **argument: Any) -> Any:
+    def inside(
+        self, function: str, *, module: str = "inside_lab", patience_s: float = 60, **argument: Any
+    ) -> Any:
         """The result of a function, run in a lab of its own that leaves nothing behind."""
         target = f"{module}:{function}"
         argument |= {"log_dir": str(self.home / "log")}
-        done = self.run(sys.executable, "-P", "-c", RUN_INSIDE, target, json.dumps(argument), timeout=60)
+        done = self.run(sys.executable, "-P", "-c", RUN_INSIDE, target, json.dumps(argument), timeout=patience_s)
         assert done.returncode == 0, done.stdout + done.stderr
         value, left = json.loads(done.stdout.splitlines()[-1])
         assert left == 0

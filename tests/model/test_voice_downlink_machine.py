@@ -35,7 +35,7 @@ from edge.voice.wire import AudioStream, GroupHeader, ItemHeader
 DELAY_S = (0.01, 0.06)
 FRAME_BYTES = 8
 PAUSES = st.sampled_from([0.0, 0.02, 0.1, 0.39, 1.0, 3.0])
-SEARCH = settings(max_examples=60, stateful_step_count=40, deadline=None)
+SEARCH = settings(max_examples=200, stateful_step_count=40, deadline=None)
 
 
 def payload(item: int, seq: int) -> bytes:
@@ -366,7 +366,15 @@ class DownlinkMachine(RuleBasedStateMachine):
             for item, frames in self.written.items()
             if item >= self.playout.item and item not in self.dropped and item not in self.refused
         )
-        assert ahead_ms <= self.lead_ms + 2 * GROUP_MS, (ahead_ms, self.now, self.playout.item, self.playout.played_ms, dict(self.written), self.dropped.keys(), self.refused)
+        assert ahead_ms <= self.lead_ms + 2 * GROUP_MS, (
+            ahead_ms,
+            self.now,
+            self.playout.item,
+            self.playout.played_ms,
+            dict(self.written),
+            self.dropped.keys(),
+            self.refused,
+        )
 
     def position(self) -> tuple[object, ...]:
         return self.reader.position, self.playout.item, self.playout.played_ms, self.left
@@ -382,6 +390,7 @@ class DownlinkMachine(RuleBasedStateMachine):
             behind = self.position()
             self.wait(5.0)
             assert self.position() != behind
+        self.wait(1.5)  # for the last report
         for item, frames in self.said.items():
             # Of what the caller refused the edge may learn too late, when the connection was lost with its word.
             assert self.heard[item] == frames or item in self.dropped or item in self.refused

@@ -42,8 +42,8 @@ CHUNK_FRAMES = 10
 class Settings(msgspec.Struct, frozen=True):
     """``[backends.bench]``: files to write to and to speak from."""
 
-    log: Path
-    recordings: Path
+    log: str
+    recordings: str
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -81,6 +81,8 @@ for _name in ("receive", "receive_datagram"):
 class BenchBackend:
     """See the module."""
 
+    Settings = Settings
+
     def __init__(self, context: BackendContext) -> None:
         self.heard = FrameLedger()
         self.said = FrameLedger()
@@ -112,7 +114,7 @@ class BenchBackend:
     async def replies(self) -> AsyncIterator[BackendReply]:
         """One, when it is asked for: a minute of speech, made four times as fast as it is played."""
         await self._wanted.wait()
-        packets = Recordings.load(self._settings.recordings).packets
+        packets = Recordings.load(Path(self._settings.recordings)).packets
         yield ItemBegun(1)
         began = time.monotonic()
         for seq in range(0, round(REPLY_S * 1000 / FRAME_MS), CHUNK_FRAMES):
@@ -130,7 +132,7 @@ class BenchBackend:
     async def close(self) -> None:
         if self._first is not None:
             line = Heard(self._label, self._first, _arrived.pop(self._first, 0.0), self._frames)
-            with self._settings.log.open("ab") as log:
+            with Path(self._settings.log).open("ab") as log:
                 log.write(msgspec.json.encode(line) + b"\n")
 
 

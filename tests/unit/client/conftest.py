@@ -10,6 +10,7 @@ import secrets
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -21,12 +22,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendFactory
 from edge.backend.echo import EchoBackend
 from edge.cid import CidIssuer, profile_edge
 from edge.overload import Verdict
+from edge.overload.limits import Limits
 from edge.quic import Endpoint, EndpointConfig, Identity, Path
-from edge.runtime.calls import Call, CallSettings, CallTable
+from edge.runtime.call import BackendChoice, Call, CallSettings
+from edge.runtime.calls import CallTable
+from edge.runtime.quic_calls import QuicCalls
+from edge.voice import ALPN, PRESETS
 
 ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
@@ -177,7 +183,8 @@ class Edge:
         service: tuple[str, ...] = (ANYCAST, ANYCAST_6),
         port: int = PORT,
         backend: BackendFactory = EchoBackend,
-        alpn: tuple[str, ...] = ("edge-voice/1",),
+        alpn: tuple[str, ...] = (ALPN,),
+        keys: TokenKeys | None = None,
     ) -> None:
         self.name = name
         self.unicast = unicast
@@ -187,10 +194,14 @@ class Edge:
         self._service = service
         self._port = port
         self._backend = backend
+        self._doorkeeper = Doorkeeper(
+            keys=keys, origins=Origins(), default="echo", backends=set(), unix_time=time.time
+        )
         self._timer: asyncio.TimerHandle | None = None
         self._config = EndpointConfig(
             identity=identity,
             alpn=alpn,
+            early_data_alpn=ALPN,
             service=frozenset(service),
             preferred_v4=(unicast, port),
             reset_key=RESET_KEY,
@@ -213,13 +224,19 @@ class Edge:
         settings = CallSettings(
             node=self.name,
             worker=0,
-            unicast_url=f"https://{self.unicast}",
+            unicast_url=f"https://{self.unicast}:{self._port}",
             lead_ms=1000,
-            backend=self._backend,
+            deadlines=PRESETS["chat"],
+            resume_s=30.0,
+            backends={"echo": BackendChoice(self._backend)},
+            doorkeeper=self._doorkeeper,
+            limits=Limits(),
             clock=loop.time,
             changed=self._spoke,
+            observe=lambda *_: None,
         )
-        self.calls = CallTable(settings, self.endpoint, lambda: f"sess_{secrets.token_hex(4)}")
+        self.calls = CallTable(settings, lambda: f"sess_{secrets.token_hex(4)}")
+        self._quic_calls = QuicCalls(self.endpoint, self.calls, self._doorkeeper.origins)
 
     def _spoke(self, call: Call) -> None:
         self.calls.wake(call)
@@ -238,7 +255,7 @@ class Edge:
         if at is not None and at <= loop.time():
             self.endpoint.handle_timer(loop.time())
         while (event := self.endpoint.next_event()) is not None:
-            self.calls.receive(event, loop.time())
+            self._quic_calls.receive(event, loop.time())
         self.calls.turn(loop.time())
         for data, path in self.endpoint.datagrams_to_send(loop.time()):
             self.network.to_caller(data, (path.local, self._port), (path.host, path.port))

@@ -44,6 +44,7 @@ def test_the_table_quotes_the_line_of_each_private_name(private: PrivateName) ->
         "Context": tls,
         "H3Connection": h3,
         "QuicPacketRecovery": recovery,
+        "QuicStream": stream,
         "QuicStreamSender": stream,
         "QuicStreamReceiver": stream,
     }

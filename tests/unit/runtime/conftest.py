@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from edge.lab.certificates import write_certificate
+from edge.overload.limits import Limits
 from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import open_udp
 from edge.runtime.worker import Worker
@@ -67,6 +68,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> WorkerSettings:
         plain_listener="",
         page=False,
         auth=AuthSettings("", None, ()),
+        limits=Limits(),
     )
 
 

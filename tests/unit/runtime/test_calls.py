@@ -30,6 +30,7 @@ from edge.backend.base import (
 from edge.backend.echo import EchoBackend
 from edge.cid import CidIssuer, profile_edge
 from edge.client.stack import Told, VoiceStack
+from edge.overload.limits import Limits
 from edge.quic import (
     ClientConfig,
     ClientConnection,
@@ -101,6 +102,7 @@ class Site:
         *,
         resume_s: float = 30.0,
         keys: TokenKeys | None = None,
+        limits: Limits = Limits(),  # noqa: B008 - it cannot change
     ) -> None:
         self.now = 0.0
         self.observed: list[tuple[str, float]] = []
@@ -126,6 +128,7 @@ class Site:
                 doorkeeper=Doorkeeper(
                     keys=keys, origins=Origins(), default="it", backends=set(), unix_time=time.time
                 ),
+                limits=limits,
                 clock=lambda: self.now,
                 changed=self._changed,
                 observe=lambda name, value: self.observed.append((name, value)),

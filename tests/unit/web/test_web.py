@@ -15,10 +15,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from edge.overload.clients import client_of
 from edge.runtime import web as module
 from edge.runtime.session_api import MAX_BODY
 from edge.runtime.sockets import listen_tcp
-from edge.runtime.tls_listener import TlsLimits, _client
+from edge.runtime.tls_listener import TlsLimits
 from edge.runtime.websocket_carrier import SUBPROTOCOL
 
 HOST = "127.0.0.1"
@@ -216,7 +217,7 @@ def test_one_address_has_a_share(serve: Callable[..., Any]) -> None:
 )
 def test_a_customer_is_an_address_or_a_64(one: str, other: str, same: bool) -> None:
     """Whoever has an IPv6 address has 2**64 of them."""
-    assert (_client(one) == _client(other)) == same
+    assert (client_of(one) == client_of(other)) == same
 
 
 def test_one_address_cannot_come_again_and_again(serve: Callable[..., Any]) -> None:

@@ -15,6 +15,7 @@ from edge.auth import Doorkeeper, Origins
 from edge.backend.echo import EchoBackend
 from edge.client.websocket_carrier import WebSocketCall
 from edge.errors import DeadlineError, RefusedError, UnreachableError
+from edge.overload.limits import Limits
 from edge.runtime.call import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.sockets import listen_tcp
@@ -46,6 +47,7 @@ class Worker:
                 doorkeeper=Doorkeeper(
                     keys=None, origins=Origins(), default="echo", backends=set(), unix_time=lambda: 0.0
                 ),
+                limits=Limits(),
                 clock=self._loop.time,
                 changed=self._changed,
                 observe=lambda *_: None,
