@@ -69,7 +69,8 @@ docs: $(DEV) ## Build the documentation into build/docs
 lock: $(BASE) ## Choose versions anew and write the lock files
 	@test -x build/lock/bin/uv || { python -m venv build/lock && build/lock/bin/pip install --quiet uv; }
 	@compile=(build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header pyproject.toml requirements/build.in); \
+		--no-emit-index-url --no-emit-find-links --no-header --excludes requirements/excluded.in \
+		pyproject.toml requirements/build.in); \
 	"$${compile[@]}" --output-file requirements/base.txt --extra demo; \
 	"$${compile[@]}" --output-file requirements/dev.txt --constraint requirements/base.txt \
 		--extra simulate --extra demo --extra test --extra check --extra docs; \

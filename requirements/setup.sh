@@ -53,7 +53,8 @@ python_environment() {
     say "installing $lock"
     local pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input --quiet install --progress-bar off)
     # Wheels only: nothing that is installed here runs code of its own choosing on the way, or needs a compiler.
-    "${pip[@]}" --only-binary :all: --require-hashes --requirement "$lock"
+    # The lock is the whole of it, but for what excluded.in leaves out.
+    "${pip[@]}" --only-binary :all: --no-deps --require-hashes --requirement "$lock"
     "${pip[@]}" --no-build-isolation --no-deps --editable .
     touch "$stamp"
 }

@@ -43,7 +43,9 @@ def arrows() -> list[Arrow]:
         everywhere = row.sources == frozenset(Stage) - OVER
         sources = [None] if everywhere else sorted(stage.name for stage in row.sources)
         for source in sources:
-            rows.setdefault((source, row.target.name), []).append((number, row.trigger.name.lower().replace("_", " ")))
+            rows.setdefault((source, row.target.name), []).append(
+                (number, row.trigger.name.lower().replace("_", " "))
+            )
     return [
         Arrow(source, target, found, kind=_kind(source, target)) for (source, target), found in rows.items()
     ]

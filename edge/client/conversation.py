@@ -10,12 +10,12 @@ import contextlib
 import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 
+from edge.client.inbox import Inbox
 from edge.client.leg import Leg
 from edge.client.progress import Progress
 from edge.voice import (
     FRAME_MS,
     FRAMES_PER_GROUP,
-    CallContinued,
     CallerEvent,
     CallerSession,
     Code,
@@ -23,6 +23,7 @@ from edge.voice import (
     SessionReady,
     actions,
 )
+from edge.voice.base import Receiver
 
 ASK_AGAIN_S = 0.1
 """Between two looks at counts that do not agree yet: frames may still be on their way."""
@@ -50,10 +51,8 @@ class Conversation:
         self.over: str | None = None
         """Why nothing more will come of it."""
         self.ready: SessionReady | None = None
-        self.forgotten = False
-        """The edge that was asked to continue it does not know it."""
         self._early: Leg | None = None
-        self._continued = False
+        self._inbox: Inbox | None = None  # while the edge is asked whether it knows this
         self._waiting: list[actions.Action] = []
         self._on_event = on_event
         self._on_settled = on_settled
@@ -88,7 +87,7 @@ class Conversation:
         for leg in (self.leg, self._early):
             if leg is not None:
                 leg.rider = None
-        self.leg = self._early = None
+        self.leg = self._early = self._inbox = None
         self._waiting.clear()
         self.session.detach(self._loop.time())
         self._change()
@@ -99,19 +98,36 @@ class Conversation:
         if self.session.resume_token is None:
             return False
         self._waiting.clear()
-        self._continued = False
+        self._inbox = Inbox()
         self.session.reconnect(self._loop.time())
         self.wake()
         return True
 
-    async def continued(self, leg: Leg, timeout_s: float) -> bool:
-        """Whether the edge goes on with it on ``leg``; else it is `forgotten`, or the leg is gone or silent.
+    async def continued(self, leg: Leg, timeout_s: float) -> bool | None:
+        """Whether the edge goes on with it on ``leg``; None if the leg is gone or silent. Raises `SessionLost`.
 
-        Raises `SessionLost`.
+        If it does not, what arrived already is in the `inbox`, for another.
         """
+        inbox = self._inbox
+        assert inbox is not None, "nobody has asked"
         give_up_at = self._loop.time() + timeout_s
-        await self.until(lambda: self._continued or self.forgotten or self.leg is not leg, give_up_at)
-        return self._continued
+        await self.until(lambda: inbox.continued is not None or self.leg is not leg, give_up_at)
+        return inbox.continued
+
+    @property
+    def receiver(self) -> Receiver:
+        """Who gets what arrives."""
+        return self.session if self._inbox is None else self._inbox
+
+    def take_over(self, other: Conversation) -> None:
+        """Go on in place of one that the edge does not know."""
+        leg, inbox = other.leg, other._inbox
+        assert leg is not None
+        assert inbox is not None
+        other.leg = None
+        self.board(leg)
+        inbox.hand_over(self.session)
+        self.wake()
 
     def end(self, why: str) -> None:
         """Nothing more will come of it; whoever waits is told."""
@@ -259,6 +275,11 @@ class Conversation:
         if self.over is not None:
             return
         session = self.session
+        if self._inbox is not None and self._inbox.continued is not None:
+            self._change()
+            if self._inbox.continued:
+                inbox, self._inbox = self._inbox, None
+                inbox.hand_over(session)
         if self.leg is not None and (rtt_s := self.leg.wire.rtt_s()) is not None:
             session.set_rtt(rtt_s)
         while (event := session.next_event()) is not None:
@@ -292,10 +313,8 @@ class Conversation:
         match event:
             case SessionReady():
                 self.ready = event
-            case CallContinued():
-                self._continued = True
             case ErrorReceived(code="unknown_session"):
-                self.forgotten = True
+                return  # of the session in whose place this one is
             case _:
                 pass
         self.progress.note(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import Protocol, Self
 
 from edge.client.stack import QuicLine
 from edge.client.summary import LegSummary
@@ -24,15 +24,14 @@ from edge.runtime.driver import Driver
 from edge.runtime.sockets import host_port
 from edge.runtime.websocket_carrier import Ended
 from edge.voice import Code, actions
-
-if TYPE_CHECKING:
-    from edge.voice import CallerSession
+from edge.voice.base import Receiver
 
 
 class Rider(Protocol):
-    """The session that is carried, and how its owner hears that something has happened to it."""
+    """Who gets what arrives, and how its owner hears that something has."""
 
-    session: CallerSession
+    @property
+    def receiver(self) -> Receiver: ...
 
     def wake(self) -> None: ...
 
@@ -179,7 +178,7 @@ class QuicLeg(Leg):
                 self._driver.leave()
                 self._end(Ended(event.code, event.reason, event.by_peer, event.by_application))
             case _ if self.rider is not None:
-                self._line.deliver(event, self.rider.session, now)
+                self._line.deliver(event, self.rider.receiver, now)
                 self.rider.wake()
             case _:
                 pass

@@ -173,15 +173,16 @@ class Lifeline:
         if not continuing:
             self._begin_anew("its connection was lost before it could be continued")
         leg = await self._dial(known.unicast_url if known is not None else None, carrier)
-        if continuing and await self.conversation.continued(leg, self._dialing.timeout_s):
-            leg.resumed = True
-            self._name(leg, self.conversation.ready)
-            return leg
         if continuing:
-            if not self.conversation.forgotten:
+            verdict = await self.conversation.continued(leg, self._dialing.timeout_s)
+            if verdict is None:
                 raise self._no_session(leg)
-            self._begin_anew("the edge does not know it any more")
-            self.conversation.board(leg)
+            if verdict:
+                leg.resumed = True
+                self._name(leg, self.conversation.ready)
+                return leg
+            forgotten = self._begin_anew("the edge does not know it any more")
+            self.conversation.take_over(forgotten)
         await self._until_ready(leg)
         return leg
 
@@ -210,6 +211,8 @@ class Lifeline:
     def _no_session(self, leg: Leg) -> EdgeError:
         """Why a connection that stood led nowhere."""
         target = self._dialing.target
+        if self._failure is not None:
+            return self._failure
         if leg.ended is not None:
             return EdgeError(f"{target}: {_reason(leg.ended)}")
         leg.abandon("no session")
@@ -269,12 +272,11 @@ class Lifeline:
         self._sessions.append(conversation)
         return conversation
 
-    def _begin_anew(self, why: str) -> None:
-        leg = self.conversation.leg
-        self.conversation.end(why)
-        self.conversation = self._converse()
-        if leg is not None:
-            leg.session_id = leg.node = ""
+    def _begin_anew(self, why: str) -> Conversation:
+        """The session before."""
+        before, self.conversation = self.conversation, self._converse()
+        before.end(why)
+        return before
 
     def _hear(self, event: CallerEvent) -> None:
         if isinstance(event, SessionReady) and self.conversation.leg is not None:

@@ -119,6 +119,7 @@ class Progress:
         return Account(
             item=told.item,
             played_ms=told.played_ms,
+            heard_ms=self._heard_ms(told.item),
             generated_bytes=told.generated_bytes,
             wire_bytes=told.wire_bytes,
             wasted_bytes=told.wasted_bytes,
@@ -128,3 +129,9 @@ class Progress:
             wasted_ms=wasted_frames * FRAME_MS,
             allowed_ms=(MAX_LEAD_MS if lead == "auto" else lead) + 2 * GROUP_MS,
         )
+
+    def _heard_ms(self, item: int) -> int | None:
+        playout = self._session.playout
+        if playout.item > item:
+            return None
+        return playout.played_ms if playout.item == item else 0

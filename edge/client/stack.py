@@ -16,6 +16,7 @@ from edge.quic import (
 from edge.runtime.carriers import carry_out
 from edge.runtime.driver import Address
 from edge.voice import CallerEvent, CallerSession, Code
+from edge.voice.base import Receiver
 
 Told = HandshakeCompleted | PathChanged | ConnectionClosed | CallerEvent
 """What a stack tells: how its connection fares, and all that its session tells."""
@@ -65,7 +66,7 @@ class QuicLine:
 
     # --- as a wire -------------------------------------------------------------------------------------
 
-    def deliver(self, event: Event, session: CallerSession, now: float) -> None:
+    def deliver(self, event: Event, session: Receiver, now: float) -> None:
         """Hand ``session`` what has arrived."""
         match event:
             case StreamDataReceived(stream_id=stream_id) if stream_id == self._control:

@@ -52,6 +52,9 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     item: int
     played_ms: int
+    """Where the backend was told to forget the rest."""
+    heard_ms: int | None
+    """Until when it was really played here; None if something else was played since."""
     generated_bytes: int
     wire_bytes: int
     wasted_bytes: int

@@ -90,7 +90,7 @@ class WebSocketLeg(Leg):
 
     def _receive(self, frame: Frame, now: float) -> None:
         if self.rider is not None:
-            deliver(frame, self.rider.session, now)
+            deliver(frame, self.rider.receiver, now)
             self.rider.wake()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.backend.echo import EchoBackend
+from edge.voice import DEFAULT_LEAD_MS
 from edge.voice.frame import Frame
 
 DROPPED_EVERY = 50  # one frame a second
@@ -19,6 +20,7 @@ class Fault:
     preferred_address: bool = True
     policy_mode: str = "act"
     backend: str = "echo"
+    lead_ms: int = DEFAULT_LEAD_MS
 
 
 NONE = Fault(check="")

@@ -125,7 +125,7 @@ class Call:
 
     def detach(self) -> bool:
         """Its connection is gone. False if nothing is worth waiting for: then the call is over."""
-        self._forget_carrier()
+        self.let_go()
         if self._seat is None or self._settings.resume_s == 0 or self.session.closed:
             return False
         now = self._settings.clock()
@@ -135,7 +135,7 @@ class Call:
 
     def attach(self, carrier: Carrier, item: int, frames: int) -> None:
         """The caller is back, on ``carrier``, and has ``frames`` of ``item``."""
-        old = self._forget_carrier()
+        old = self.let_go()
         now = self._settings.clock()
         if old is not None:
             self.session.detach(now)
@@ -147,7 +147,8 @@ class Call:
         self.session.attach(item, frames, now)
         self._announce()
 
-    def _forget_carrier(self) -> Carrier | None:
+    def let_go(self) -> Carrier | None:
+        """Have nothing more to do with its connection, whatever comes on it."""
         carrier, self.carrier = self.carrier, None
         if carrier is not None:
             self._outcome, self._carrier_name = carrier.outcome, carrier.name
@@ -328,7 +329,6 @@ class Call:
 
     async def end(self) -> None:
         """Give its backend back."""
-        self._forget_carrier()
         if self._seat is not None:
             await self._seat.close()
 

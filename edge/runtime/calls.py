@@ -96,8 +96,7 @@ class CallTable:
         """A defect of ours has shown in ``call``: it costs this call and no other."""
         log.error("event=call_failed call=%s", call.call_id, exc_info=error)
         if call in self._calls:
-            carrier = call.carrier
-            self._end(call)
+            carrier = self._end(call)
             if carrier is not None:
                 carrier.close(Code.SESSION_CLOSED, "internal error")
 
@@ -152,8 +151,10 @@ class CallTable:
         self._places[call] = client
         return True
 
-    def _end(self, call: Call) -> None:
+    def _end(self, call: Call) -> Carrier | None:
+        """Forget it; the result is the connection that it was on."""
         del self._calls[call]
+        carrier = call.let_go()
         self._awake.pop(call, None)
         client = self._places.pop(call, None)
         if client is not None:
@@ -163,6 +164,7 @@ class CallTable:
         ending = asyncio.create_task(call.end())
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
+        return carrier
 
     def counters(self) -> dict[str, int]:
         """Totals over all calls since the worker began; they only grow."""

@@ -3,8 +3,8 @@
     end of the caller's speech ... first audio from the backend ... first byte on the wire ... first played
                                backend_ms                       edge_added_ms                  network, playout
 
-A turn begins when the caller's speech ends and belongs to the first item whose audio comes after that. What is said
-unasked, or goes on after the first item, is no turn and is not measured.
+A turn begins when the caller's speech ends and belongs to the first item that begins to sound after that. What is said
+unasked, was being said already, or goes on after the first item, is no turn and is not measured.
 """
 
 from dataclasses import dataclass
@@ -55,6 +55,7 @@ class TurnTimes:
     def __init__(self) -> None:
         self._asked_at: float | None = None
         self._answer: _Answer | None = None
+        self._latest = 0  # the latest item of which there is audio
 
     def speech_ended(self, at: float) -> None:
         """The caller has stopped speaking. Of several such moments before an answer the latest counts."""
@@ -62,7 +63,8 @@ class TurnTimes:
 
     def audio_given(self, item: int, now: float) -> Turn | None:
         """The backend gave audio of ``item``; a turn before it, whose playing nobody reported, ends with that."""
-        if self._asked_at is None:
+        went_on, self._latest = item <= self._latest, max(item, self._latest)
+        if self._asked_at is None or went_on:
             return None
         unheard = self._answer
         self._answer = _Answer(item, self._asked_at, now)

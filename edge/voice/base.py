@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from edge.voice import control, records
 from edge.voice.actions import Action, CloseSession, SendControl
@@ -15,6 +15,16 @@ Told = TypeVar("Told")
 Understood = TypeVar("Understood")
 """The union of control events that a session understands."""
 P = ParamSpec("P")
+
+
+class Receiver(Protocol):
+    """A session as a carrier sees it: who gets what arrives. `Session` says what each method is for."""
+
+    def receive_control(self, data: bytes, fin: bool, now: float) -> None: ...
+    def receive_stream(self, stream_id: int, data: bytes, fin: bool, now: float) -> None: ...
+    def receive_reset(self, stream_id: int, code: int, now: float) -> None: ...
+    def receive_stop(self, stream: int, code: int, now: float) -> None: ...
+    def receive_datagram(self, data: bytes, now: float) -> None: ...
 
 
 class Session(ABC, Generic[Told, Understood]):

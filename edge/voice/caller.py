@@ -67,9 +67,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             control.OutputItemAdded: lambda event: self._hearing.items.expect(control.number(event.item.id)),
             control.OutputAudioDone: self._output_audio_done,
             control.OutputItemDone: self._output_item_done,
-            control.OutputCleared: lambda event: self.playout.flush(
-                self._now, control.number(event.response_id)
-            ),
+            control.OutputCleared: lambda event: self._give_up_item(control.number(event.response_id)),
             control.SessionCreated: self._session_state,
             control.SessionUpdated: self._session_state,
             control.EdgeSessionInfo: self._session_info,
@@ -167,7 +165,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._actions.clear()
         self._records = records.RecordStream()
         self._words.detach()
-        self._hearing.items.detach()
+        self._tell_all(self._hearing.detach(now))
 
     def reconnect(self, now: float) -> None:
         """There is another: ask the edge to continue the call on it. `CallContinued` is told when it does.
@@ -240,7 +238,10 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
 
     def _output_item_done(self, event: control.OutputItemDone) -> None:
         if event.item.status == "incomplete":
-            self._tell_all(self._hearing.give_up(control.number(event.item.id), self._now))
+            self._give_up_item(control.number(event.item.id))
+
+    def _give_up_item(self, item: int) -> None:
+        self._tell_all(self._hearing.give_up(item, self._now))
 
     def _session_state(self, event: control.SessionCreated | control.SessionUpdated) -> None:
         self.lead_ms = event.session.lead_ms
@@ -254,6 +255,8 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         later, self._later = self._later, None
         rewound = self._words.rewind(event.utterance, event.frames, self._now)
         self._say(rewound.steps)
+        for item in self._hearing.refused:
+            self.send_control(control.CancelResponse(response_id=control.response_id(item)))
         for action in later:
             self._act(action)
         self._tell(CallContinued(event.utterance, event.frames, rewound.whole))

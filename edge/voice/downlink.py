@@ -1,6 +1,8 @@
-"""The edge's side of what the caller hears: speech not yet written or not yet heard, let out by the lead window."""
+"""The edge's side of what the caller hears: speech not yet written or not yet heard, let out by the lead window.
 
-import itertools
+`turns` has the theory, `reply` one item, `way` how it travels, `lead` how far ahead, `barge_in` what it cost.
+"""
+
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,13 +11,13 @@ from edge.voice import wire
 from edge.voice.actions import Action
 from edge.voice.anatomy import Turn, TurnTimes
 from edge.voice.barge_in import BargeIn
-from edge.voice.deadline import Deadlines, worth_datagrams
-from edge.voice.frame import FRAME_MS, GROUP_MS, Frame
-from edge.voice.groups import GroupSender
+from edge.voice.deadline import Deadlines
+from edge.voice.frame import FRAME_MS, Frame
 from edge.voice.lead import Lead, LeadWindow
+from edge.voice.reply import Reply
 from edge.voice.speech import Speech
-from edge.voice.turns import RESUME_S, Stage, Trigger, after, can
-from edge.voice.way import ItemGroups, ItemStream, ItemWay
+from edge.voice.turns import RESUME_S, Stage, Trigger, can
+from edge.voice.way import Ways
 from edge.voice.wire import PlayoutReport
 
 RING_MS = 30_000
@@ -46,23 +48,6 @@ class Dropped:
 Progress = Action | Finished | Dropped | Turn
 
 
-@dataclass(slots=True, eq=False)
-class _Item:
-    speech: Speech
-    deadline_ms: int | None
-    stage: Stage = Stage.WAITING
-    way: ItemWay | None = None
-    paused_until: float = 0.0
-    finished: bool = False  # `Finished` has been told
-
-    @property
-    def number(self) -> int:
-        return self.speech.item
-
-    def move(self, trigger: Trigger) -> None:
-        self.stage = after(self.stage, trigger)
-
-
 class Downlink:
     """Items in the order begun; each goes out whole before the next starts. `turns` tells what can happen to one."""
 
@@ -72,10 +57,9 @@ class Downlink:
         """Assign others at any time: they hold from the next item on."""
         self._rtt_s: float | None = None
         self._times = TurnTimes()
-        self._items: deque[_Item] = deque()
+        self._items: deque[Reply] = deque()
         self._begun = 0
-        self._streams = itertools.count()
-        self._groups = GroupSender(self._streams)
+        self._ways = Ways()
         self._attached = True
         self._over: dict[int, int] = {}  # item -> milliseconds received of it
         self._told: list[Progress] = []  # by what is no pump
@@ -90,7 +74,7 @@ class Downlink:
     def begin(self) -> int:
         """A new item's number, counted from 1."""
         self._begun += 1
-        self._items.append(_Item(Speech(self._begun), self.deadlines.downlink_ms))
+        self._items.append(Reply(Speech(self._begun), self.deadlines.downlink_ms))
         return self._begun
 
     def speak(self, number: int, frames: Sequence[Frame], now: float) -> None:
@@ -144,13 +128,8 @@ class Downlink:
     def truncation_ms(self, number: int, audio_end_ms: int) -> int | None:
         """Where a transcript is cut when the caller says ``audio_end_ms``; None for an item not known any more."""
         item = self._find(number)
-        if item is not None:
-            received_ms = item.speech.received_ms
-        elif number in self._over:
-            received_ms = self._over[number]
-        else:
-            return None
-        return min(audio_end_ms, received_ms)
+        received_ms = item.speech.received_ms if item else self._over.get(number)
+        return None if received_ms is None else min(audio_end_ms, received_ms)
 
     # --- interruptions ---------------------------------------------------------------------------------
 
@@ -159,7 +138,7 @@ class Downlink:
         done: list[Action] = []
         for item in self._items:
             if number in (None, item.number) and can(item.stage, Trigger.INTERRUPTED):
-                done += self._leave_way(item)
+                done += item.leave()
                 item.move(Trigger.INTERRUPTED)
                 item.paused_until = now + RESUME_S
                 self.window.hold()
@@ -185,7 +164,7 @@ class Downlink:
         """An item, or with None all, shall not be heard any further, and that is final."""
         done: list[Action | Dropped] = []
         for item in [item for item in self._items if number in (None, item.number)]:
-            done += self._leave_way(item)
+            done += item.leave()
             done += self._drop(item, Trigger.STOPPED)
         return done
 
@@ -203,8 +182,7 @@ class Downlink:
         """A new carrier, with its own streams, to a caller that has ``frames`` of item ``number`` and all before it."""
         self.detach()
         self._attached = True
-        self._streams = itertools.count()
-        self._groups = GroupSender(self._streams)
+        self._ways = Ways()
         self.window.reconnected()
         for item in self._items:
             whole = self._rewind(item, number, frames)
@@ -222,7 +200,7 @@ class Downlink:
         if not self._attached:
             return []
         done, self._told = self._told, []
-        done += self._groups.handle_timer(now)
+        done += self._ways.handle_timer(now)
         for item in [item for item in self._items if item.stage is not Stage.SENT]:
             if item.stage is Stage.PAUSED and now >= item.paused_until:
                 done += self._drop(item, Trigger.LAPSED)
@@ -236,7 +214,7 @@ class Downlink:
         """When `pump` will have something to do, if the clock alone can tell."""
         if not self._attached:
             return None
-        timers = (self._groups.get_timer(), self._next_step_at())
+        timers = (self._ways.get_timer(), self._next_step_at())
         return min((timer for timer in timers if timer is not None), default=None)
 
     def _next_step_at(self) -> float | None:
@@ -245,9 +223,9 @@ class Downlink:
             return None
         if item.stage is Stage.PAUSED:
             return item.paused_until
-        return self.window.opens_at(self._quantum_ms(item)) if item.speech.waiting else None
+        return self.window.opens_at(item.quantum_ms) if item.speech.waiting else None
 
-    def _write(self, item: _Item, now: float, done: list[Progress]) -> bool:
+    def _write(self, item: Reply, now: float, done: list[Progress]) -> bool:
         """Write what may be written of ``item``; whether that was the last of it."""
         speech = item.speech
         count = self._releasable(item, now)
@@ -255,9 +233,9 @@ class Downlink:
         if not count and not ends:
             return False
         if item.way is None:
-            item.way = self._open_way(item)
+            item.way = self._ways.open(speech, item.deadline_ms)
             item.move(Trigger.OPENED)
-        self._groups.datagrams = worth_datagrams(item.deadline_ms, self._rtt_s)
+        self._ways.choose(item.deadline_ms, self._rtt_s)
         done += item.way.write(speech.take(count), ends, self.window.ahead_ms(now), now)
         if count:
             self.window.write(item.number, count * FRAME_MS, now)
@@ -269,33 +247,21 @@ class Downlink:
                 done.append(Finished(item.number, speech.generated))
         return ends
 
-    def _open_way(self, item: _Item) -> ItemWay:
-        if item.deadline_ms is None:
-            return ItemStream(next(self._streams), item.number, item.speech.at, item.speech.codec)
-        return ItemGroups(self._groups, item.number, item.deadline_ms)
-
-    def _releasable(self, item: _Item, now: float) -> int:
+    def _releasable(self, item: Reply, now: float) -> int:
         """Number of frames. Where the window is the brake, frames go in groups: five to a packet, not one."""
         budget_ms = self.window.budget_ms(now)
-        if budget_ms < self._quantum_ms(item):
+        if budget_ms < item.quantum_ms:
             return 0
         return min(budget_ms // FRAME_MS, item.speech.waiting)
 
-    @staticmethod
-    def _quantum_ms(item: _Item) -> int:
-        return min(GROUP_MS, item.speech.waiting * FRAME_MS)
-
     # --- an item's steps -------------------------------------------------------------------------------
 
-    def _rewind(self, item: _Item, number: int, frames: int) -> bool:
-        """Where to go on with ``item`` if the caller has ``frames`` of ``number``; whether nothing is missing."""
-        speech = item.speech
-        before = item.number < number
-        speech.rewind(speech.wire if before else frames if item.number == number else 0)
-        self.window.rewind(item.number, speech.at * FRAME_MS)
-        return before and item.finished
+    def _rewind(self, item: Reply, number: int, frames: int) -> bool:
+        whole = item.rewind(number, frames)
+        self.window.rewind(item.number, item.speech.at * FRAME_MS)
+        return whole
 
-    def _drop(self, item: _Item, trigger: Trigger) -> list[Dropped]:
+    def _drop(self, item: Reply, trigger: Trigger) -> list[Dropped]:
         cancel_ms = None if self._rtt_s is None else round(self._rtt_s * 500, 1)
         item.move(trigger)
         self._forget(item)
@@ -304,11 +270,11 @@ class Downlink:
     def _retire(self) -> None:
         """Forget what has been heard to its end."""
         for item in list(self._items):
-            if item.finished and item.speech.is_heard and can(item.stage, Trigger.HEARD):
+            if item.is_heard:
                 item.move(Trigger.HEARD)
                 self._forget(item)
 
-    def _forget(self, item: _Item) -> None:
+    def _forget(self, item: Reply) -> None:
         self._items.remove(item)
         self.window.discard(item.number)
         self._tell(self._times.over(item.number))
@@ -316,14 +282,9 @@ class Downlink:
         if len(self._over) > REMEMBERED:
             del self._over[next(iter(self._over))]
 
-    @staticmethod
-    def _leave_way(item: _Item) -> list[Action]:
-        way, item.way = item.way, None
-        return way.reset() if way else []
-
     def _tell(self, turn: Turn | None) -> None:
         if turn is not None:
             self._told.append(turn)
 
-    def _find(self, number: int) -> _Item | None:
+    def _find(self, number: int) -> Reply | None:
         return next((item for item in self._items if item.number == number), None)

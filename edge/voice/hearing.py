@@ -1,5 +1,6 @@
 """What a caller hears: frames put in order, played by the clock, and silenced when the caller interrupts."""
 
+from collections import deque
 from collections.abc import Iterable
 
 from edge.voice import wire
@@ -10,6 +11,9 @@ from edge.voice.items import Progress as Read
 from edge.voice.ledger import FrameLedger, LedgerCount
 from edge.voice.playout import Playout
 from edge.voice.turns import RESUME_S
+
+REMEMBERED = 64
+"""Interrupted items of which the edge may still say that it knows."""
 
 Heard = FramesReceived | ItemDone | Underran
 
@@ -22,6 +26,13 @@ class Hearing:
         self.items = ItemReader()
         self.ledger = FrameLedger()
         self._final_at: float | None = None  # when an interruption cannot be taken back any more
+        self._interrupted: list[int] = []
+        self._refused: deque[int] = deque(maxlen=REMEMBERED)
+
+    @property
+    def refused(self) -> list[int]:
+        """Items interrupted that the edge has not ended yet. It may not know: say it again on another connection."""
+        return [*self._refused]
 
     @property
     def count(self) -> LedgerCount:
@@ -49,7 +60,10 @@ class Hearing:
         return self._play(self.items.finish(item, frames, now), now)
 
     def give_up(self, item: int, now: float) -> list[Heard]:
-        """No more of ``item`` will come."""
+        """No more of ``item`` shall be heard; saying it twice changes nothing."""
+        if item in self._refused:
+            self._refused.remove(item)
+        self.playout.flush(now, item)
         return self._play(self.items.cancel(item, now), now)
 
     # --- interruptions ---------------------------------------------------------------------------------
@@ -60,15 +74,26 @@ class Hearing:
         items, streams = self.items.pause()
         self._final_at = now + RESUME_S
         # One that has come whole may still be playing. By name, lest an answer be hit that the edge only begins.
-        return sorted({*items, *self.playout.items}) or [self.playout.item], streams
+        self._interrupted = sorted({*items, *self.playout.items})
+        self._refused += (item for item in self._interrupted if item not in self._refused)
+        return self._interrupted or [self.playout.item], streams
 
     def resume(self, now: float) -> list[Heard] | None:
         """It was no interruption: go on, as the edge does from `ItemReader.position`; None if it is too late."""
         if self._final_at is None or now >= self._final_at:
             return None
         self._final_at = None
+        for item in self._interrupted:
+            if item in self._refused:
+                self._refused.remove(item)
         heard = self._play(self.items.resume(), now)
         self.playout.resume(now)
+        return heard
+
+    def detach(self, now: float) -> list[Heard]:
+        """The carrier is gone: what is here is played on, and an interruption is final, as it is at the edge."""
+        heard = self._silence(now) if self._final_at is not None else []
+        self.items.detach()
         return heard
 
     # --- time ------------------------------------------------------------------------------------------
@@ -83,14 +108,18 @@ class Hearing:
         self.playout.advance(now)
         heard: list[Heard] = []
         if self._final_at is not None and now >= self._final_at:
-            self._final_at = None
-            self.playout.flush(now)
-            heard += self._play(self.items.silence(now), now)
+            heard += self._silence(now)
         while given_up := self.items.settle(now, self.playout.dry_at):
             heard += self._play(given_up, now)
         while self.playout.gaps:
             heard.append(self.playout.gaps.popleft())
         return heard
+
+    def _silence(self, now: float) -> list[Heard]:
+        """The interruption was one. What is flushed was interrupted; what comes after it is heard."""
+        self._final_at = None
+        self.playout.flush(now)
+        return self._play(self.items.silence(now), now)
 
     def _play(self, progress: Iterable[Read], now: float) -> list[Heard]:
         heard: list[Heard] = []
@@ -99,6 +128,9 @@ class Hearing:
                 self.ledger.record(event.frames)
                 self.playout.push(event.item, event.frames[-1].seq + 1, now)
             else:
+                if event.lost and not event.cancelled:
+                    # Perhaps at the very end, where no later frame tells of it.
+                    self.playout.push(event.item, event.frames + event.lost, now)
                 self.playout.end(event.item, now)
             heard.append(event)
         return heard

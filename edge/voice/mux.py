@@ -13,10 +13,9 @@ the numbers. What breaks a rule raises `WireError`, never anything else, and not
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 from edge.voice import varint
-from edge.voice.base import Session
+from edge.voice.base import Receiver
 from edge.voice.errors import Code, WireError
 
 MAX_DATA = 64 * 1024
@@ -223,7 +222,7 @@ class Inbound:
         return stream in self._open
 
 
-def deliver(frame: Frame, session: Session[Any, Any], now: float) -> None:
+def deliver(frame: Frame, session: Receiver, now: float) -> None:
     """Hand ``session`` what has arrived; a CLOSE is the carrier's."""
     match frame:
         case StreamData(stream=stream, data=data, fin=fin) if stream == CONTROL_STREAM:

@@ -4,6 +4,7 @@ from edge.voice import wire
 from edge.voice.playout import Playout
 
 PLAYING_REPORT_S = 0.1
+"""Also for as long as an interruption can be taken back: the last word about it must not be a datagram that got lost."""
 HEARTBEAT_S = 1.0
 """Reports are also the heartbeat by which the edge knows that the caller is there, so silence has them too."""
 
@@ -27,7 +28,7 @@ class Reports:
         """A report, due or not."""
         playout = self._playout
         self._transitions = playout.transitions
-        self.due_at = now + (PLAYING_REPORT_S if playout.playing else HEARTBEAT_S)
+        self.due_at = now + (PLAYING_REPORT_S if playout.playing or playout.paused else HEARTBEAT_S)
         return wire.encode_datagram(
             wire.PlayoutReport(
                 item=playout.item,

@@ -26,7 +26,7 @@ from edge.voice.ledger import LedgerCount
 from edge.voice.patience import Patience
 from edge.voice.requests import Requests
 from edge.voice.speech_clock import SpeechClock
-from edge.voice.uplink import Uplink, UplinkLimits
+from edge.voice.uplink import Progress, Uplink, UplinkLimits
 
 Outcome = events.EdgeEvent | control.Event | Action | Finished | Dropped | Turn
 """What the owner is told, what the caller is sent, what the carrier is asked, and what has become of items."""
@@ -210,7 +210,7 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
 
     def _on_stream(self, stream_id: int, data: bytes, fin: bool) -> None:
         self._gate.receive(data)
-        self._carry_out(self._uplink.receive(stream_id, data, fin, self._now))
+        self._hear(self._uplink.receive(stream_id, data, fin, self._now))
 
     def _on_reset(self, stream_id: int, code: int) -> None:
         self._carry_out(self._uplink.reset(stream_id, code, self._now))
@@ -225,7 +225,7 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._gate.receive(data)
         datagram = wire.decode_datagram(data)
         if isinstance(datagram, wire.AudioDatagram):
-            self._carry_out(self._uplink.receive_datagram(datagram, self._now))
+            self._hear(self._uplink.receive_datagram(datagram, self._now))
         elif self._downlink.report(datagram, self._now):
             self._tell(events.PlayoutReported(datagram))
 
@@ -243,6 +243,11 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._send_fault(error.code, str(error), error.event_id)
 
     # --- what follows ----------------------------------------------------------------------------------
+
+    def _hear(self, progress: Sequence[Progress]) -> None:
+        frames = sum(len(told.frames) for told in progress if isinstance(told, events.FramesHeard))
+        self._patience.frames(frames, self._now)
+        self._carry_out(progress)
 
     def _carry_out(self, outcomes: Iterable[Outcome]) -> None:
         for outcome in outcomes:

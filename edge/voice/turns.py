@@ -52,16 +52,16 @@ class Stage(Enum):
 class Trigger(Enum):
     """What can happen to an item."""
 
-    OPENED = "its turn: a stream is opened"
-    WRITTEN = "all is written"
-    HEARD = "reported as played"
+    OPENED = "its turn has come, and a stream is opened"
+    WRITTEN = "all of it is written"
+    HEARD = "the caller reports that it has played it"
     INTERRUPTED = "the caller interrupts"
-    RESUMED = "taken back"
-    KEPT = "taken back, nothing missing"
-    LAPSED = "not taken back in time"
+    RESUMED = "taken back; it goes on"
+    KEPT = "taken back, and nothing is missing"
+    LAPSED = "not taken back in time, or another answer is wanted"
     STOPPED = "the backend heard the caller"
-    CARRIER_LOST = "carrier lost"
-    MISSING = "reconnected, some missing"
+    CARRIER_LOST = "the connection is gone"
+    MISSING = "reconnected, and some is missing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,16 @@
 """How the frames of an item travel: on one stream that is never given up, or in groups that have a deadline."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
 from edge.voice import wire
-from edge.voice.actions import Action, ResetStream, SendStream
+from edge.voice.actions import Action, ExpireStream, ResetStream, SendStream
+from edge.voice.deadline import worth_datagrams
 from edge.voice.errors import Code
 from edge.voice.frame import FRAME_MS, FRAMES_PER_GROUP, Codec, Frame
 from edge.voice.groups import GroupSender
+from edge.voice.speech import Speech
 
 
 class ItemWay(Protocol):
@@ -66,3 +69,29 @@ class ItemGroups:
 
     def runs_on(self, stream: int) -> bool:
         return self._sender.unit_of(stream) == self._item
+
+
+class Ways:
+    """All ways on one carrier, which numbers its streams from 0."""
+
+    def __init__(self) -> None:
+        self._streams = itertools.count()
+        self._sender = GroupSender(self._streams)
+
+    def open(self, speech: Speech, deadline_ms: int | None) -> ItemWay:
+        """A way for what is next of ``speech``."""
+        if deadline_ms is None:
+            return ItemStream(next(self._streams), speech.item, speech.at, speech.codec)
+        return ItemGroups(self._sender, speech.item, deadline_ms)
+
+    def choose(self, deadline_ms: int | None, rtt_s: float | None) -> None:
+        """Before anything is written: whether the next group goes in datagrams."""
+        self._sender.datagrams = worth_datagrams(deadline_ms, rtt_s)
+
+    def get_timer(self) -> float | None:
+        """When the next stream expires."""
+        return self._sender.get_timer()
+
+    def handle_timer(self, now: float) -> list[ExpireStream]:
+        """The streams whose time is over."""
+        return self._sender.handle_timer(now)

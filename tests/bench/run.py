@@ -7,11 +7,13 @@ what was not done is quick.
 
     python tests/bench/run.py            all of them
     python tests/bench/run.py cid quic   bench_cid.py and bench_quic.py
+    python tests/bench/run.py --quick voice   less of one that takes minutes
 """
 
 import argparse
 import dataclasses
 import importlib.util
+import inspect
 import json
 import os
 import platform
@@ -95,7 +97,7 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def main(names: Sequence[str], folder: Path = HERE, output: Path = OUTPUT) -> None:
+def main(names: Sequence[str], folder: Path = HERE, output: Path = OUTPUT, *, quick: bool = False) -> None:
     paths = [folder / f"bench_{name}.py" for name in names] if names else sorted(folder.glob("bench_*.py"))
     methods = {}
     rows: list[Row] = []
@@ -103,7 +105,8 @@ def main(names: Sequence[str], folder: Path = HERE, output: Path = OUTPUT) -> No
         print(f"{path.stem} ...", file=sys.stderr, flush=True)
         benchmark = load(path)
         methods[path.stem] = (benchmark.__doc__ or "").strip()
-        rows += [Row(**row) for row in benchmark.run()]
+        options = {"quick": quick} if "quick" in inspect.signature(benchmark.run).parameters else {}
+        rows += [Row(**row) for row in benchmark.run(**options)]
     rows = with_ratios(rows)
     print(table(rows))
     report = {
@@ -123,4 +126,8 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("name", nargs="*", help="bench_NAME.py; all when none is given")
-    main(parser.parse_args().name)
+    parser.add_argument(
+        "--quick", action="store_true", help="where a benchmark has less to offer, measure less"
+    )
+    arguments = parser.parse_args()
+    main(arguments.name, quick=arguments.quick)

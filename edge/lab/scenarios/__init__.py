@@ -57,5 +57,12 @@ SCENARIOS: dict[str, Scenario] = {
             "edge.lab.scenarios.prepend:play",
             faults={"deaf-upstream": "moved_at_deprefer"},
         ),
+        Scenario(
+            "conversation",
+            "a caller is understood, answered, and interrupts, while packets and its edge's routes are lost",
+            "edge.lab.scenarios.conversation:play",
+            faults={"no-preferred-address": "migrated_ratio", "far-ahead": "wasted_ms"},
+            needs_demo=True,
+        ),
     )
 }

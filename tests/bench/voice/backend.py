@@ -59,6 +59,12 @@ class Heard(msgspec.Struct, frozen=True):
     frames: list[tuple[int, int, float]]
 
 
+def note(log: Path, heard: Heard) -> None:
+    """Append one line."""
+    with log.open("ab") as file:
+        file.write(msgspec.json.encode(heard) + b"\n")
+
+
 _arrived: dict[bytes, float] = {}
 
 
@@ -114,7 +120,7 @@ class BenchBackend:
     async def replies(self) -> AsyncIterator[BackendReply]:
         """One, when it is asked for: a minute of speech, made four times as fast as it is played."""
         await self._wanted.wait()
-        packets = Recordings.load(Path(self._settings.recordings)).packets
+        packets = Recordings.load(Path(self._settings.recordings)).speech
         yield ItemBegun(1)
         began = time.monotonic()
         for seq in range(0, round(REPLY_S * 1000 / FRAME_MS), CHUNK_FRAMES):
@@ -132,8 +138,7 @@ class BenchBackend:
     async def close(self) -> None:
         if self._first is not None:
             line = Heard(self._label, self._first, _arrived.pop(self._first, 0.0), self._frames)
-            with Path(self._settings.log).open("ab") as log:
-                log.write(msgspec.json.encode(line) + b"\n")
+            note(Path(self._settings.log), line)
 
 
 def register(site: Path) -> None:

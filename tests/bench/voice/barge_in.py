@@ -8,13 +8,14 @@ One call for each lead window and one to a server without any, all at once: toge
 import asyncio
 import ssl
 import sys
+from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 import msgspec
-from voice.backend import REPLY_S
+from voice.backend import GENERATED_RATE, REPLY_S
 from voice.callers import QuicCaller
 from voice.link import WSS_PORT, Places
 from voice.peers import AT_ONCE, Sent
@@ -25,6 +26,8 @@ from edge.voice import FRAME_MS, BargedIn, BargeIn, Lead
 
 LEADS: tuple[Lead, ...] = (200, 500, 1000, 3000, 5000, "auto")
 ALL_AT_ONCE = "WSS, all at once"
+PIPECAT_LEAD_MS = 25_000
+"""So far ahead of the playout Pipecat's MoQ transport lets a bot run."""
 REPLY_FRAMES = round(REPLY_S * 1000 / FRAME_MS)
 ACCOUNT_WITHIN_S = 5.0
 LOOK_S = 0.005
@@ -41,6 +44,7 @@ class Order(msgspec.Struct, frozen=True):
 class Interruption(msgspec.Struct, frozen=True):
     """What the server says of it, in payload bytes. ``lead_ms`` is the window in force, None for none.
 
+    ``wasted_ms`` of speech are what ``wasted_bytes`` play for.
     ``exact``: what was generated, was on the wire and was played are three beginnings of the reply, frame by frame.
     """
 
@@ -50,6 +54,7 @@ class Interruption(msgspec.Struct, frozen=True):
     generated_bytes: int
     wire_bytes: int
     wasted_bytes: int
+    wasted_ms: int
     saved_bytes: int
     cancel_ms: float | None
     underruns: int
@@ -62,6 +67,10 @@ class Reply:
     def __init__(self, packets: Sequence[bytes]) -> None:
         sizes = (len(packets[number % len(packets)]) for number in range(REPLY_FRAMES))
         self.ends = list(accumulate(sizes, initial=0))
+
+    def ms(self, size: int) -> int:
+        """How long the first ``size`` bytes play; a part of a frame does not."""
+        return (bisect_right(self.ends, size) - 1) * FRAME_MS
 
     def is_exact(self, account: BargeIn) -> bool:
         return (
@@ -98,6 +107,7 @@ async def with_a_window(order: Order, reply: Reply, lead: Lead) -> Interruption:
         generated_bytes=account.generated_bytes,
         wire_bytes=account.wire_bytes,
         wasted_bytes=account.wasted_bytes,
+        wasted_ms=reply.ms(account.wire_bytes) - reply.ms(account.played_bytes),
         saved_bytes=account.saved_bytes,
         cancel_ms=account.cancel_ms,
         underruns=underruns,
@@ -136,6 +146,7 @@ async def without(order: Order, reply: Reply) -> Interruption:
         generated_bytes=sent.generated_bytes,
         wire_bytes=sent.wire_bytes,
         wasted_bytes=sent.wire_bytes - played,
+        wasted_ms=reply.ms(sent.wire_bytes) - reply.ms(played),
         saved_bytes=sent.generated_bytes - sent.wire_bytes,
         cancel_ms=None,
         underruns=0,
@@ -143,12 +154,34 @@ async def without(order: Order, reply: Reply) -> Interruption:
     )
 
 
-async def interrupt(order: Order) -> list[Interruption]:
-    reply = Reply(Recordings.load(Path(order.recordings)).packets)
-    return await asyncio.gather(
-        *(with_a_window(order, reply, lead) for lead in LEADS),
-        without(order, reply),
+def computed(reply: Reply, lead_ms: int, after_s: float) -> Interruption:
+    """What such a window would cost if it were kept as ours is: arithmetic, for windows wider than we allow."""
+    generated_ms = min(round(after_s * 1000 * GENERATED_RATE), round(REPLY_S * 1000))
+    played_ms = round(after_s * 1000)
+    played, wire, generated = (
+        reply.ends[ms // FRAME_MS] for ms in (played_ms, min(played_ms + lead_ms, generated_ms), generated_ms)
     )
+    return Interruption(
+        system=f"lead {lead_ms} ms (computed)",
+        lead_ms=lead_ms,
+        played_ms=played_ms,
+        generated_bytes=generated,
+        wire_bytes=wire,
+        wasted_bytes=wire - played,
+        wasted_ms=reply.ms(wire) - played_ms,
+        saved_bytes=generated - wire,
+        cancel_ms=None,
+        underruns=0,
+        exact=True,
+    )
+
+
+async def interrupt(order: Order) -> list[Interruption]:
+    reply = Reply(Recordings.load(Path(order.recordings)).speech)
+    measured = await asyncio.gather(
+        *(with_a_window(order, reply, lead) for lead in LEADS), without(order, reply)
+    )
+    return [*measured, computed(reply, PIPECAT_LEAD_MS, order.after_s)]
 
 
 if __name__ == "__main__":

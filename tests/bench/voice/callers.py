@@ -38,6 +38,7 @@ class Caller(ABC):
         self.places = places
         self.label = label
 
+    @abstractmethod
     async def prepare(self) -> None:
         """What can be done before anybody wants to speak."""
 
@@ -48,8 +49,9 @@ class Caller(ABC):
     def say(self, packet: bytes) -> None:
         """The next 20 ms."""
 
+    @abstractmethod
     def end_sentence(self) -> None:
-        """A sentence is over, where that means anything."""
+        """A sentence is over."""
 
     @abstractmethod
     async def hang_up(self) -> None: ...
@@ -75,6 +77,9 @@ class EdgeCaller(Caller):
         )
         self._deadline = Deadlines(deadline, None) if isinstance(deadline, int) else deadline
         self.session: CallerSession
+
+    async def prepare(self) -> None:
+        pass
 
     def begin(self, first: bytes | None) -> CallerSession:
         now = asyncio.get_running_loop().time()
@@ -173,7 +178,17 @@ class WebSocketCaller(EdgeCaller):
 # --- peers -----------------------------------------------------------------------------------------------
 
 
-class WssCaller(Caller):
+class PeerCaller(Caller):
+    """To whom speech is one long stream."""
+
+    async def prepare(self) -> None:
+        pass
+
+    def end_sentence(self) -> None:
+        pass
+
+
+class WssCaller(PeerCaller):
     """Each packet is one binary message."""
 
     _connection: ClientConnection
@@ -216,10 +231,22 @@ class Microphone(aiortc.MediaStreamTrack):
         return packet
 
 
-class WebRtcCaller(Caller):
-    """aiortc. Its certificate, its sockets and its offer are made before anybody wants to speak."""
+class WebRtcCaller(PeerCaller):
+    """aiortc. Its certificate, its sockets and its offer are made before anybody wants to speak.
+
+    ``warm``: the HTTPS connection for the offer stands by then, too.
+    """
+
+    def __init__(self, places: Places, label: str, *, warm: bool = False) -> None:
+        super().__init__(places, label)
+        self._warm = warm
+        self._url = f"https://{places.peers}:{WEBRTC_PORT}"
 
     async def prepare(self) -> None:
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=self.trust))
+        if self._warm:
+            async with self._http.get(self._url) as greeting:
+                await greeting.read()
         self._track = Microphone()
         self._peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
         self._peer.addTrack(self._track)
@@ -236,11 +263,9 @@ class WebRtcCaller(Caller):
                 up.set()
 
         offer = self._peer.localDescription
-        url = f"https://{self.places.peers}:{WEBRTC_PORT}/{self.label}"
-        async with aiohttp.ClientSession() as http:
-            body = {"sdp": offer.sdp, "type": offer.type}
-            async with http.post(url, json=body, ssl=self.trust) as response:
-                answer = await response.json()
+        body = {"sdp": offer.sdp, "type": offer.type}
+        async with self._http.post(f"{self._url}/{self.label}", json=body) as response:
+            answer = await response.json()
         await self._peer.setRemoteDescription(aiortc.RTCSessionDescription(**answer))
         async with asyncio.timeout(DIAL_TIMEOUT_S):
             await up.wait()
@@ -251,3 +276,4 @@ class WebRtcCaller(Caller):
     async def hang_up(self) -> None:
         with contextlib.suppress(ConnectionError):
             await self._peer.close()
+        await self._http.close()

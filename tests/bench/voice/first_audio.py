@@ -22,8 +22,9 @@ from edge.errors import EdgeError
 from edge.quic import Ticket
 from edge.voice import FRAME_MS
 
-QUIC, ZERO_RTT, WEBSOCKET, WEBRTC, WSS = "edge QUIC", "edge QUIC 0-RTT", "edge WebSocket", "aiortc WebRTC", "WSS"
-SYSTEMS = (QUIC, ZERO_RTT, WEBSOCKET, WEBRTC, WSS)
+QUIC, ZERO_RTT, WEBSOCKET = "edge QUIC", "edge QUIC 0-RTT", "edge WebSocket"
+WEBRTC, WEBRTC_WARM, WSS = "aiortc WebRTC", "aiortc WebRTC, HTTPS stands already", "WSS"
+SYSTEMS = (QUIC, ZERO_RTT, WEBSOCKET, WEBRTC, WEBRTC_WARM, WSS)
 PAYLOAD = 60
 SPEAK_FRAMES = 10
 """After the connection stands; aiortc's jitter buffer gives out nothing before the fifth."""
@@ -72,6 +73,7 @@ class Speech:
             ZERO_RTT: lambda: QuicCaller(places, ZERO_RTT, ticket=self._ticket),
             WEBSOCKET: lambda: WebSocketCaller(places, WEBSOCKET),
             WEBRTC: lambda: WebRtcCaller(places, "webrtc"),
+            WEBRTC_WARM: lambda: WebRtcCaller(places, "webrtc", warm=True),
             WSS: lambda: WssCaller(places, "wss"),
         }
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from voice import barge_in, first_audio, speech
-from voice.browser import BROWSER
 from voice.link import Rig, caller_names, machine_load, rig
 
 from edge.errors import EdgeError
@@ -24,12 +23,14 @@ OURS: dict[str, Preset | int] = {
 }
 SYSTEMS = (*OURS, *speech.PEERS)
 CONNECT_S = 6.0
+EARLY_S = 0.5
+"""Before the first frame the links begin to lose, and before callers hang up they stop."""
 DRAIN_S = 6.0
 """Longer than any deadline: by then what is not there is lost."""
 
 
 class Order(msgspec.Struct, frozen=True):
-    """``folder`` has the recordings, which last ``speech_s``, and gets logs."""
+    """``folder`` has the recordings, which last ``speech_s``, and gets logs; ``callers`` of each system speak at once."""
 
     folder: str
     seed: int
@@ -37,12 +38,13 @@ class Order(msgspec.Struct, frozen=True):
     repetitions: int
     browser: bool
     losses: list[float]
+    callers: int
     speech_s: float
     interrupt_after_s: float
 
 
 class Cell(msgspec.Struct, frozen=True):
-    """One system at one loss. ``lost_up`` of ``packets_up`` packets were lost on the caller's link on their way up."""
+    """One caller of a system at one loss. ``lost_up`` of ``packets_up`` packets were lost on the caller's link on their way up."""
 
     system: str
     loss: float
@@ -62,9 +64,10 @@ def measure(argument: Any, tell: Callable[[Any], None]) -> Any:
 
 
 async def _measure(order: Order, tell: Callable[[Any], None]) -> Any:
-    async with rig(Path(order.folder), len(SYSTEMS), order.seed) as bench:
+    names = caller_names(order.callers * len(SYSTEMS))
+    async with rig(Path(order.folder), len(names), order.seed) as bench:
         attempts = [await _first_audio(bench, order, rtt_ms, tell) for rtt_ms in order.rtts_ms]
-        for name in caller_names(len(SYSTEMS)):
+        for name in names:
             await bench.shape(name, rtt_ms=RTT_MS)
         tell("barge-in")
         interruptions = await bench.run(
@@ -93,51 +96,48 @@ async def _first_audio(
 
 
 async def _speech(bench: Rig, order: Order, loss: float, tell: Callable[[Any], None]) -> list[Cell]:
-    """All systems at once, each on a link of its own."""
+    """All callers of all systems at once, each on a link of its own."""
     tell(f"speech at {loss:.0%} loss")
     begin_at = time.monotonic() + CONNECT_S
-    callers = dict(zip(SYSTEMS, caller_names(len(SYSTEMS)), strict=True))
-    labels = {system: f"{number}-{loss:g}" for number, system in enumerate(SYSTEMS)}
+    systems = SYSTEMS * order.callers
+    callers = caller_names(len(systems))
+    labels = [f"{caller}-{loss:g}" for caller in callers]
 
-    async def speak(system: str) -> speech.Said:
-        asked = speech.Order(
-            bench.places, _recordings(order), system, labels[system], OURS.get(system, "chat"), begin_at, DRAIN_S
-        )
+    async def speak(caller: str, system: str, label: str) -> speech.Said:
+        deadline = OURS.get(system, "chat")
+        asked = speech.Order(bench.places, _recordings(order), system, label, deadline, begin_at, DRAIN_S)
         try:
-            return await bench.run(callers[system], "speech", asked, speech.Said, order.speech_s + 60)
+            return await bench.run(caller, "speech", asked, speech.Said, order.speech_s + 60)
         except EdgeError as error:
             return speech.Said(0.0, str(error))
 
-    speaking = asyncio.gather(*map(speak, SYSTEMS))
-    await asyncio.sleep(begin_at - 0.5 - time.monotonic())
-    before = {system: await bench.upward(callers[system]) for system in SYSTEMS}
-    for caller in callers.values():
+    speaking = asyncio.gather(*map(speak, callers, systems, labels))
+    await asyncio.sleep(begin_at - EARLY_S - time.monotonic())
+    before = [await bench.upward(caller) for caller in callers]
+    for caller in callers:
         await bench.shape(caller, rtt_ms=RTT_MS, loss=loss)
-    await asyncio.sleep(begin_at + order.speech_s + DRAIN_S - 0.5 - time.monotonic())
-    after = {system: await bench.upward(callers[system]) for system in SYSTEMS}
-    for caller in callers.values():
+    await asyncio.sleep(begin_at + order.speech_s + DRAIN_S - EARLY_S - time.monotonic())
+    after = [await bench.upward(caller) for caller in callers]
+    for caller in callers:
         await bench.shape(caller, rtt_ms=RTT_MS)
-    said = dict(zip(SYSTEMS, await speaking, strict=True))
-    await asyncio.sleep(1.0)  # for the servers to hear of the end
+    said = await speaking
+    await asyncio.sleep(EARLY_S)  # for the servers to hear of the end
     return [
         Cell(
             system=system,
             loss=loss,
-            label=labels[system],
+            label=labels[number],
             begin_at=begin_at,
-            packets_up=after[system].packets - before[system].packets,
-            lost_up=after[system].dropped - before[system].dropped,
-            late_ms=said[system].late_ms,
-            link_late_ms=after[system].late_max_ms,
+            packets_up=after[number].packets - before[number].packets,
+            lost_up=after[number].dropped - before[number].dropped,
+            late_ms=said[number].late_ms,
+            link_late_ms=after[number].late_max_ms,
             load=machine_load(),
-            error=said[system].error,
+            error=said[number].error,
         )
-        for system in SYSTEMS
+        for number, system in enumerate(systems)
     ]
 
 
 def _recordings(order: Order) -> str:
     return str(Path(order.folder) / "recordings")
-
-
-__all__ = ["BROWSER", "measure"]

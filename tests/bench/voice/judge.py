@@ -18,6 +18,9 @@ except ImportError:
     pesq = None
 
 
+LOWEST = 1.0
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Of one sentence; ``pesq`` is wideband MOS-LQO (P.862.2), 1.0 to 4.6, or None where it was not installed."""
@@ -46,18 +49,17 @@ def recognise(pcm: bytes) -> str:
 
 
 def quality(reference: bytes, degraded: bytes) -> float | None:
-    """PESQ against what flite said; 1.0 where nothing is left in which it finds speech."""
+    """PESQ against what flite said; the lowest mark where nothing is left in which it could find speech."""
     if pesq is None:
         return None
+    if not any(degraded):
+        return LOWEST
     try:
-        return float(
-            pesq(RATE_HZ, np.frombuffer(reference, "<i2"), np.frombuffer(degraded, "<i2"), "wb")
-        )
+        return float(pesq(RATE_HZ, np.frombuffer(reference, "<i2"), np.frombuffer(degraded, "<i2"), "wb"))
     except NoUtterancesError:
-        return 1.0
+        return LOWEST
 
 
 @cache
 def _decoder() -> pocketsphinx.Decoder:
     return pocketsphinx.Decoder(samprate=RATE_HZ, loglevel="FATAL")
-

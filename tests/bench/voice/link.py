@@ -109,9 +109,7 @@ class Rig:
     async def upward(self, caller: str) -> WayCounters:
         """What has become of the caller's packets on its link."""
         name = f"{TRANSIT}-{caller}"
-        return next(
-            way for way in await self.lab.counters() if (way.link, way.way) == (name, Way.BA)
-        )
+        return next(way for way in await self.lab.counters() if (way.link, way.way) == (name, Way.BA))
 
 
 @asynccontextmanager

@@ -18,8 +18,8 @@ import aiortc
 import msgspec
 from aiohttp import web
 from aiortc.mediastreams import MediaStreamError
-from aiortc.rtcrtpreceiver import RTCRtpReceiver
-from voice.backend import CHUNK_FRAMES, GENERATED_RATE, REPLY_S, Heard
+from aiortc.rtcrtpreceiver import RTCRtpReceiver, TimestampMapper
+from voice.backend import CHUNK_FRAMES, GENERATED_RATE, REPLY_S, Heard, note
 from voice.recordings import Recordings
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -39,17 +39,6 @@ class Sent(msgspec.Struct, frozen=True):
     wire_bytes: int
 
 
-@dataclass(slots=True)
-class Log:
-    """Lines of `Heard`."""
-
-    path: Path
-
-    def write(self, heard: Heard) -> None:
-        with self.path.open("ab") as log:
-            log.write(msgspec.json.encode(heard) + b"\n")
-
-
 # --- plain WebSockets ------------------------------------------------------------------------------------
 
 
@@ -57,7 +46,7 @@ class Log:
 class WssServer:
     """The `websockets` package. A message is a packet of speech; the path's last part is the label of the call."""
 
-    log: Log
+    log: Path
     recordings: Recordings
 
     async def run(self, address: str, port: int, tls: ssl.SSLContext) -> None:
@@ -78,7 +67,7 @@ class WssServer:
         except ConnectionClosed:
             pass
         if frames:
-            self.log.write(Heard(label, first, frames[0][2], frames))
+            note(self.log, Heard(label, first, frames[0][2], frames))
 
     async def _talk(self, connection: ServerConnection) -> None:
         """Give the kernel all of a reply as it is made, until the caller says stop; then say what was given."""
@@ -86,7 +75,7 @@ class WssServer:
 
         async def talk() -> None:
             nonlocal sent, generated
-            packets, began = self.recordings.packets, time.monotonic()
+            packets, began = self.recordings.speech, time.monotonic()
             for seq in range(0, round(REPLY_S * 1000 / FRAME_MS), CHUNK_FRAMES):
                 await asyncio.sleep(began + seq * FRAME_MS / 1000 / GENERATED_RATE - time.monotonic())
                 for number in range(seq, seq + CHUNK_FRAMES):
@@ -138,7 +127,7 @@ class Reception:
 class WebRtcServer:
     """aiortc, as its documentation shows a server: an offer is POSTed over HTTPS and answered."""
 
-    def __init__(self, log: Log, recordings: Recordings) -> None:
+    def __init__(self, log: Path, recordings: Recordings) -> None:
         self._log = log
         packets = recordings.packets
         self._index = {packet: number for number, packet in enumerate(packets) if packets.count(packet) == 1}
@@ -149,13 +138,14 @@ class WebRtcServer:
     async def run(self, address: str, port: int, tls: ssl.SSLContext) -> None:
         app = web.Application()
         app.router.add_post("/{label}", self._answer)
+        app.router.add_get("/", self._greet)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, address, port, ssl_context=tls).start()
         await asyncio.Event().wait()
 
     def _tap(self) -> None:
-        """Note packets before the jitter buffer, which holds the first ones back."""
+        """Note packets before the jitter buffer, too: it holds the first ones back."""
         handle: Callable[..., Awaitable[None]] = RTCRtpReceiver._handle_rtp_packet
 
         async def noted(receiver: RTCRtpReceiver, packet: Any, arrival_time_ms: int) -> None:
@@ -165,6 +155,11 @@ class WebRtcServer:
             await handle(receiver, packet, arrival_time_ms)
 
         RTCRtpReceiver._handle_rtp_packet = noted
+        # Frames keep the timestamp of their packet, by which they are known again.
+        TimestampMapper.map = lambda _mapper, timestamp: timestamp
+
+    async def _greet(self, _request: web.Request) -> web.Response:
+        return web.Response(text="hello")
 
     async def _answer(self, request: web.Request) -> web.Response:
         offer = await request.json()
@@ -193,7 +188,7 @@ class WebRtcServer:
                 reception.frames.append((frame.pts, time.monotonic()))
         except MediaStreamError:  # the caller has hung up
             for heard in reception.heard():
-                self._log.write(heard)
+                note(self._log, heard)
             del self._receptions[id(receiver)]
             await connection.close()
 
@@ -204,7 +199,7 @@ SERVERS = {"wss": WssServer, "webrtc": WebRtcServer}
 def main(name: str, address: str, port: str, certificate: str, key: str, log: str, recordings: str) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate, key)
-    server = SERVERS[name](Log(Path(log)), Recordings.load(Path(recordings)))
+    server = SERVERS[name](Path(log), Recordings.load(Path(recordings)))
     asyncio.run(server.run(address, int(port), tls))
 
 

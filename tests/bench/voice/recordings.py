@@ -65,6 +65,11 @@ class Recordings(msgspec.Struct, frozen=True):
         packets += encoder.encode(bytes(PAUSE_FRAMES * FRAME_BYTES))
         return cls(tuple(sentences), tuple(packets))
 
+    @property
+    def speech(self) -> list[bytes]:
+        """The packets between the pauses."""
+        return [packet for sentence in self.sentences for packet in sentence.packets[PAUSE_FRAMES:]]
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """What `save` has written."""

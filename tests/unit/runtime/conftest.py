@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from ipaddress import ip_address
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -18,6 +20,8 @@ from edge.overload.limits import Limits
 from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import open_udp
 from edge.runtime.worker import Worker
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 HOST = "127.0.0.1"
 NAME = "voice.example"

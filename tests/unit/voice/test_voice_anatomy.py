@@ -76,3 +76,14 @@ def test_of_several_ends_of_speech_the_last_counts() -> None:
     times.speech_ended(0.2)
     answered(times)
     assert times.over(1) == Turn(1, 500.0, 520.0, None)
+
+
+def test_what_was_being_said_when_the_caller_stopped_is_no_answer_to_it() -> None:
+    times = TurnTimes()
+    times.audio_given(1, 0.1)  # unasked, and still going on when the caller stops
+    times.speech_ended(1.0)
+    assert times.audio_given(1, 1.1) is None
+    assert times.reported(1, 1200, 1.3, 0.06) is None
+    times.audio_given(2, 1.5)
+    times.written(2, 1.5)
+    assert times.reported(2, 20, 1.65, 0.06) == Turn(2, 500.0, 500.0, 600.0)

@@ -222,6 +222,19 @@ def test_interrupting_the_rest_of_what_has_all_arrived_frees_the_window() -> Non
     assert said(actions(session)) == [control.CancelResponse(response_id="resp_1")]
 
 
+def test_what_was_played_until_an_interruption_is_said_more_than_once() -> None:
+    """Else a single lost datagram would leave the edge with what was played a tenth of a second before."""
+    session = call()
+    session.receive_stream(3, item(1, 40), False, NOW)
+    actions(session)
+    session.cancel(NOW + 0.31)
+    told = reports(actions(session))
+    while (timer := session.get_timer()) is not None and timer < NOW + 0.31 + RESUME_S:
+        session.handle_timer(timer)
+        told += reports(actions(session))
+    assert [(report.item, report.played_ms) for report in told] == [(1, 310)] * 4
+
+
 def test_what_the_edge_says_is_told() -> None:
     info = {"session_id": "call-1", "node": "a", "unicast_url": "a.example:443", "resume_token": None}
     body = control.ErrorBody(type="server_error", code="backend_failed", message="gone")

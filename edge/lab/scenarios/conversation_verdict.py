@@ -1,0 +1,142 @@
+"""What is judged of a conversation: the caller's summary, held against what was said and what was ordered.
+
+What the story's words are, and when each of them is over, is found out again with another synthesis of it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from edge.backend.demo import sentences
+from edge.backend.demo.sentences import Speech
+from edge.backend.demo.story import TEXT
+from edge.backend.demo.voice import Voice
+from edge.client.speech import recording
+from edge.client.summary import Account, CallSummary
+from edge.lab.report import Check, Rule
+from edge.lab.scenarios import counts
+from edge.voice import DEFAULT_LEAD_MS, FRAME_MS, GROUP_MS
+
+SAID: Final = ("capital", "tell-story", "last-words")
+"""A question, a request, and a question about what is left of the answer to that; recordings that are shipped."""
+ANSWER = "The capital of France is Paris."
+INTERRUPT_AT_S = 10.0
+"""Of the story."""
+
+STORY = " ".join(TEXT.split())
+
+# Where a limit is a time that processes need, it leaves two busy cores a generous share of it.
+LIMITS: Final[tuple[tuple[str, float, str, Rule], ...]] = (
+    ("words_wrong", 0, "words", "equals"),
+    ("answers_right", len(SAID), "answers", "equals"),
+    ("answer_ms", 3000.0, "ms", "at_most"),  # the agent takes 300
+    ("interrupted_late_ms", 500.0, "ms", "at_most"),
+    ("bytes_unaccounted", 0, "bytes", "equals"),
+    ("saved_bytes", 1, "bytes", "at_least"),
+    ("wasted_ms", DEFAULT_LEAD_MS + 2 * GROUP_MS, "ms", "at_most"),
+    ("cancel_ms", 250.0, "ms", "at_most"),  # half a round trip is 25
+    ("truncated_off_ms", FRAME_MS, "ms", "at_most"),
+    ("last_words_off_ms", FRAME_MS, "ms", "at_most"),
+    ("migrated_ratio", 1.0, "ratio", "equals"),
+    ("heard_after_withdrawal", 50, "frames", "at_least"),  # the last question has more
+    ("frames_missing", 0, "frames", "equals"),
+    ("frames_altered", 0, "calls", "equals"),
+    ("calls_lost", 0, "calls", "equals"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """How many routes to the edge were taken away in the story, and what the edge had heard of the caller by then."""
+
+    routes: int = 0
+    frames_heard: int | None = None
+
+
+async def checks(call: CallSummary | None, withdrawal: Withdrawal, *, routes: int) -> list[Check]:
+    """Without a summary nothing was measured. ``routes``: how many there are to take away."""
+    values = {} if call is None else await _values(call, withdrawal)
+    return [
+        *(Check(name, values.get(name), limit, unit, rule) for name, limit, unit, rule in LIMITS),
+        Check("withdrawn", withdrawal.routes, routes, "routes"),
+    ]
+
+
+def in_words(call: CallSummary) -> str:
+    """What no check says: how much was lost and declared so, and how long each answer took."""
+    waits = ", ".join("?" if turn.played_ms is None else f"{turn.played_ms:.0f}" for turn in call.turns)
+    return (
+        f"answered after {waits} ms; of {call.frames_sent} frames up {call.lost_up} are declared lost,"
+        f" of {call.frames_received + call.lost_down} down {call.lost_down}"
+    )
+
+
+async def _values(call: CallSummary, withdrawal: Withdrawal) -> dict[str, float | None]:
+    understood = [said.text for said in call.transcripts if said.who == "caller"]
+    complete = len(understood) == len(SAID)
+    waits_ms = [turn.played_ms for turn in call.turns if turn.played_ms is not None]
+    before, after = withdrawal.frames_heard, call.frames_heard_by_edge
+    return {
+        "words_wrong": sum(map(_words_wrong, SAID, understood)) if complete else None,
+        "answer_ms": max(waits_ms) if len(waits_ms) == len(SAID) else None,
+        "migrated_ratio": float(call.last.migrated),
+        "heard_after_withdrawal": None if before is None or after is None else after - before,
+        "frames_missing": call.missing_up,
+        "frames_altered": counts.altered([call]),
+        "calls_lost": int(call.ending != "hung_up" or call.reconnects > 0),
+        **(await _of_interruption(call, call.barge_ins[0]) if len(call.barge_ins) == 1 else {}),
+    }
+
+
+async def _of_interruption(call: CallSummary, account: Account) -> dict[str, float | None]:
+    # An item's words are told when all of it was said, and again when it was interrupted.
+    words = {said.item: said.text for said in call.transcripts if said.who == "edge"}
+    remembered = words.get(account.item, "")
+    answers = [words.get(account.item - 1), remembered, words.get(account.item + 1)]
+    expected = [ANSWER, STORY[: len(remembered)] or None, f"I said: {remembered}"]
+    heard_ms = account.heard_ms
+    return {
+        "answers_right": sum(said == right for said, right in zip(answers, expected, strict=True)),
+        "bytes_unaccounted": account.generated_bytes - account.wire_bytes - account.saved_bytes,
+        "saved_bytes": account.saved_bytes,
+        "wasted_ms": account.wasted_ms,
+        "cancel_ms": account.cancel_ms,
+        "interrupted_late_ms": None if heard_ms is None else heard_ms - INTERRUPT_AT_S * 1000,
+        "truncated_off_ms": None if heard_ms is None else abs(heard_ms - account.played_ms),
+        "last_words_off_ms": None if heard_ms is None else await _off_ms(remembered, heard_ms),
+    }
+
+
+def _words_wrong(name: str, understood: str) -> int:
+    """How many words of a recording were understood otherwise, left out or made up."""
+    said = _plain(recording(name).with_suffix(".txt").read_text())
+    steps = difflib.SequenceMatcher(None, said, _plain(understood), autojunk=False).get_opcodes()
+    return sum(max(i2 - i1, j2 - j1) for step, i1, i2, j1, j2 in steps if step != "equal")
+
+
+def _plain(text: str) -> list[str]:
+    return re.findall("[a-z']+", text.lower())
+
+
+async def _off_ms(words: str, heard_ms: int) -> float | None:
+    """How far ``heard_ms`` is from the nearest moment at which just these words of the story were over.
+
+    None if there is no such moment.
+    """
+    voice, spoken, frames = Voice(), [], 0
+    for text in sentences.split(STORY):
+        sentence = (await voice.speak(text, keep=False)).sentence
+        spoken.append(sentence)
+        frames += sentence.frames
+    moments_ms = []
+    for at_ms in range(0, frames * FRAME_MS, FRAME_MS):
+        speech = Speech("story")
+        for sentence in spoken:
+            speech.add(sentence)
+        speech.truncate(at_ms)
+        if speech.text() == words:
+            moments_ms.append(at_ms)
+    return min((abs(heard_ms - at_ms) for at_ms in moments_ms), default=None)
