@@ -3,35 +3,143 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
-import msgspec
-from rich.console import Console
-from rich.status import Status
 
+from edge.cli.call_report import as_json, as_table
+from edge.cli.narration import Narrator
 from edge.cli.signals import until_signal
 from edge.cli.target import target_options
-from edge.client import audio, speech
-from edge.client.call import Call, CallLost
-from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
-from edge.client.summary import CallSummary
+from edge.client import Call, CallLost, audio, speech
+from edge.client.connecting import connect_to
+from edge.client.dialing import CarrierChoice
 from edge.errors import EdgeError, UsageError
 from edge.runtime.dialer import Target
-from edge.voice import ErrorReceived, Transcript
+from edge.voice import MAX_LEAD_MS, MIN_LEAD_MS, PRESETS, RESUME_S, Deadlines, Lead, Preset
 
-LIVE_INTERVAL_S = 0.25
-NOT_MEASURED = "not measured"
+RESUME_MS = int(RESUME_S * 1000)
+_MILLISECONDS = re.compile(r"(?P<up> \d+ | none ) (?: : (?P<down> \d+ | none ) )?", re.VERBOSE)
+
+
+class DeadlineType(click.ParamType[Preset | Deadlines]):
+    """A preset, or ``UP[:DOWN]``."""
+
+    name = "|".join(PRESETS) + "|up[:down]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Preset | Deadlines:
+        if value in PRESETS:
+            preset: Preset = value
+            return preset
+        form = _MILLISECONDS.fullmatch(value)
+        if form is None:
+            self.fail(
+                f"{value!r} is none of {', '.join(PRESETS)}, nor UP or UP:DOWN in milliseconds or none",
+                param,
+                ctx,
+            )
+        up, down = (None if part in (None, "none") else int(part) for part in form.group("up", "down"))
+        try:
+            return Deadlines(up, down)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class LeadType(click.ParamType[Lead]):
+    """Milliseconds, or ``auto``."""
+
+    name = "ms|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Lead:
+        if value == "auto":
+            return "auto"
+        lead_ms = int(value) if value.isdecimal() else 0
+        if not MIN_LEAD_MS <= lead_ms <= MAX_LEAD_MS:
+            self.fail(f"{value!r} is neither auto nor {MIN_LEAD_MS} to {MAX_LEAD_MS} ms", param, ctx)
+        return lead_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What is said, None for nothing, and when its answer is interrupted, in seconds."""
+
+    packets: list[bytes] | None
+    interrupt_at_s: float | None
 
 
 @click.command()
 @target_options
-@click.option("--wav", type=click.Path(path_type=Path), help="Say this file.  [default: a shipped recording]")
+@click.option(
+    "--wav",
+    "wavs",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Say this file; with several, wait for the answer between two.  [default: a shipped recording]",
+)
+@click.option(
+    "--say",
+    "names",
+    type=click.Choice([*speech.NAMES, *speech.QUESTIONS]),
+    multiple=True,
+    help="Say a shipped recording, after the files.",
+)
 @click.option("--story", is_flag=True, help="Say nothing; listen to what the edge has to tell.")
-@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Say it so many times.")
+@click.option(
+    "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Say it all so many times."
+)
+@click.option("--backend", metavar="NAME", help="Who shall answer.  [default: the edge's choice]")
+@click.option(
+    "--token",
+    metavar="TOKEN|@FILE",
+    envvar="EDGE_TOKEN",
+    show_envvar=True,
+    help="Who calls, for an edge that asks; @ reads it from a file.",
+)
+@click.option(
+    "--carrier",
+    type=click.Choice(["auto", "quic", "websocket"]),
+    default="auto",
+    show_default=True,
+    help="auto: QUIC, or a WebSocket where UDP does not get through.",
+)
+@click.option(
+    "--deadline",
+    type=DeadlineType(),
+    help="What a frame is worth on its way, in ms: what is later is given up.  [default: the edge's choice]",
+)
+@click.option("--lead", "lead_ms", type=LeadType(), help="How far ahead of the ear the edge may write.")
+@click.option(
+    "--interrupt-at",
+    "interrupts",
+    type=click.FloatRange(0),
+    multiple=True,
+    metavar="SECONDS",
+    help="Interrupt the answer when so much of it has been played; the n-th is for the n-th turn.",
+)
+@click.option(
+    "--resume-after",
+    "resume_after_ms",
+    type=click.IntRange(0, 60_000),
+    metavar="MS",
+    help=f"Take each interruption back so long after it; later than {RESUME_MS} ms is too late.",
+)
 @click.option("--save", type=click.Path(path_type=Path), help="Write what was heard to this WAV file.")
+@click.option(
+    "--save-both",
+    type=click.Path(path_type=Path),
+    help="Write both sides by the clock: caller left, edge right.",
+)
+@click.option(
+    "--ticket-file",
+    type=click.Path(path_type=Path),
+    help="Keep tickets here, so that the next call can speak in its first packet.",
+)
 @click.option(
     "--timeout",
     "patience_s",
@@ -43,133 +151,125 @@ NOT_MEASURED = "not measured"
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def call(
     target: Target,
-    wav: Path | None,
+    wavs: tuple[Path, ...],
+    names: tuple[str, ...],
     story: bool,
     repeat: int,
+    backend: str | None,
+    token: str | None,
+    carrier: CarrierChoice,
+    deadline: Preset | Deadlines | None,
+    lead_ms: Lead | None,
+    interrupts: tuple[float, ...],
+    resume_after_ms: int | None,
     save: Path | None,
+    save_both: Path | None,
+    ticket_file: Path | None,
     patience_s: float,
     output: str,
 ) -> int:
     """Place a spoken call to an edge and account for every frame.
 
-    Speech goes out in real time; each utterance waits for the answer to the one before. Ctrl-C or SIGTERM hangs
-    up. The exit code is 0 if both ends counted the same frames in both directions, 1 if not, if that could not
-    be compared, or if the call was lost; 4 if nobody answered, 5 if the edge cannot be reached or trusted, 6 if
-    it takes no new calls for now.
+    Speech goes out in real time; each utterance waits for the answer to the one before. What is understood, said and
+    measured is told on stderr as it happens, and summed up on stdout. Ctrl-C or SIGTERM hangs up.
+
+    The exit code is 0 if both ends counted the same frames in both directions (frames given up at an agreed deadline
+    are shown, and no failure), and if every interruption adds up: generated = wire + saved, and wasted no more than the
+    lead and two groups. It is 1 if not, if that could not be compared, or if the call was lost; 4 if nobody answered, 5
+    if the edge cannot be reached or trusted, 6 if it takes no new calls for now, or not from this caller.
     """
-    if story and wav:
-        raise click.UsageError("--story says nothing, so there is no use for --wav")
-    if save and not save.parent.is_dir():
-        raise UsageError(f"{save}: there is no folder {save.parent}")
-    packets = None if story else audio.read_speech(wav or speech.recording("train"))
-    return asyncio.run(_run(target, [packets] * repeat, save, patience_s, output))
+    if story and (wavs or names):
+        raise click.UsageError("--story says nothing, so there is no use for --wav and --say")
+    if resume_after_ms is not None and not interrupts:
+        raise click.UsageError("--resume-after takes an interruption back: give --interrupt-at, too")
+    for path in (save, save_both):
+        if path and not path.parent.is_dir():
+            raise UsageError(f"{path}: there is no folder {path.parent}")
+    files = [*wavs, *map(speech.recording, names)] or [speech.recording("train")]
+    said = [None] if story else [audio.read_speech(file) for file in files]
+    turns = [
+        Turn(packets, interrupts[number] if number < len(interrupts) else None)
+        for number, packets in enumerate(said * repeat)
+    ]
+    if len(interrupts) > len(turns):
+        raise click.UsageError(f"{len(interrupts)} interruptions, and only {len(turns)} answers to interrupt")
+    options = {
+        "token": _token(token),
+        "backend": backend,
+        "carrier": carrier,
+        "deadline": deadline,
+        "lead_ms": lead_ms,
+        "ticket_file": ticket_file,
+        "timeout_s": patience_s,
+    }
+    return asyncio.run(_run(target, options, turns, resume_after_ms, patience_s, save, save_both, output))
 
 
 async def _run(
-    target: Target, turns: Sequence[list[bytes] | None], save: Path | None, patience_s: float, output: str
+    target: Target,
+    options: dict[str, Any],
+    turns: Sequence[Turn],
+    resume_after_ms: int | None,
+    patience_s: float,
+    save: Path | None,
+    save_both: Path | None,
+    output: str,
 ) -> int:
     failure: EdgeError | None = None
-    call = Call(target, timeout_s=patience_s)
-    recording = call.record()
-    async with call, _narrated(call):
+    call = connect_to(target, **options)
+    heard, both = call.record(), call.record_both() if save_both else None
+    narrator = Narrator(call)
+    async with call, narrator.narrating():
         try:
-            await until_signal(_converse(call, turns, patience_s))
+            await until_signal(_converse(call, narrator, turns, resume_after_ms, patience_s))
         except CallLost:
             pass  # the summary says so
         except EdgeError as error:
             failure = error
         summary = await call.hang_up()
-    click.echo(_json(summary) if output == "json" else _table(summary))
+    if summary.legs:
+        click.echo(as_json(summary) if output == "json" else as_table(summary))
     if save:
-        recording.save(save)
+        heard.save(save)
+    if save_both and both:
+        both.save(save_both)
     if failure:
         raise failure
     return 0 if summary.flawless else 1
 
 
-async def _converse(call: Call, turns: Sequence[list[bytes] | None], patience_s: float) -> None:
-    for packets in turns:
-        if packets is not None:
-            await call.say(packets, patience_s=patience_s)
+async def _converse(
+    call: Call, narrator: Narrator, turns: Sequence[Turn], resume_after_ms: int | None, patience_s: float
+) -> None:
+    for turn in turns:
+        if turn.packets is not None:
+            await call.say(turn.packets, patience_s=patience_s)
+        if turn.interrupt_at_s is not None:
+            await _interrupt(call, narrator, turn.interrupt_at_s, resume_after_ms, patience_s)
         await call.reply(patience_s=patience_s)
 
 
-@contextlib.asynccontextmanager
-async def _narrated(call: Call) -> AsyncIterator[None]:
-    """Tell on stderr what happens to ``call``, which the body has to hang up, and on a terminal how it stands."""
-    console = Console(stderr=True, highlight=False, markup=False)
-    summary = call.summary()
-    console.print(f"connected to {summary.last.node} in {summary.handshake_ms:.0f} ms")
-    with contextlib.ExitStack() as stack:
-        tasks = [asyncio.create_task(_tell(call.events(), console))]
-        if console.is_terminal:
-            tasks.append(asyncio.create_task(_show(call, stack.enter_context(console.status("")))))
-        try:
-            yield
-            await tasks[0]
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _tell(events: AsyncIterator[CallEvent], console: Console) -> None:
-    async for event in events:
-        match event:
-            case Migrated(path=path, after_ms=after_ms):
-                console.print(f"moved to {path} after {after_ms:.0f} ms")
-            case Reconnecting(reason=reason):
-                console.print(f"connection lost: {reason}; dialling again")
-            case Reconnected(node=node):
-                console.print(f"connected again, to {node}")
-            case Transcript(text=text, done=True):
-                console.print(f"transcript: {text}")
-            case ErrorReceived(code=code, message=message):
-                console.print(f"the edge reports {code}: {message}")
-            case Ended(ending="closed_by_edge" | "lost", reason=reason):
-                console.print(f"call over: {reason}")
-            case _:
-                pass
-
-
-async def _show(call: Call, status: Status) -> None:
-    while True:
-        now = call.summary()
-        status.update(
-            f"{now.last.node}  {now.last.path}  {now.duration_s:.0f} s  sent {now.frames_sent}"
-            f"  received {now.frames_received}  underruns {now.underruns}  rtt {now.last.rtt_ms:.0f} ms"
+async def _interrupt(
+    call: Call, narrator: Narrator, at_s: float, resume_after_ms: int | None, patience_s: float
+) -> None:
+    if not await call.played(at_s, patience_s=patience_s):
+        narrator.say(f"the answer was over before {at_s:g} s of it; nothing to interrupt")
+        return
+    call.interrupt()
+    narrator.say(f"interrupted at {at_s:g} s")
+    if resume_after_ms is not None:
+        await asyncio.sleep(resume_after_ms / 1000)
+        taken_back = call.resume()
+        narrator.say(
+            "taken back: it goes on" if taken_back else f"{resume_after_ms} ms are too late to take it back"
         )
-        await asyncio.sleep(LIVE_INTERVAL_S)
 
 
-def _json(summary: CallSummary) -> str:
-    return msgspec.json.format(msgspec.json.encode(summary.document())).decode()
-
-
-def _table(summary: CallSummary) -> str:
-    last = summary.last
-    rows = [
-        ("ending", summary.ending.replace("_", " ") + (f": {summary.reason}" if summary.reason else "")),
-        ("node", last.node),
-        ("path", last.path),
-        ("handshake", _number(summary.handshake_ms, "ms")),
-        ("migrated", f"after {_number(last.migration_ms, 'ms')}" if last.migrated else "no"),
-        ("first audio", _number(summary.first_audio_ms, "ms")),
-        ("round trip", _number(last.rtt_ms, "ms")),
-        ("duration", _number(summary.duration_s, "s")),
-        ("utterances", str(summary.utterances)),
-        ("frames sent", str(summary.frames_sent)),
-        ("  heard by edge", _number(summary.frames_heard_by_edge)),
-        ("  missing", _number(summary.missing_up)),
-        ("frames said by edge", _number(summary.frames_said_by_edge)),
-        ("  received", str(summary.frames_received)),
-        ("  missing", _number(summary.missing_down)),
-        ("both ends agree", {True: "yes", False: "NO", None: NOT_MEASURED}[summary.ledgers_equal]),
-        ("underruns", f"{summary.underruns}, {summary.underrun_ms} ms of silence"),
-        ("reconnects", str(summary.reconnects)),
-    ]
-    return "\n".join(f"{name:<21}{value}" for name, value in rows)
-
-
-def _number(value: float | None, unit: str = "") -> str:
-    return NOT_MEASURED if value is None else f"{value:g} {unit}".rstrip()
+def _token(given: str | None) -> str | None:
+    if given is None or not given.startswith("@"):
+        return given
+    path = Path(given[1:])
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -165,13 +165,16 @@ class Call:
             raise DeadlineError(f"{self._target}: no reply within {patience_s:g} s") from None
         return True
 
-    async def played(self, seconds: float) -> bool:
-        """Wait until so much of the reply has been played; False if it is over before."""
+    async def played(self, seconds: float, *, patience_s: float = PATIENCE_S) -> bool:
+        """Wait until so much of the reply has been played.
+
+        False if it is over before, lost with its session, or does not come within ``patience_s``.
+        """
         if self._asked is None:
             return False
         conversation, items_before = self._asked
         try:
-            return await conversation.played(items_before, round(seconds * 1000))
+            return await conversation.played(items_before, round(seconds * 1000), patience_s)
         except SessionLost:
             return False
 

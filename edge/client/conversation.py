@@ -202,19 +202,25 @@ class Conversation:
         while (ends_at := playout.get_timer()) is not None or playout.paused:
             await self.sleep_until(max(ends_at or 0.0, self._loop.time() + LOOK_AGAIN_S))
 
-    async def played(self, after: int, at_ms: int) -> bool:
-        """Wait until ``at_ms`` of the first item behind ``after`` have been played; False if it ends before."""
-        playout = self.session.playout
-        while True:
-            self.session.handle_timer(self._loop.time())
-            self.wake()
-            item = after + 1
-            if playout.item == item and playout.played_ms >= at_ms:
-                return True
-            if playout.item > item or (playout.item == item and item not in playout.items):
+    async def played(self, after: int, at_ms: int, patience_s: float) -> bool:
+        """Wait until ``at_ms`` of the first item behind ``after`` have been played.
+
+        False if it ends before, or if for ``patience_s`` nothing is received. Raises `SessionLost`.
+        """
+        playout, item, heard = self.session.playout, after + 1, -1
+        give_up_at = math.inf
+        while playout.item < item or (playout.item == item and playout.played_ms < at_ms):
+            if playout.item == item and item not in playout.items:
+                return False
+            if self.session.heard.frames != heard:
+                heard, give_up_at = self.session.heard.frames, self._loop.time() + patience_s
+            if playout.item < item and self._loop.time() >= give_up_at:
                 return False
             left_s = (at_ms - playout.played_ms) / 1000 if playout.item == item and playout.playing else 0.0
             await self.sleep_until(self._loop.time() + max(left_s, LOOK_AGAIN_S))
+            self.session.handle_timer(self._loop.time())
+            self.wake()
+        return playout.item == item
 
     async def account(self, patience_s: float) -> None:
         """Get the edge's counts, again until they agree with ours, for at most ``patience_s``. Raises `SessionLost`."""

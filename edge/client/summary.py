@@ -265,8 +265,9 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def flawless(self) -> bool:
-        """Hung up by the caller, and proved to have lost nothing that was not given up."""
-        return self.ending == "hung_up" and self.ledgers_equal is True
+        """Hung up by the caller, and proved to have lost nothing that was not given up, and wasted no more than agreed."""
+        frugal = all(account.within_lead for account in self.barge_ins)
+        return self.ending == "hung_up" and self.ledgers_equal is True and frugal
 
     def document(self) -> dict[str, Any]:
         """The published JSON form."""

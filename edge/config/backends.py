@@ -40,3 +40,5 @@ def _check(name: str, table: dict[str, object], kind: type[msgspec.Struct]) -> N
         problem = explained(error, kind)
         where = f"$.backends.{name}" + problem.where.removeprefix("$")
         raise ConfigError(where, problem.problem) from error
+    except UsageError as error:  # what the struct itself finds wrong
+        raise ConfigError(f"$.backends.{name}", str(error)) from error

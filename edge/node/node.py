@@ -372,7 +372,8 @@ async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) ->
     async with AsyncExitStack() as stack:
         await node.start(stack)
         log.info("event=node_up node=%s", config.node.name)
-        started()
+        if not leave.is_set():
+            started()
         await leave.wait()
         log.info("event=node_leaving node=%s", config.node.name)
         await node.stop()

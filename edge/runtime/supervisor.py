@@ -116,6 +116,7 @@ class Worker:
             str(os.getpid()),
             pass_fds=[control.fileno(), *self.sockets.values(), *self.listeners.values()],
             stdin=asyncio.subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C at a terminal is for the supervisor alone, from the worker's first moment
         )
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:

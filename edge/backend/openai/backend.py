@@ -35,6 +35,10 @@ class OpenAiSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=300)] = 10.0
     bitrate: Annotated[int, msgspec.Meta(ge=6000, le=128_000)] = 24_000
 
+    def __post_init__(self) -> None:
+        """Raises `UsageError` before a node starts, rather than at its first call."""
+        websocket_url(self.url)
+
 
 class OpenAiBackend(WebSocketBackend):
     """One call's connection to the backend. Raises `UsageError` if the settings cannot be right."""

@@ -85,7 +85,9 @@ async def _call(stage: Stage, audio: Path) -> Process:
         f"{stage.lab.topology.service_v4.ip}:{SERVICE_PORT}",
         *("--ca", str(stage.fleet.certificate), "--server-name", SERVICE_NAME, "--backend", "demo"),
         *(option for name in SAID for option in ("--say", name)),
-        *("--interrupt-at", f"{INTERRUPT_AT_S:g}", "--timeout", f"{PATIENCE_SPEECH_S:g}"),
+        # The answers in turn: the first is over long before.
+        *("--interrupt-at", f"{PATIENCE_SPEECH_S:g}", "--interrupt-at", f"{INTERRUPT_AT_S:g}"),
+        *("--timeout", f"{PATIENCE_SPEECH_S:g}"),
         *("--save", str(audio), "-o", "json"),
     ]
     stage.timeline.event(f"{SITE} calls", mark=True)

@@ -22,9 +22,10 @@ OURS: dict[str, Preset | int] = {
     "edge accurate (5000 ms)": "accurate",
 }
 SYSTEMS = (*OURS, *speech.PEERS)
-CONNECT_S = 6.0
+CONNECT_WITHIN_S = 60.0
+LOOK_S = 0.05
 EARLY_S = 0.5
-"""Before the first frame the links begin to lose, and before callers hang up they stop."""
+"""So much before the first frame the links begin to lose, and before callers hang up they stop."""
 DRAIN_S = 6.0
 """Longer than any deadline: by then what is not there is lost."""
 
@@ -98,24 +99,27 @@ async def _first_audio(
 async def _speech(bench: Rig, order: Order, loss: float, tell: Callable[[Any], None]) -> list[Cell]:
     """All callers of all systems at once, each on a link of its own."""
     tell(f"speech at {loss:.0%} loss")
-    begin_at = time.monotonic() + CONNECT_S
+    meeting = Path(order.folder) / f"meeting-{loss:g}"
+    meeting.mkdir()
     systems = SYSTEMS * order.callers
     callers = caller_names(len(systems))
     labels = [f"{caller}-{loss:g}" for caller in callers]
 
     async def speak(caller: str, system: str, label: str) -> speech.Said:
         deadline = OURS.get(system, "chat")
-        asked = speech.Order(bench.places, _recordings(order), system, label, deadline, begin_at, DRAIN_S)
+        asked = speech.Order(bench.places, _recordings(order), system, label, deadline, str(meeting), DRAIN_S)
         try:
-            return await bench.run(caller, "speech", asked, speech.Said, order.speech_s + 60)
+            return await bench.run(caller, "speech", asked, speech.Said, order.speech_s + 120)
         except EdgeError as error:
             return speech.Said(0.0, str(error))
 
     speaking = asyncio.gather(*map(speak, callers, systems, labels))
-    await asyncio.sleep(begin_at - EARLY_S - time.monotonic())
+    await _all_there(meeting, len(callers), speaking)
     before = [await bench.upward(caller) for caller in callers]
     for caller in callers:
         await bench.shape(caller, rtt_ms=RTT_MS, loss=loss)
+    begin_at = time.monotonic() + EARLY_S
+    speech.begin(meeting, begin_at)
     await asyncio.sleep(begin_at + order.speech_s + DRAIN_S - EARLY_S - time.monotonic())
     after = [await bench.upward(caller) for caller in callers]
     for caller in callers:
@@ -137,6 +141,15 @@ async def _speech(bench: Rig, order: Order, loss: float, tell: Callable[[Any], N
         )
         for number, system in enumerate(systems)
     ]
+
+
+async def _all_there(meeting: Path, callers: int, speaking: asyncio.Future[Any]) -> None:
+    """Wait until every caller is connected, or cannot be."""
+    until = time.monotonic() + CONNECT_WITHIN_S
+    while speech.everybody(meeting) < callers:
+        if time.monotonic() > until or speaking.done():
+            return
+        await asyncio.sleep(LOOK_S)
 
 
 def _recordings(order: Order) -> str:

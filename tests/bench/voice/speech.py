@@ -2,8 +2,8 @@
 
     python -m voice.speech ORDER
 
-The connection is made on a clean link, before ``begin_at``. Frame n is due when its 20 ms have been recorded, whatever
-became of those before it; a caller that is late has spoken late.
+The connection is made on a clean link; then the caller waits until all others are there, too. Frame n is due when its
+20 ms have been recorded, whatever became of those before it; a caller that is late has spoken late.
 """
 
 import asyncio
@@ -21,16 +21,20 @@ from edge.voice import FRAME_MS, Preset
 
 AIORTC, AIORTC_RAW, WSS = "aiortc", "aiortc, no jitter buffer", "WSS"
 
+BEGIN = "begin"
+LOOK_S = 0.02
+
 
 class Order(msgspec.Struct, frozen=True):
-    """``deadline`` is ours alone; ``begin_at`` is `time.monotonic`, ``drain_s`` what is waited for behind the end."""
+    """``deadline`` is ours alone. ``meeting`` is a directory: the caller leaves a file there when it is connected, and
+    begins at what is written in the one called `BEGIN` then. ``drain_s`` is what is waited for behind the end."""
 
     places: Places
     recordings: str
     system: str
     label: str
     deadline: Preset | int
-    begin_at: float
+    meeting: str
     drain_s: float
 
 
@@ -51,13 +55,12 @@ async def speak(order: Order) -> Said:
     caller = make(order.places, order.label)
     await caller.prepare()
     await caller.connect()
-    if time.monotonic() > order.begin_at:
-        return Said(0.0, "was not connected in time")
+    begin_at = await meet(Path(order.meeting), order.label)
     latest = 0.0
     for number, packet in enumerate(recordings.packets):
         if number in ends:
             caller.end_sentence()
-        due = due_at(order.begin_at, number)
+        due = due_at(begin_at, number)
         await asyncio.sleep(due - time.monotonic())
         latest = max(latest, time.monotonic() - due)
         caller.say(packet)
@@ -65,6 +68,37 @@ async def speak(order: Order) -> Said:
     await asyncio.sleep(order.drain_s)
     await caller.hang_up()
     return Said(latest * 1000)
+
+
+async def meet(meeting: Path, label: str) -> float:
+    """When all begin, by `time.monotonic`."""
+    arrive(meeting, label)
+    while True:
+        begin_at = moment(meeting)
+        if begin_at is not None:
+            return begin_at
+        await asyncio.sleep(LOOK_S)
+
+
+def arrive(meeting: Path, label: str) -> None:
+    (meeting / label).touch()
+
+
+def everybody(meeting: Path) -> int:
+    """How many have arrived."""
+    return len(list(meeting.iterdir()))
+
+
+def begin(meeting: Path, at: float) -> None:
+    """Whoever looks finds all of it or nothing."""
+    note = meeting / "note"
+    note.write_text(repr(at))
+    note.rename(meeting / BEGIN)
+
+
+def moment(meeting: Path) -> float | None:
+    note = meeting / BEGIN
+    return float(note.read_text()) if note.exists() else None
 
 
 def due_at(begin_at: float, number: int) -> float:

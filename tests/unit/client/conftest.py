@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime
 import errno
 import random
@@ -28,10 +29,14 @@ from edge.backend.echo import EchoBackend
 from edge.cid import CidIssuer, profile_edge
 from edge.overload import Verdict
 from edge.overload.limits import Limits
+from edge.overload.limits import Limits
 from edge.quic import Endpoint, EndpointConfig, Identity, Path
 from edge.runtime.call import BackendChoice, Call, CallSettings
 from edge.runtime.calls import CallTable
+from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.quic_calls import QuicCalls
+from edge.runtime.sockets import listen_tcp, open_udp
+from edge.runtime.worker import Worker
 from edge.voice import ALPN, PRESETS
 
 ANYCAST = "198.51.100.1"
@@ -120,6 +125,7 @@ class Network:
     callers: dict[tuple[str, int], asyncio.DatagramProtocol] = field(default_factory=dict)
     dice: random.Random = field(default_factory=lambda: random.Random(1))
     open_sockets: int = 0
+    arrives_at: float = 0.0
     loop: VirtualLoop = field(init=False)
 
     def attach(self, protocol: asyncio.DatagramProtocol, version: int) -> Socket:
@@ -132,7 +138,9 @@ class Network:
 
     def carry(self, deliver: Callable[[], None]) -> None:
         if self.dice.random() >= self.loss:
-            self.loop.call_later(self.delay_s, deliver)
+            # An event loop does not keep the order of what is due at the same moment.
+            self.arrives_at = max(self.loop.time() + self.delay_s, self.arrives_at + RESOLUTION_S)
+            self.loop.call_at(self.arrives_at, deliver)
 
     def to_edge(self, data: bytes, source: tuple[str, int], address: str) -> None:
         receiver = self.edges.get(address)
@@ -175,7 +183,7 @@ class Edge:
 
     def __init__(
         self,
-        network: Network | Loopback,
+        network: Network,
         identity: Identity,
         name: str = "a1",
         unicast: str = "203.0.113.2",
@@ -266,16 +274,44 @@ class Edge:
 
 
 class Loopback:
-    """An edge on real sockets of this machine, in a thread with a loop of its own: 127.0.0.1 is its service
-    address, 127.0.0.2 its unicast one."""
+    """A real worker on real sockets of this machine, in a thread with a loop of its own: 127.0.0.1 is its service
+    address, 127.0.0.2 its unicast one. Without ``udp`` its UDP sockets are black holes: nobody reads them."""
 
-    def __init__(self, identity: Identity) -> None:
-        self.edges: dict[str, Receiver] = {}
-        self.loop = asyncio.new_event_loop()
-        self._sockets = {"127.0.0.1": _bound("127.0.0.1", 0)}
-        self.port: int = self._sockets["127.0.0.1"].getsockname()[1]
-        self._sockets["127.0.0.2"] = _bound("127.0.0.2", self.port)
-        self._thread = threading.Thread(target=self._run, args=[identity])
+    def __init__(self, authority: Authority, *, udp: bool = True, **changes: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._udp, self._tcp, self.port = _sockets()
+        self._settings = WorkerSettings(
+            node="l1",
+            worker=0,
+            sockets={host: opened.dup().detach() for host, opened in self._udp.items()} if udp else {},
+            service=["127.0.0.1"],
+            preferred_v4=("127.0.0.2", self.port),
+            preferred_v6=None,
+            unicast_url=f"https://127.0.0.2:{self.port}",
+            certificate=authority.certificate,
+            private_key=authority.private_key,
+            server_id=b"l1".ljust(8),
+            cid_profile="edge",
+            cid_rotation=0,
+            cid_key=CID_KEY,
+            cid_secret=None,
+            nonce_start=0,
+            reset_key=RESET_KEY,
+            retry_key=bytes(16),
+            idle_timeout_s=30.0,
+            max_connections=100,
+            max_handshakes=50,
+            backends={"echo": {}, "story": {}},
+            lead_ms=1000,
+            deadline="chat",
+            resume_s=30.0,
+            listeners={host: opened.dup().detach() for host, opened in self._tcp.items()},
+            plain_listener="",
+            page=False,
+            limits=Limits(),
+            **{"backend": "echo", "auth": AuthSettings("", None, ()), **changes},
+        )
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._ready = threading.Event()
 
     def __enter__(self) -> Self:
@@ -284,46 +320,57 @@ class Loopback:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.do(self._over.set)
         self._thread.join()
-        for udp in self._sockets.values():
-            udp.close()
+        for opened in (*self._udp.values(), *self._tcp.values()):
+            opened.close()
 
-    def _run(self, identity: Identity) -> None:
-        asyncio.set_event_loop(self.loop)
-        self.edge = Edge(
-            self, identity, "l1", "127.0.0.2", service=("127.0.0.1",), port=self.port, backend=EchoBackend
-        )
-        for address, udp in self._sockets.items():
-            self.loop.add_reader(udp.fileno(), self._read, udp, address)
+    def do(self, action: Callable[[], object]) -> None:
+        """Have it done in the worker's loop."""
+        self._loop.call_soon_threadsafe(action)
+
+    async def _run(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._over = asyncio.Event()
+        self.worker = Worker(self._settings, self._loop)
+        self.worker.serve()
         self._ready.set()
-        self.loop.run_forever()
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self.loop.close()
-
-    def _read(self, udp: socket.socket, address: str) -> None:
-        data, source = udp.recvfrom(2048)
-        self.edges[address](data, source, address)
-
-    def to_caller(self, data: bytes, source: tuple[str, int], home: tuple[str, int]) -> None:
-        self._sockets[source[0]].sendto(data, home)
+        await self._over.wait()
+        await self.worker.stop("the test is over")
 
 
-def _bound(host: str, port: int) -> socket.socket:
-    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    udp.bind((host, port))
-    udp.setblocking(False)
-    return udp
+def _sockets() -> tuple[dict[str, socket.socket], dict[str, socket.socket], int]:
+    """UDP and TCP on both addresses, all on one port."""
+    while True:
+        with contextlib.ExitStack() as undo:
+            (first,) = open_udp("127.0.0.1", 0)
+            undo.enter_context(first)
+            port = first.getsockname()[1]
+            try:
+                (second,) = open_udp("127.0.0.2", port)
+                undo.enter_context(second)
+                tcp = {}
+                for host in ("127.0.0.1", "127.0.0.2"):
+                    (tcp[host],) = listen_tcp(host, port)
+                    undo.enter_context(tcp[host])
+            except UnreachableError:  # somebody has it
+                continue
+            undo.pop_all()
+            return {"127.0.0.1": first, "127.0.0.2": second}, tcp, port
 
 
 @pytest.fixture
 def loopback(authority: Authority) -> Iterator[Loopback]:
     """A running edge on this machine."""
-    with Loopback(authority.identity) as running:
+    with Loopback(authority) as running:
         yield running
+
+
+@pytest.fixture
+def start(authority: Authority) -> Iterator[Callable[..., Loopback]]:
+    """Starts one that differs."""
+    with contextlib.ExitStack() as stack:
+        yield lambda **changes: stack.enter_context(Loopback(authority, **changes))
 
 
 @dataclass(frozen=True)
@@ -331,6 +378,8 @@ class Authority:
     """A CA and what it says of `NAME`."""
 
     ca: FilePath
+    certificate: bytes
+    private_key: bytes
     identity: Identity
 
 
@@ -362,7 +411,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
         x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, NAME)]), key.public_key(), is_ca=False
     )
     key_pem = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Authority(ca, Identity.from_pem(leaf.public_bytes(pem), key_pem))
+    leaf_pem = leaf.public_bytes(pem)
+    return Authority(ca, leaf_pem, key_pem, Identity.from_pem(leaf_pem, key_pem))
 
 
 @dataclass

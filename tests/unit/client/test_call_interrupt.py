@@ -217,7 +217,9 @@ def test_turns_transcripts_and_deadlines_are_in_the_summary(world: Any) -> None:
             await asyncio.sleep(0.1)
             summary = await call.hang_up()
             await collecting
-        assert [(said.who, said.text, said.item) for said in summary.transcripts] == [("edge", transcript(), 1)]
+        assert [(said.who, said.text, said.item) for said in summary.transcripts] == [
+            ("edge", transcript(), 1)
+        ]
         agreed = [event.deadlines.uplink_ms for event in events if isinstance(event, DeadlinesAgreed)]
         assert agreed[-1] == 300
         assert summary.document()["deadlines"] == {"uplink_ms": 300, "downlink_ms": None}
@@ -288,7 +290,9 @@ def test_both_sides_are_recorded_where_they_sounded(world: Any, tmp_path: Path) 
         assert (file.getnchannels(), file.getframerate()) == (2, 48_000)
         samples = memoryview(file.readframes(file.getnframes())).cast("h")
     left, right = samples[0::2], samples[1::2]
-    starts = [next(at for at, sample in enumerate(side) if abs(sample) > 500) / 48_000 for side in (left, right)]
+    starts = [
+        next(at for at, sample in enumerate(side) if abs(sample) > 500) / 48_000 for side in (left, right)
+    ]
     # Said from 1 s on, in groups of 0.1 s; back after a round trip and what the playout waits to be steady.
     assert 1.0 < starts[0] < 2.0
     assert 0.02 < starts[1] - starts[0] < 0.2

@@ -166,9 +166,9 @@ def test_a_call_that_is_gone_for_too_long_is_a_new_one(world: Any) -> None:
 
     async def main() -> None:
         world.edge(backend=StoryBackend)
-        async with call_to(world, redial_delays_s=[75.0]) as call:
+        async with call_to(world, redial_delays_s=[150.0]) as call:
             cut(world, 2.0, 20.0)
-            assert not await call.reply(patience_s=200)
+            assert not await call.reply(patience_s=400)
             await call.request_reply()
             summary = await call.hang_up()
         assert (summary.reconnects, summary.resumed) == (1, 0)

@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
 import threading
+import time
 import wave
 from pathlib import Path
 from typing import Any
 
 import click
+import jwt
 import pytest
 
 from edge.cli import main
 from edge.cli.load import load
 from edge.cli.target import HostPort
 from edge.client import audio, speech
-from edge.overload import Verdict
+from edge.client import tickets as ticket_module
+from edge.overload import Gate
+from edge.runtime.messages import AuthSettings
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+KEY_SET = json.dumps(
+    {"keys": [{"kty": "oct", "kid": "k1", "alg": "HS256", "k": base64.urlsafe_b64encode(SECRET).decode()}]}
+)
+GOOD = jwt.encode({"exp": time.time() + 600}, SECRET, algorithm="HS256", headers={"kid": "k1"})
+
+
+@pytest.fixture(autouse=True)
+def no_tickets() -> None:
+    ticket_module._STORES.clear()
 
 
 @pytest.fixture
@@ -56,6 +72,9 @@ def test_a_call_is_summed_up_in_json(
         "ending": "hung_up",
         "node": "l1",
         "path": f"127.0.0.2:{loopback.port}",
+        "carrier": "quic",
+        "early_data": False,
+        "deadlines": {"uplink_ms": 500, "downlink_ms": None},
         "migrated": True,
         "utterances": 2,
         "frames_sent": 2 * frames,
@@ -64,6 +83,11 @@ def test_a_call_is_summed_up_in_json(
         "frames_received": 2 * frames,
         "frames_said_by_edge": 2 * frames,
         "frames_missing_down": 0,
+        "frames_lost_up": 0,
+        "frames_lost_down": 0,
+        "underrun_ratio": 0.0,
+        "resumed": 0,
+        "barge_ins": [],
         "ledgers_equal": True,
         "reconnects": 0,
     }
@@ -89,7 +113,7 @@ def test_sigterm_hangs_up_and_accounts(loopback: Any, authority: Any, capsys: An
     """The recording is 8 s long; the signal comes when the edge has heard the first of it."""
 
     def stop_speech() -> None:
-        while loopback.edge.calls.counters()["frames_heard"] == 0:
+        while loopback.worker.calls.counters()["frames_heard"] == 0:
             threading.Event().wait(0.02)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -117,6 +141,15 @@ def test_sigterm_hangs_up_and_accounts(loopback: Any, authority: Any, capsys: An
         (["127.0.0.1:9", "--timeout", "0.3"], 4, "no answer within 0.3 s"),
         (["127.0.0.1:9", "--source", "192.0.2.1"], 5, "192.0.2.1"),
         (["127.0.0.1:9", "-6"], 5, "127.0.0.1"),
+        (["127.0.0.1:9", "--carrier", "websocket"], 5, "cannot be reached over TCP"),
+        (["HOST", "--token", "@nowhere.jwt"], 2, "nowhere.jwt: cannot be read"),
+        (["HOST", "--deadline", "soon"], 2, "none of live, chat, accurate"),
+        (["HOST", "--deadline", "5:none"], 2, "5 ms is not 20 to 60000"),
+        (["HOST", "--lead", "6000"], 2, "neither auto nor 200 to 5000"),
+        (["HOST", "--resume-after", "100"], 2, "--interrupt-at"),
+        (["HOST", "--interrupt-at", "1", "--interrupt-at", "2"], 2, "only 1 answers"),
+        (["HOST", "--ticket-file", "in.wav"], 2, "in.wav: holds no tickets"),
+        (["HOST", "--say", "nothing"], 2, "nothing"),
     ],
     ids=str,
 )
@@ -142,9 +175,88 @@ def test_a_certificate_of_somebody_else_is_not_called(loopback: Any, capsys: Any
 
 
 def test_a_busy_edge_is_exit_code_6(loopback: Any, authority: Any, capsys: Any) -> None:
-    loopback.edge.verdict = Verdict.REFUSE
+    loopback.worker.gate = Gate(refuse_probability=1.0)
     assert main(["call", *dial(loopback, authority)]) == 6
     assert "overloaded" in capsys.readouterr().err
+
+
+def test_an_interruption_is_narrated_and_accounted(
+    loopback: Any, authority: Any, tmp_path: Path, capsys: Any
+) -> None:
+    both = tmp_path / "both.wav"
+    arguments = dial(
+        loopback,
+        authority,
+        "--story",
+        "--backend",
+        "story",
+        "--interrupt-at",
+        "0.5",
+        "--save-both",
+        str(both),
+        "-o",
+        "json",
+    )
+    assert main(["call", *arguments]) == 0
+    output = capsys.readouterr()
+    (account,) = json.loads(output.out)["barge_ins"]
+    assert account["generated_bytes"] == account["wire_bytes"] + account["saved_bytes"]
+    assert account["wasted_ms"] <= account["allowed_ms"] == 1200
+    assert 480 <= account["played_ms"] < 900
+    assert "interrupted at 0.5 s" in output.err
+    assert f"{account['saved_bytes']} saved" in output.err
+    assert both.stat().st_size > 48_000
+
+
+def test_an_interruption_can_be_taken_back_but_not_too_late(
+    loopback: Any, authority: Any, tmp_path: Path, capsys: Any
+) -> None:
+    for resume_ms, says, accounts in (("100", "taken back", 0), ("600", "600 ms are too late", 1)):
+        options = ["--story", "--backend", "story", "--interrupt-at", "0.3", "--resume-after", resume_ms]
+        stopping = threading.Timer(2.5, os.kill, [os.getpid(), signal.SIGTERM])
+        stopping.start()
+        main(["call", *dial(loopback, authority, *options, "-o", "json")])
+        stopping.cancel()
+        output = capsys.readouterr()
+        assert says in output.err
+        assert len(json.loads(output.out)["barge_ins"]) == accounts
+
+
+def test_the_table_shows_the_account(loopback: Any, authority: Any, capsys: Any) -> None:
+    arguments = dial(loopback, authority, "--story", "--backend", "story", "--interrupt-at", "0.2")
+    assert main(["call", *arguments]) == 0
+    table = capsys.readouterr().out
+    assert "answer 1 cut" in table
+    assert " saved" in table
+    assert "1200 ms that lead and two groups allow" in table
+
+
+def test_a_second_call_with_the_same_tickets_is_early(
+    loopback: Any, authority: Any, short: Path, tmp_path: Path, capsys: Any
+) -> None:
+    for early in (False, True):
+        ticket_module._STORES.clear()
+        options = ["--wav", str(short), "--ticket-file", str(tmp_path / "tickets"), "-o", "json"]
+        assert main(["call", *dial(loopback, authority, *options)]) == 0
+        assert json.loads(capsys.readouterr().out)["early_data"] is early
+
+
+def test_a_token_may_come_from_the_environment_or_a_file(
+    start: Any, authority: Any, short: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    edge = start(auth=AuthSettings(KEY_SET, None, ()))
+    arguments = ["call", *dial(edge, authority, "--wav", str(short), "-o", "json")]
+    assert main(arguments) == 6
+    assert "asks for a token" in capsys.readouterr().err
+    (tmp_path / "good.jwt").write_text(f"{GOOD}\n")
+    assert main([*arguments, "--token", f"@{tmp_path / 'good.jwt'}"]) == 0
+    monkeypatch.setenv("EDGE_TOKEN", GOOD)
+    assert main(arguments) == 0
+    capsys.readouterr()
+    assert main([*arguments, "--backend", "nobody"]) == 6
+    error = capsys.readouterr().err
+    assert "there are echo, story" in error
+    assert error.count("\n") == 1
 
 
 def test_load_reports_every_second_and_in_the_end(loopback: Any, authority: Any, capsys: Any) -> None:
