@@ -16,6 +16,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
 RECIPE := $(shell { echo '$(PYTHON)'; cat requirements/base.txt requirements/dev.txt pyproject.toml; } | sha256sum | cut -c1-16)
 BASE := .venv/base-$(RECIPE)
 DEV := .venv/dev-$(RECIPE)
+BENCH := .venv/bench-$(RECIPE)-$(shell sha256sum requirements/bench.txt | cut -c1-8)
 
 SCENARIO ?= overload
 FAST := $(wildcard tests/unit tests/sim tests/model tests/vectors)
@@ -57,7 +58,7 @@ check: $(DEV) ## Check format, lint, types, import rules, spelling and documenta
 	$(SPHINX)
 
 .PHONY: bench
-bench: $(DEV) ## Measure, beside peers in the same run (ARGS='cid')
+bench: $(BENCH) programs-lab programs-bench ## Measure, beside peers in the same run (ARGS='cid', ARGS='--quick voice')
 	@python tests/bench/run.py $(ARGS)
 
 .PHONY: docs
@@ -81,11 +82,15 @@ clean: ## Remove what was built (the environment stays; it is .venv)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: programs-lab programs-test
-programs-lab programs-test:
+.PHONY: programs-lab programs-test programs-bench
+programs-lab programs-test programs-bench:
 	@requirements/setup.sh debian $(@:programs-%=%)
 
-# The larger environment contains the smaller one at the same versions.
+# A larger environment contains the smaller ones at the same versions.
+$(BENCH):
+	@requirements/setup.sh python requirements/bench.txt $@ pesq
+	@touch $(DEV) $(BASE)
+
 $(DEV):
 	@requirements/setup.sh python requirements/dev.txt $@
 	@touch $(BASE)

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Prepares a fresh machine for one of the Makefile's targets. Quick, and silent, when there is nothing to do.
 #
-#   setup.sh python LOCK STAMP   .venv holds what LOCK pins, and this project, editable; then STAMP exists
-#   setup.sh debian PURPOSE...   the programs that debian.txt lists for these purposes are there
+#   setup.sh python LOCK STAMP [BUILT]   .venv holds what LOCK pins, and this project, editable; then STAMP exists
+#   setup.sh debian PURPOSE...           the programs that debian.txt lists for these purposes are there
+#
+# BUILT is a package of LOCK that is published as source only: it is compiled if that can be done here, else left out.
 #
 # PYTHON chooses the interpreter. DEBIAN_FRONTEND, pip's and apt's own settings are respected.
 set -euo pipefail
@@ -37,7 +39,7 @@ interpreter() {
 real_interpreter() { "$1" -c 'import os, sys; print(os.path.realpath(sys.executable))' 2>/dev/null; }
 
 python_environment() {
-    local lock=$1 stamp=$2 python packages
+    local lock=$1 stamp=$2 built=${3:-} python packages
     if ! python=$(interpreter); then
         [[ -z ${PYTHON:-} ]] || give_up "PYTHON=$PYTHON is not a Python 3.11 or newer with the modules venv and ensurepip"
         mapfile -t packages < <(debian_rows setup | awk '{ print $2 }')
@@ -57,6 +59,23 @@ python_environment() {
     "${pip[@]}" --only-binary :all: --no-deps --require-hashes --requirement "$lock"
     "${pip[@]}" --no-build-isolation --no-deps --editable .
     touch "$stamp"
+}
+
+# The entry of a package in a lock file (1), or all others (0).
+lock_entries() { awk -v wanted="$1" -v name="$3==" '/^[^ ]/ { is = index($0, name) == 1 } is == wanted' "$2"; }
+
+build_or_leave_out() {
+    local package=$1 lock=$2 log=build/pip-$1.log
+    shift 2
+    .venv/bin/python -c "import $package" 2>/dev/null && return
+    if ((EUID == 0)) && command -v apt-get >/dev/null; then
+        debian_programs build
+    fi
+    mkdir -p build
+    # The one thing here that runs a package's own code and fetches its build tools, without which we get along.
+    "$@" --no-deps --use-pep517 --no-binary "$package" --require-hashes \
+        --requirement <(lock_entries 1 "$lock" "$package") >"$log" 2>&1 ||
+        say "$package cannot be built here and is left out: it needs a C compiler and Python's headers; see $log"
 }
 
 # --- Debian ---------------------------------------------------------------------------------------------
@@ -120,7 +139,7 @@ keep_services_off() {
 }
 
 case ${1:-} in
-    python) python_environment "$2" "$3" ;;
+    python) python_environment "$2" "$3" "${4:-}" ;;
     debian) shift && debian_programs "$@" ;;
-    *) give_up "usage: setup.sh python LOCK STAMP | debian PURPOSE..." ;;
+    *) give_up "usage: setup.sh python LOCK STAMP [BUILT] | debian PURPOSE..." ;;
 esac

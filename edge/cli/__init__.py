@@ -28,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         result = edgectl.main(args=arguments, prog_name="edgectl", standalone_mode=False)
         # Flushed here and not by the interpreter on its way out, where a closed pipe could not be handled.
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by who ran us
+            sys.stdout.flush()
     except EdgeError as error:
         log.debug("command failed", exc_info=error)
         return _fail("edgectl", str(error), error.exit_code)

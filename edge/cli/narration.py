@@ -104,7 +104,7 @@ class Narrator:
                 )
             case ErrorReceived(code=code, message=message):
                 return f"the edge reports {code}: {message}"
-            case Ended(ending="closed_by_edge" | "lost" | "refused", reason=reason):
+            case Ended(ending="closed_by_edge" | "lost", reason=reason):
                 return f"call over: {reason}"
             case _:
                 return None

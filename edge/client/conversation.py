@@ -217,7 +217,8 @@ class Conversation:
             if playout.item < item and self._loop.time() >= give_up_at:
                 return False
             left_s = (at_ms - playout.played_ms) / 1000 if playout.item == item and playout.playing else 0.0
-            await self.sleep_until(self._loop.time() + max(left_s, LOOK_AGAIN_S))
+            dry_at = playout.get_timer() or 0.0  # more may come, or it is over
+            await self.sleep_until(max(min(self._loop.time() + left_s, dry_at), self._loop.time() + LOOK_AGAIN_S))
             self.session.handle_timer(self._loop.time())
             self.wake()
         return playout.item == item

@@ -82,7 +82,8 @@ class TurnTimes:
         if answer is None or item < answer.item:
             return None
         if item == answer.item and rtt_s is not None:
-            answer.played_at = now - rtt_s / 2 - played_ms / 1000
+            # An estimate; but nothing is played before it was sent.
+            answer.played_at = max(now - rtt_s / 2 - played_ms / 1000, answer.wire_at or 0.0)
         return self.over(answer.item)
 
     def over(self, item: int) -> Turn | None:

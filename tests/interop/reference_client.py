@@ -1,7 +1,7 @@
 """A caller over a WebSocket, written from `docs/reference/wire.md` and `http.md` alone. Nothing of ours is imported.
 
-It is what somebody would write in another language: the standard library, and a library for WebSockets. It hears
-without a downlink deadline, so it never has to declare a frame lost.
+It is what somebody would write in another language: the standard library, and a library for WebSockets. TCP brings
+every frame, so it declares none lost; and it plays no sound, but keeps the time of it.
 """
 
 import asyncio
@@ -118,11 +118,14 @@ class Item:
     frames: list[bytes] = field(default_factory=list)
     early: dict[int, bytes] = field(default_factory=dict)
     length: int | None = None
+    cut: bool = False  # interrupted for good
     played: int = 0
     highest: int = 0
     repeated: int = 0  # frames that came more than once
 
     def put(self, seq: int, payload: bytes) -> None:
+        if self.cut:
+            return
         if seq < len(self.frames) or seq in self.early:
             self.repeated += 1
             return
@@ -131,9 +134,19 @@ class Item:
         while len(self.frames) in self.early:
             self.frames.append(self.early.pop(len(self.frames)))
 
+    def cut_off(self) -> None:
+        """Nothing more of it shall be heard: what is not played is thrown away."""
+        self.cut = True
+        del self.frames[self.played :]
+        self.early.clear()
+
     @property
     def whole(self) -> bool:
-        return self.length is not None and len(self.frames) >= self.length
+        return self.cut or (self.length is not None and len(self.frames) >= self.length)
+
+    @property
+    def over(self) -> bool:
+        return self.whole and self.played == len(self.frames)
 
 
 @dataclass(slots=True)
@@ -210,80 +223,79 @@ class Caller:
         self.uncommitted: set[int] = set()
         self.playing: Item | None = None
         self.running = False
-        self.silent = False
+        self.silent = False  # interrupted, and perhaps not for good
+        self.refused: set[str] = set()  # responses interrupted
         self.underruns = 0
         self.reports = 0
-        self.ended: Closed | None = None
         self.began = time.monotonic()
         self._reported = 0.0
         self._changed = asyncio.Condition()
-        self._tasks: list[asyncio.Task[None]] = []
 
     # The connection.
 
     async def call(self, url: str) -> None:
-        self.url = url
         self.connection = await Connection.open(url, self.tls)
         await self.connection.say({"type": "session.update", "session": self.session})
-        self._tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._play())]
+        self._receiving = asyncio.create_task(self._receive())
+        self._playing = asyncio.create_task(self._play())
         await self.event("edge.session")
 
-    async def reconnect(self, url: str) -> Event:
-        """Go on with the call over another connection; what is not heard here is said again there."""
-        self._tasks.pop(0).cancel()
-        session = [event for event in self.events if event["type"] == "edge.session"][-1]
-        item = max(self.items, default=0)
-        frames = len(self.items[item].frames) if item else 0
+    async def reconnect(self, url: str, resume_token: str | None = None) -> Event:
+        """Go on with the call over another connection: what either end has not heard is said again."""
+        await _ended(self._receiving)
+        known = [event for event in self.events if event["type"] == "edge.session"][-1]
+        number = max(self.items, default=0)
+        event = {
+            "type": "edge.reconnect",
+            "resume_token": resume_token or known["resume_token"],
+            "item": number,
+            "frames": len(self.items[number].frames) if number else 0,
+        }
         since = len(self.events)
         self.connection = await Connection.open(url, self.tls)
-        token = session["resume_token"]
-        await self.connection.say({"type": "edge.reconnect", "resume_token": token, "item": item, "frames": frames})
+        await self.connection.say(event)
         await self.connection.say({"type": "session.update", "session": self.session})
-        self._tasks.insert(0, asyncio.create_task(self._receive()))
+        self._receiving = asyncio.create_task(self._receive())
         answer = await self.event("edge.reconnected", "error", since=since)
         if answer["type"] == "edge.reconnected":
-            for utterance in sorted(self.uncommitted):
-                if utterance >= answer["utterance"]:
-                    heard = answer["frames"] if utterance == answer["utterance"] else 0
-                    await self._speak(utterance, self.said[utterance], heard // GROUP_FRAMES)
-                    await self._commit(utterance)
+            await self._say_again(answer["utterance"], answer["frames"])
         return answer
 
+    async def _say_again(self, heard: int, frames: int) -> None:
+        for utterance in sorted(self.uncommitted):
+            first = frames // GROUP_FRAMES if utterance == heard else 0
+            await self._speak(utterance, self.said[utterance] if utterance >= heard else [], first)
+            await self._commit(utterance)
+        await self._cancel()
+
     async def hang_up(self) -> None:
-        if self.ended is None:
+        with suppress(ConnectionClosed):
             await self.connection.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _ended(self._receiving)
+        await _ended(self._playing)
 
     async def _receive(self) -> None:
-        connection = self.connection
-        try:
+        """Raises `Closed` in the end."""
+        connection, closed = self.connection, Closed(None, "the connection is gone")
+        with suppress(ConnectionClosed):
             async for message in connection.socket:
                 assert isinstance(message, bytes)
-                reader = Reader(message[1:])
-                match message[0]:
-                    case 0x08 | 0x09:
-                        stream = reader.integers(1)[0]
-                        self._stream(connection, stream, reader.data, message[0] == STREAM_FIN)
-                    case 0x04:
-                        connection.incoming.pop(reader.integers(2)[0], None)
-                    case 0x05:
-                        pass  # nothing of ours is worth stopping: the groups are short
-                    case 0x30:
-                        self._datagram(reader)
-                    case 0x1D:
-                        code = reader.integers(1)[0]
-                        self.ended = Closed(code, reader.data.decode())
-                        break
+                kind, reader = message[0], Reader(message[1:])
+                if kind in (STREAM, STREAM_FIN):
+                    self._stream(connection, reader.integers(1)[0], reader.data, kind == STREAM_FIN)
+                elif kind == RESET:
+                    connection.incoming.pop(reader.integers(2)[0], None)
+                elif kind == DATAGRAM:
+                    self._datagram(reader)
+                elif kind == CLOSE:
+                    closed = Closed(reader.integers(1)[0], reader.data.decode())
+                    break
+                else:
+                    assert kind == STOP_SENDING  # it changes nothing: our streams are as short as a group
                 async with self._changed:
                     self._changed.notify_all()
             await connection.socket.close()
-            self.ended = self.ended or Closed(None, "the connection is gone")
-        except ConnectionClosed:
-            self.ended = Closed(None, "the connection is gone")
-        async with self._changed:
-            self._changed.notify_all()
+        raise closed
 
     def _item(self, number: int) -> Item:
         return self.items.setdefault(number, Item(number))
@@ -334,10 +346,8 @@ class Caller:
             case "input_audio_buffer.committed":
                 self.uncommitted.discard(event["utterance"])
             case "output_audio_buffer.cleared":
-                item = self._item(number_of(event["response_id"]))
-                item.length = item.played  # what is not played is thrown away
-                del item.frames[item.played :]
-                item.early.clear()
+                self.refused.discard(event["response_id"])
+                self._item(number_of(event["response_id"])).cut_off()
                 self.silent = False
 
     # Waiting.
@@ -345,8 +355,8 @@ class Caller:
     async def until(self, condition: Callable[[], Any], timeout_s: float = 15) -> Any:
         async with asyncio.timeout(timeout_s):
             while not (value := condition()):
-                if self.ended is not None:
-                    raise self.ended
+                if self._receiving.done():
+                    self._receiving.result()
                 async with self._changed:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._changed.wait(), 0.1)
@@ -385,7 +395,7 @@ class Caller:
 
     def _next_item(self) -> Item | None:
         """The item to play from: the present one, or the one behind it once that is over."""
-        if self.playing is None or (self.playing.whole and self.playing.played == len(self.playing.frames)):
+        if self.playing is None or self.playing.over:
             return self.items.get(self.playing.number + 1 if self.playing else 1)
         return self.playing
 
@@ -418,7 +428,7 @@ class Caller:
                     await self.report()
                 else:
                     self.playing, ends = item, ends + FRAME_MS / 1000
-            if now - self._reported >= (0.1 if self.running else 0.9):
+            if now - self._reported >= (0.1 if self.running or self.silent else 0.9):
                 await self.report()
             async with self._changed:
                 self._changed.notify_all()
@@ -435,23 +445,28 @@ class Caller:
             await self.connection.datagram(data)
 
     async def interrupt(self) -> int:
-        """Fall silent at once. What is buffered stays, until the edge confirms or `resume` takes it back."""
+        """Fall silent at once, and keep what is buffered. The result is the number of events before it."""
         self.silent, self.running = True, False
         since = len(self.events)
-        for number in self.connection.incoming:
-            await self.connection.stop(number)
+        for stream, incoming in self.connection.incoming.items():
+            if incoming.item is not None:
+                await self.connection.stop(stream)
         await self.report()
-        begun = {event["response"]["id"] for event in self.events if event["type"] == "response.created"}
-        done = {event["response"]["id"] for event in self.events if event["type"] == "response.done"}
-        for response in sorted(begun - done):
-            await self.connection.say({"type": "response.cancel", "response_id": response})
+        begun = [event["response"]["id"] for event in self.events if event["type"] == "response.created"]
+        self.refused.update(response for response in begun if not self._item(number_of(response)).over)
+        await self._cancel()
         return since
+
+    async def _cancel(self) -> None:
+        for response in sorted(self.refused):
+            await self.connection.say({"type": "response.cancel", "response_id": response})
 
     async def resume(self) -> None:
         """It was a cough: go on behind what has come."""
         number = max(self.items)
         frames = len(self.items[number].frames)
         await self.connection.say({"type": "edge.resume", "item_id": f"item_{number}", "frames": frames})
+        self.refused.clear()
         self.silent = False
 
     # Accounts.
@@ -460,6 +475,12 @@ class Caller:
         since = len(self.events)
         await self.connection.say({"type": "edge.stats"})
         return await self.event("edge.stats", since=since)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Over, and whatever it raised is looked at by nobody."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def number_of(name: str) -> int:

@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import aiohttp
@@ -47,10 +47,11 @@ NEIGHBOURS = "127.0.0.2"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Where it is, and what its worker counts."""
+    """Where it is, what its worker counts, and the drivers of all who came."""
 
     port: int
     supervisor: Supervisor
+    came: list[Driver[Any]] = field(default_factory=list)
 
     def counted(self, name: str) -> int:
         report = self.supervisor.workers[0].report
@@ -102,9 +103,12 @@ async def running_node(
             1, lambda _: settings, lambda _: {HOST: udp.fileno()}, lambda _: {HOST: tcp.fileno()}
         )
         await supervisor.start()
+        node = Node(port, supervisor)
         try:
-            yield Node(port, supervisor)
+            yield node
         finally:
+            for driver in node.came:
+                driver.leave()
             await supervisor.stop("the test is over")
 
 
@@ -135,6 +139,7 @@ class Neighbour:
         await neighbour._loop.create_datagram_endpoint(
             lambda: neighbour._driver, local_addr=(NEIGHBOURS, 0), family=socket.AF_INET
         )
+        node.came.append(neighbour._driver)
         neighbour._stack.connection.connect((HOST, node.port), neighbour._loop.time())
         neighbour._driver.wake()
         async with asyncio.timeout(CONNECT_S):
@@ -155,10 +160,6 @@ class Neighbour:
             if self.is_whole:
                 break
             await asyncio.sleep(0.02)
-
-    def close(self) -> None:
-        self.session.close()
-        self._driver.leave()
 
     async def _talk(self, offset_s: float) -> None:
         at = self._loop.time() + offset_s
@@ -233,6 +234,7 @@ class Hostile(Ear):
         await loop.create_datagram_endpoint(
             lambda: self._driver, local_addr=(source, 0), family=socket.AF_INET
         )
+        node.came.append(self._driver)
         self.connection.connect((HOST, node.port), loop.time())
         self._driver.wake()
         standing = asyncio.ensure_future(self._standing.wait())

@@ -65,8 +65,6 @@ def beside_neighbours(
             assert all(neighbour.round_trips_s for neighbour in neighbours)
             assert node.supervisor.restarts == 0
             assert node.counted("engine_errors") == 0
-            for neighbour in neighbours:
-                neighbour.close()
 
     asyncio.run(asyncio.wait_for(main(), 120))
 

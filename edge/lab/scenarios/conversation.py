@@ -18,13 +18,17 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.backend.demo import sentences
+from edge.backend.demo.story import TEXT
+from edge.backend.demo.voice import Voice
+from edge.client.speech import recording
 from edge.client.summary import CallSummary
 from edge.errors import DeadlineError
 from edge.lab.faults import NONE, Fault
 from edge.lab.nodes import SERVICE_NAME, SERVICE_PORT, FleetOptions
 from edge.lab.process import Process
 from edge.lab.report import Check
-from edge.lab.scenarios.conversation_verdict import INTERRUPT_AT_S, SAID, Withdrawal, checks, in_words
+from edge.lab.scenarios.conversation_verdict import INTERRUPT_AT_S, Script, Withdrawal, checks, in_words
 from edge.lab.scenarios.scenario import AUDIO, Order, Tell, played
 from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.topologies import default_topology
@@ -35,6 +39,9 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "no-preferred-address": Fault("migrated_ratio", preferred_address=False),
     "far-ahead": Fault("wasted_ms", lead_ms=MAX_LEAD_MS),
 }
+
+SAID: Final = ("capital", "tell-story", "last-words")
+"""Recordings that are shipped."""
 
 CLIENT_DELAY_MS = 20.0
 """One way; with the edge's own link a round trip takes 50 ms."""
@@ -76,7 +83,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         call = _summary(process)
         if call is not None:
             stage.timeline.event(in_words(call), mark=True)
-        return await checks(call, withdrawal, routes=len(stage.lab.anycast_prefixes))
+        return checks(call, await _script(), withdrawal, routes=len(stage.lab.anycast_prefixes))
 
 
 async def _call(stage: Stage, audio: Path) -> Process:
@@ -140,3 +147,12 @@ def _summary(process: Process) -> CallSummary | None:
     if not 0 <= begins < ends:
         return None
     return msgspec.json.decode(text[begins : ends + 2], type=CallSummary)
+
+
+async def _script() -> Script:
+    """When which of the story's words is over is found out with another synthesis of it."""
+    voice = Voice()
+    story = [
+        (await voice.speak(text, keep=False)).sentence for text in sentences.split(" ".join(TEXT.split()))
+    ]
+    return Script([recording(name).with_suffix(".txt").read_text() for name in SAID], story)

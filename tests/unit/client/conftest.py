@@ -27,8 +27,8 @@ from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendFactory
 from edge.backend.echo import EchoBackend
 from edge.cid import CidIssuer, profile_edge
+from edge.errors import UnreachableError
 from edge.overload import Verdict
-from edge.overload.limits import Limits
 from edge.overload.limits import Limits
 from edge.quic import Endpoint, EndpointConfig, Identity, Path
 from edge.runtime.call import BackendChoice, Call, CallSettings
@@ -278,7 +278,6 @@ class Loopback:
     address, 127.0.0.2 its unicast one. Without ``udp`` its UDP sockets are black holes: nobody reads them."""
 
     def __init__(self, authority: Authority, *, udp: bool = True, **changes: Any) -> None:
-        self._loop = asyncio.new_event_loop()
         self._udp, self._tcp, self.port = _sockets()
         self._settings = WorkerSettings(
             node="l1",
@@ -313,6 +312,7 @@ class Loopback:
         )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._ready = threading.Event()
+        self._loop: asyncio.AbstractEventLoop
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -82,7 +82,7 @@ def test_an_answer_on_a_websocket_goes_on_after_a_cut(start: Any, authority: Any
         async with call:
             await call.played(1.0)
             (carrier,) = [carrier for web in edge.worker._webs for carrier in web._carriers]
-            edge.do(carrier._cut_off)
+            edge.do(carrier._ws._req.transport.abort)
             await call.played(3.0)
             call.interrupt()
             assert await call.reply()

@@ -255,7 +255,7 @@ def test_a_token_may_come_from_the_environment_or_a_file(
     capsys.readouterr()
     assert main([*arguments, "--backend", "nobody"]) == 6
     error = capsys.readouterr().err
-    assert "there are echo, story" in error
+    assert "may not be chosen here" in error
     assert error.count("\n") == 1
 
 

@@ -26,3 +26,11 @@ def test_without_bird_there_is_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bird, "_SYSTEM_DIRECTORIES", ())
     (finding,) = (finding for finding in doctor.examine() if finding.subject == "bird")
     assert (finding.verdict, finding.remedy) == (Verdict.PROBLEM, "apt install bird2")
+
+
+def test_without_flite_a_lab_works_but_nobody_talks_with_its_edges(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    (finding,) = (finding for finding in doctor.examine() if finding.subject == "demo backend")
+    assert finding.verdict is Verdict.NOTE
+    assert finding.detail == "flite not found; needed to talk with an edge, as in the scenario conversation"
+    assert finding.remedy == "apt-get install flite"

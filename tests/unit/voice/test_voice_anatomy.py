@@ -87,3 +87,10 @@ def test_what_was_being_said_when_the_caller_stopped_is_no_answer_to_it() -> Non
     times.audio_given(2, 1.5)
     times.written(2, 1.5)
     assert times.reported(2, 20, 1.65, 0.06) == Turn(2, 500.0, 500.0, 600.0)
+
+
+def test_nothing_is_played_before_it_was_sent() -> None:
+    """Half of a round trip that was measured at a worse moment is more than it took."""
+    times = TurnTimes()
+    answered(times)
+    assert times.reported(1, 20, 1.53, 0.06) == Turn(1, 500.0, 520.0, 520.0)
