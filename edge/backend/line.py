@@ -1,6 +1,7 @@
 """One WebSocket to a backend: dialled, read and hung up, with its library's exceptions as `Fault`s."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,7 +64,7 @@ class Line:
             code = "backend_unauthorized" if error.status in (401, 403) else "backend_refused"
             raise Fault(code, f"the backend answers the connection with HTTP {error.status}") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Fault("backend_unreachable", f"no way to the backend: {type(error).__name__}") from None
+            raise Fault("backend_unreachable", f"no way to the backend: {_why(error)}") from None
         return cls(connection, address.timeout_s)
 
     async def receive(self) -> Message:
@@ -105,3 +106,9 @@ class Line:
         if kernel is not None:
             with suppress(OSError):
                 kernel.shutdown(socket.SHUT_RDWR)
+
+
+def _why(error: Exception) -> str:
+    """In a word or two, without the address, which callers need not know."""
+    number = 0 if isinstance(error, aiohttp.ClientSSLError) else getattr(error, "errno", None) or 0
+    return os.strerror(number) if number > 0 else type(error).__name__

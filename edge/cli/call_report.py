@@ -68,8 +68,7 @@ def _account(account: Account) -> list[tuple[str, str]]:
         ),
         (
             "  wasted",
-            f"{account.wasted_bytes} bytes, {account.wasted_ms} ms {within} the {account.allowed_ms} ms that"
-            " lead and two groups allow",
+            f"{account.wasted_bytes} bytes, {account.wasted_ms} ms {within} the {account.allowed_ms} ms of lead and two groups",
         ),
     ]
 

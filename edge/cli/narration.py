@@ -25,6 +25,7 @@ from edge.client.events import (
     Transcript,
     TurnTimed,
 )
+from edge.voice import Deadlines
 
 LIVE_INTERVAL_S = 0.25
 PIECE = 60
@@ -78,16 +79,16 @@ class Narrator:
                 return f"connection lost: {reason}; dialling again"
             case Reconnected(node=node, resumed=resumed):
                 return f"connected again, to {node}, {'and the call goes on' if resumed else 'with a new session'}"
-            case DeadlinesAgreed(deadlines=deadlines):
-                return f"deadlines: {_ms(deadlines.uplink_ms)} up, {_ms(deadlines.downlink_ms)} down"
+            case DeadlinesAgreed(deadlines=Deadlines(up, down)) if self._connected:
+                return f"a frame is worth {_ms(up, 'any wait')} up, {_ms(down, 'any wait')} down"
             case SpeechStarted():
                 return "the edge hears speech"
             case CallerTranscript(text=text, done=True):
                 self._piece = ""
-                return f"heard: {text}"
+                return f"heard: {text}" if text else None
             case Transcript(text=text, done=True):
                 self._piece = ""
-                return f"said: {text}"
+                return f"said: {text}" if text else None
             case CallerTranscript(text=text) | Transcript(text=text):
                 self._piece = (self._piece + text)[-PIECE:]
                 return None
@@ -120,5 +121,5 @@ class Narrator:
             await asyncio.sleep(LIVE_INTERVAL_S)
 
 
-def _ms(value: float | None) -> str:
-    return "?" if value is None else f"{value:.0f} ms"
+def _ms(value: float | None, unknown: str = "?") -> str:
+    return unknown if value is None else f"{value:.0f} ms"

@@ -233,7 +233,8 @@ class Conversation:
                 self.wake()
             await self.until(lambda: self.progress.stats is not before, give_up_at)  # noqa: B023 - awaited here
             summary = self.progress.summary()
-            if summary.agrees_up and summary.agrees_down:
+            cut_short = self.progress.speaking and not self.session.playout.paused
+            if summary.agrees_up and (summary.agrees_down or cut_short):
                 return
             await self.sleep_until(self._loop.time() + ASK_AGAIN_S)
 

@@ -20,7 +20,7 @@ from aioquic.tls import Epoch
 
 MIN_TIMER_S = 0.0005
 """A deadline that is over may stay where it is, by rounding: look again after this, not in a busy loop."""
-MAX_REASON = 64
+MAX_REASON = 128
 """Characters of a close reason: the engine cannot split it over packets."""
 
 EXPIRED = 2

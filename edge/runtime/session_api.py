@@ -113,10 +113,13 @@ def answer(request: Request, settings: ApiSettings) -> Answer:
 
 
 def error(status: HTTPStatus, why: str, **headers: str) -> Answer:
-    """An answer that says what is wrong; an underscore in a header's name is a hyphen."""
+    """An answer that says what is wrong; an underscore in a header's name is a hyphen.
+
+    What it quotes of the request may be bytes that are no text: aiohttp makes lone surrogates of them.
+    """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     common = {"cache-control": "no-store", "content-type": "application/json"}
-    return Answer(status, common | named, _json({"error": why}))
+    return Answer(status, common | named, _json({"error": why.encode(errors="backslashreplace").decode()}))
 
 
 def _route(request: Request, settings: ApiSettings, common: dict[str, str]) -> Answer:

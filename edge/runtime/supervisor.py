@@ -114,6 +114,7 @@ class Worker:
             "edge.runtime.worker",
             str(control.fileno()),
             str(os.getpid()),
+            str(log.getEffectiveLevel()),
             pass_fds=[control.fileno(), *self.sockets.values(), *self.listeners.values()],
             stdin=asyncio.subprocess.DEVNULL,
             process_group=0,  # Ctrl-C at a terminal is for the supervisor alone, from the worker's first moment

@@ -1,7 +1,7 @@
 """A worker: one process, one core, one event loop; it reads the sockets it was given and serves what arrives.
 
-Run by the supervisor as ``python -m edge.runtime.worker FD PID``: the descriptor of the socket they talk over
-(see `edge.runtime.messages`) and the supervisor's process ID.
+Run by the supervisor as ``python -m edge.runtime.worker FD PID LEVEL``: the descriptor of the socket they talk over
+(see `edge.runtime.messages`), the supervisor's process ID, and how much to log.
 
 What has arrived is taken in at once, by the endpoint and by the calls. A step follows in the next turn of the
 event loop: send what they want sent and arm the one timer. By then a backend that need not wait has answered,
@@ -282,15 +282,13 @@ async def _report(worker: Worker, writer: asyncio.StreamWriter) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    descriptor, supervisor = map(int, arguments)
+    descriptor, supervisor, log_level = map(int, arguments)
     die_with_parent(supervisor)
-    # A terminal sends Ctrl-C to the whole group; it is the supervisor that decides when a worker goes.
+    # Whoever sends it to all means the supervisor, which decides when a worker goes.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s"
-    )
+    logging.basicConfig(level=log_level, format="%(asctime)s level=%(levelname)s logger=%(name)s %(message)s")
     # The engine speaks of every connection twice.
-    logging.getLogger("quic").setLevel(logging.WARNING)
+    logging.getLogger("quic").setLevel(max(logging.WARNING, log_level))
     try:
         asyncio.run(converse(socket.socket(fileno=descriptor)))
     except EdgeError as error:

@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from edge.client.stack import VoiceStack
 from edge.runtime.dialer import Dialed, Target, dial
 from edge.voice.caller import CallerSession
+from edge.voice.deadline import Deadlines
 from edge.voice.frame import FRAME_MS
 
 FRAME_BYTES = 80  # 32 kb/s
@@ -93,7 +94,9 @@ class EdgeCaller:
         return cls(
             await dial(
                 target,
-                stack=lambda connection: VoiceStack(connection, CallerSession(now()), DEAD_AFTER_S),
+                stack=lambda connection: VoiceStack(
+                    connection, CallerSession(now(), deadline=Deadlines(None, None)), DEAD_AFTER_S
+                ),
                 on_event=lambda _: None,
             )
         )
@@ -111,11 +114,11 @@ class EdgeCaller:
         return self._session.said.count() == self._session.heard.count()
 
     async def say(self, frames: Sequence[bytes]) -> None:
-        self._session.send_frames(frames)
+        self._session.send_frames(frames, asyncio.get_running_loop().time())
         self._driver.wake()
 
     def last_word(self) -> None:
-        self._session.commit()
+        self._session.commit(asyncio.get_running_loop().time())
         self._driver.wake()
 
     async def hang_up(self) -> None:

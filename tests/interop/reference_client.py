@@ -223,6 +223,7 @@ class Caller:
         self.uncommitted: set[int] = set()
         self.playing: Item | None = None
         self.running = False
+        self.connected = False
         self.silent = False  # interrupted, and perhaps not for good
         self.refused: set[str] = set()  # responses interrupted
         self.underruns = 0
@@ -236,12 +237,14 @@ class Caller:
     async def call(self, url: str) -> None:
         self.connection = await Connection.open(url, self.tls)
         await self.connection.say({"type": "session.update", "session": self.session})
+        self.connected = True
         self._receiving = asyncio.create_task(self._receive())
         self._playing = asyncio.create_task(self._play())
         await self.event("edge.session")
 
     async def reconnect(self, url: str, resume_token: str | None = None) -> Event:
         """Go on with the call over another connection: what either end has not heard is said again."""
+        self.connected = False
         await _ended(self._receiving)
         known = [event for event in self.events if event["type"] == "edge.session"][-1]
         number = max(self.items, default=0)
@@ -257,14 +260,17 @@ class Caller:
         await self.connection.say({"type": "session.update", "session": self.session})
         self._receiving = asyncio.create_task(self._receive())
         answer = await self.event("edge.reconnected", "error", since=since)
+        self.connected = True
+        await self.report()
         if answer["type"] == "edge.reconnected":
             await self._say_again(answer["utterance"], answer["frames"])
         return answer
 
     async def _say_again(self, heard: int, frames: int) -> None:
+        self.uncommitted = {utterance for utterance in self.uncommitted if utterance >= heard}
         for utterance in sorted(self.uncommitted):
             first = frames // GROUP_FRAMES if utterance == heard else 0
-            await self._speak(utterance, self.said[utterance] if utterance >= heard else [], first)
+            await self._speak(utterance, self.said[utterance], first)
             await self._commit(utterance)
         await self._cancel()
 
@@ -355,8 +361,9 @@ class Caller:
     async def until(self, condition: Callable[[], Any], timeout_s: float = 15) -> Any:
         async with asyncio.timeout(timeout_s):
             while not (value := condition()):
-                if self._receiving.done():
-                    self._receiving.result()
+                for task in self._receiving, self._playing:
+                    if task.done():
+                        task.result()
                 async with self._changed:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(self._changed.wait(), 0.1)
@@ -388,7 +395,12 @@ class Caller:
     async def _commit(self, utterance: int) -> None:
         frames = len(self.said[utterance])
         groups = -(-frames // GROUP_FRAMES)
-        event = {"type": "input_audio_buffer.commit", "utterance": utterance, "groups": groups, "frames": frames}
+        event = {
+            "type": "input_audio_buffer.commit",
+            "utterance": utterance,
+            "groups": groups,
+            "frames": frames,
+        }
         await self.connection.say(event)
 
     # Hearing.
@@ -435,6 +447,8 @@ class Caller:
             await asyncio.sleep(0.01)
 
     async def report(self) -> None:
+        if not self.connected:
+            return
         self._reported = time.monotonic()
         self.reports += 1
         item = self.playing or Item(0)
@@ -448,7 +462,7 @@ class Caller:
         """Fall silent at once, and keep what is buffered. The result is the number of events before it."""
         self.silent, self.running = True, False
         since = len(self.events)
-        for stream, incoming in self.connection.incoming.items():
+        for stream, incoming in list(self.connection.incoming.items()):
             if incoming.item is not None:
                 await self.connection.stop(stream)
         await self.report()

@@ -80,7 +80,9 @@ class Caller:
         """The result of a function, run in a lab of its own that leaves nothing behind."""
         target = f"{module}:{function}"
         argument |= {"log_dir": str(self.home / "log")}
-        done = self.run(sys.executable, "-P", "-c", RUN_INSIDE, target, json.dumps(argument), timeout=patience_s)
+        done = self.run(
+            sys.executable, "-P", "-c", RUN_INSIDE, target, json.dumps(argument), timeout=patience_s
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         value, left = json.loads(done.stdout.splitlines()[-1])
         assert left == 0

@@ -27,7 +27,7 @@ from edge.runtime.driver import Driver
 from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import listen_tcp, open_udp
 from edge.runtime.supervisor import Supervisor
-from edge.voice import ALPN, Codec, control, mux, varint
+from edge.voice import ALPN, Codec, Deadlines, control, mux, varint
 from edge.voice.caller import CallerSession
 from edge.voice.events import FramesReceived
 from edge.voice.wire import (
@@ -43,6 +43,7 @@ HOST = "127.0.0.1"
 SERVER_NAME = "voice.example"
 CONNECT_S = 10.0
 NEIGHBOURS = "127.0.0.2"
+PATIENT = {"deadline": {"uplink_ms": None}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +126,8 @@ class Neighbour:
         self.ended: ConnectionClosed | None = None
         self._loop = asyncio.get_running_loop()
         self._said_at: deque[float] = deque()
-        self.session = CallerSession(self._loop.time())
+        # Nothing is ever given up, however slow the machine is.
+        self.session = CallerSession(self._loop.time(), deadline=Deadlines(None, None))
         connection = ClientConnection(ClientConfig(server_name=SERVER_NAME, alpn=(ALPN,), verify=False))
         self._stack = VoiceStack(connection, self.session, 30.0)
         self._driver = Driver(self._stack, self._told, lambda _: None)
@@ -259,7 +261,7 @@ class Hostile(Ear):
         self._driver.wake()
 
     def present(self) -> None:
-        self.say(control.SessionUpdate(session={}))
+        self.say(control.SessionUpdate(session=PATIENT))
 
     def stream(self, data: bytes, *, fin: bool = False) -> int:
         stream = self.connection.open_stream()
@@ -516,7 +518,7 @@ class HostileWebSocket(Ear):
         return not self.ws.closed
 
     async def present(self) -> None:
-        data = msgspec.json.encode(control.SessionUpdate(session={}))
+        data = msgspec.json.encode(control.SessionUpdate(session=PATIENT))
         await self.say(mux.StreamData(0, varint.encode(len(data)) + data, fin=False))
 
     async def hear_out(self) -> None:

@@ -24,6 +24,7 @@ from edge.lab import firewall
 from edge.lab.lab import Lab
 from edge.lab.nodes import SERVICE_NAME, start_fleet
 from edge.lab.topologies import default_topology
+from edge.runtime.admin_client import admin_request
 
 SITE, ROUTER, EDGE = "c1", "t1", "e1"
 PATIENCE_ROUTED_S = 30.0
@@ -32,27 +33,37 @@ TESTS = Path(__file__).resolve().parents[1]
 
 
 def calls(argument: Any, tell: Callable[[Any], None]) -> Any:
-    """By which carrier two calls go: one as the network is, one behind a firewall that lets no UDP pass."""
-    return asyncio.run(_calls(Path(argument["log_dir"])))
+    """By which carrier two calls go: one as the network is, one behind a firewall that lets no UDP pass.
+
+    What the page shows of each, and what the node has counted of both: carrier, frames heard, frames said.
+    """
+    logs = Path(argument["log_dir"])
+    open_, blocked = logs / "open", logs / "blocked"
+    for profile in (open_, blocked):
+        profile.mkdir(parents=True)
+    return asyncio.run(_calls(logs, open_, blocked))
 
 
-async def _calls(directory: Path) -> list[str]:
-    async with Lab(part(default_topology(), SITE, ROUTER, EDGE), directory) as lab, lab.watch(ROUTER) as watcher:
+async def _calls(logs: Path, open_: Path, blocked: Path) -> Any:
+    async with Lab(part(default_topology(), SITE, ROUTER, EDGE), logs) as lab, lab.watch(ROUTER) as watcher:
         began = time.monotonic()
         fleet = await start_fleet(lab)
         for prefix in lab.anycast_prefixes:
             await watcher.wait(
                 prefix, lambda change: EDGE in change.neighbours, since=began, timeout=PATIENCE_ROUTED_S
             )
-        carriers = [await _call(lab, fleet.certificate, directory / "open")]
+        shown = [await _call(lab, fleet.certificate, open_)]
         await firewall.block_udp(lab, SITE)
-        carriers.append(await _call(lab, fleet.certificate, directory / "firewall"))
+        shown.append(await _call(lab, fleet.certificate, blocked))
+        counted: Any = (await admin_request(fleet.sockets[EDGE], "GET", "/calls")).checked()
         lab.check()
-        return carriers
+        return [
+            shown,
+            sorted((one["carrier"], one["heard"]["frames"], one["said"]["frames"]) for one in counted),
+        ]
 
 
 async def _call(lab: Lab, certificate: Path, directory: Path) -> str:
-    directory.mkdir()
     options = [
         f"--host-resolver-rules=MAP {SERVICE_NAME} {lab.topology.service_v4.ip}",
         f"--ignore-certificate-errors-spki-list={_pin(certificate)}",

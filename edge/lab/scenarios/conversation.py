@@ -120,7 +120,7 @@ async def _withdraw_in_story(stage: Stage) -> Withdrawal:
     """By order of an operator, while the edge tells its story; nothing if it never comes to that."""
     try:
         async with asyncio.timeout(PATIENCE_STORY_S):
-            while await _counted(stage, "said") < WITHDRAW_AT_FRAMES:
+            while await _counted(stage, "said") < WITHDRAW_AT_FRAMES:  # noqa: ASYNC110 - nobody would tell
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
         return Withdrawal()

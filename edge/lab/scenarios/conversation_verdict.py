@@ -22,7 +22,7 @@ INTERRUPT_AT_S = 8.0
 LIMITS: Final[tuple[tuple[str, float, str, Rule], ...]] = (
     ("words_wrong", 0, "words", "equals"),
     ("answers_right", 3, "answers", "equals"),
-    ("answer_ms", 10_000.0, "ms", "at_most"),  # 300, which the agent's recogniser takes
+    ("answer_ms", 20_000.0, "ms", "at_most"),  # 300, which the agent's recogniser takes
     ("interrupted_late_ms", 1000.0, "ms", "at_most"),
     ("bytes_unaccounted", 0, "bytes", "equals"),
     ("saved_bytes", 1, "bytes", "at_least"),

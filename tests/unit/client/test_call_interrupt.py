@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from edge.backend.base import Cancelled
+from edge.backend.base import Cancelled, Committed, ResponseRequested
 from edge.backend.story import StoryBackend, recording, transcript
 from edge.client import audio, connect, speech
-from edge.client.events import BargedIn, DeadlinesAgreed, ItemDone, TurnTimed
+from edge.client.events import BargedIn, DeadlinesAgreed, ItemDone
 
 PACKETS = audio.read_speech(speech.recording("hello"))
 STORY_BYTES = sum(map(len, recording()))
@@ -227,22 +227,29 @@ def test_turns_transcripts_and_deadlines_are_in_the_summary(world: Any) -> None:
     world.run(main)
 
 
-def test_turns_are_timed(world: Any) -> None:
+class Thoughtful(StoryBackend):
+    """Begins to tell half a second after the caller has finished."""
+
+    def notify(self, event: Any) -> None:
+        if isinstance(event, Committed):
+            asyncio.get_running_loop().call_later(0.5, super().notify, ResponseRequested())
+        else:
+            super().notify(event)
+
+
+def test_turns_are_timed_from_the_end_of_speech(world: Any) -> None:
     async def main() -> None:
-        world.edge()
-        events: list[Any] = []
+        world.edge(backend=Thoughtful)
         async with call_to(world) as call:
-
-            async def collect() -> None:
-                events.extend([event async for event in call.events()])
-
-            collecting = asyncio.create_task(collect())
-            for _ in range(2):
-                await call.say(PACKETS)
-                assert await call.reply()
+            await call.reply()
+            await call.say(PACKETS)
+            assert await call.played(1.0)
             summary = await call.hang_up()
-            await collecting
-        assert len(summary.turns) == len([event for event in events if isinstance(event, TurnTimed)])
+        (turn,) = [turn for turn in summary.turns if turn.item == 2]
+        assert turn.backend_ms == pytest.approx(510, abs=20)
+        assert turn.wire_ms == pytest.approx(turn.backend_ms, abs=5)
+        assert turn.played_ms == pytest.approx(520, abs=30)
+        assert summary.document()["turns"][-1]["item"] == 2
 
     world.run(main)
 

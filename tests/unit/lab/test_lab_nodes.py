@@ -125,3 +125,9 @@ def test_times_are_short_and_another_policy_is_a_matter_of_numbers(tmp_path: Pat
         tmp_path, default_topology(), "e1", FleetOptions(policy=msgspec.to_builtins(NAIVE))
     ).policy
     assert (naive.guard, naive.withdraw_hold_s) == ("off", 0.0)
+
+
+def test_without_flite_a_node_offers_what_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    voice = configured(tmp_path, default_topology(), "e1").voice
+    assert (voice.backend, voice.backends) == ("echo", ("echo", "story"))

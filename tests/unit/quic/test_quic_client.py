@@ -18,6 +18,7 @@ from edge.quic import (
     StreamDataReceived,
     StreamReset,
 )
+from edge.quic.engine import MAX_REASON
 from edge.quic.probing import ProbingConnection
 
 RTT = 0.02
@@ -53,7 +54,7 @@ def test_a_call_from_connect_to_close() -> None:
     world.pump(caller)
     world.run(until=10.0)
     assert caller.events[-1] == ConnectionClosed(
-        0, 3, ("done " * 1000)[:64], by_peer=False, by_application=True
+        0, 3, ("done " * 1000)[:MAX_REASON], by_peer=False, by_application=True
     )
     closed = node.events[-1]
     assert isinstance(closed, ConnectionClosed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -13,14 +12,15 @@ import pytest
 
 from edge.auth import Doorkeeper, Origins
 from edge.backend.echo import EchoBackend
-from edge.client.websocket_carrier import WebSocketCall
+from edge.client.conversation import Conversation
+from edge.client.websocket_leg import WebSocketLeg
 from edge.errors import DeadlineError, RefusedError, UnreachableError
 from edge.overload.limits import Limits
 from edge.runtime.call import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
+from edge.runtime.dialer import CertificateRejected, Target
 from edge.runtime.sockets import listen_tcp
 from edge.voice import PRESETS, CallerSession
-from edge.voice.errors import Code
 from edge.voice.events import FramesReceived, ItemDone, SessionReady, UtteranceCommitted
 
 HOST = "127.0.0.1"
@@ -76,16 +76,22 @@ class Worker:
 class Caller:
     """One caller, and what it was told."""
 
-    def __init__(self, session: CallerSession) -> None:
+    def __init__(self, session: CallerSession, ca: Path) -> None:
         self.session = session
         self.told: list[Any] = []
+        self.conversation = Conversation(session, self._hear, lambda: None)
+        self._ca = ca
         self._happened = asyncio.Event()
 
     async def call(self, site: Any) -> None:
-        self.connection = await WebSocketCall.connect(
-            site.url("/v1/voice", scheme="wss"), self.session, tls=site.trust, timeout_s=10
-        )
-        self.running = asyncio.create_task(self.connection.run(self._hear))
+        self.leg = await WebSocketLeg.dial(Target(host=HOST, port=site.port, ca=self._ca), timeout_s=10)
+        self.leg.on_change = self._hear
+        self.conversation.board(self.leg)
+
+    async def hang_up(self, reason: str) -> None:
+        self.conversation.close(reason)
+        self.leg.abandon(reason)
+        await self.leg.gone()
 
     def _hear(self, event: Any) -> None:
         self.told.append(event)
@@ -102,16 +108,19 @@ class Caller:
         now = asyncio.get_running_loop().time()
         self.session.send_frames(frames, now)
         self.session.commit(now)
-        self.connection.wake()
+        self.conversation.wake()
 
 
-def test_two_calls_are_echoed_whole_and_in_order(serve: Callable[..., Any]) -> None:
+def test_two_calls_are_echoed_whole_and_in_order(
+    serve: Callable[..., Any], tls_files: tuple[Path, Path]
+) -> None:
     """Said at once, so that all of it leans on the wire; heard at the pace of its lead."""
 
     async def main() -> None:
         worker = Worker()
         async with serve(calls=worker.table, changed=worker.wake) as site:
-            callers = [Caller(CallerSession(asyncio.get_running_loop().time())) for _ in range(2)]
+            now = asyncio.get_running_loop().time()
+            callers = [Caller(CallerSession(now), tls_files[0]) for _ in range(2)]
             for caller in callers:
                 await caller.call(site)
                 assert (await caller.until(SessionReady)).node == "unit"
@@ -129,10 +138,7 @@ def test_two_calls_are_echoed_whole_and_in_order(serve: Callable[..., Any]) -> N
                 assert heard == SPEECH[:100]
             assert worker.table.by_carrier() == {"websocket": 2}
             for caller in callers:
-                caller.session.close(Code.OK, "that was all")
-                caller.connection.wake()
-                ended = await caller.running
-                assert (ended.code, ended.reason, ended.by_peer) == (0, "that was all", False)
+                await caller.hang_up("that was all")
             async with asyncio.timeout(10):
                 while len(worker.table):  # noqa: ASYNC110 - the table tells nobody
                     await asyncio.sleep(0.01)
@@ -145,27 +151,28 @@ def test_two_calls_are_echoed_whole_and_in_order(serve: Callable[..., Any]) -> N
     asyncio.run(main())
 
 
-def test_a_call_goes_on_after_its_connection_was_cut(serve: Callable[..., Any]) -> None:
+def test_a_call_goes_on_after_its_connection_was_cut(
+    serve: Callable[..., Any], tls_files: tuple[Path, Path]
+) -> None:
     async def main() -> None:
         worker = Worker(resume_s=30.0)
         clock = asyncio.get_running_loop().time
         async with serve(calls=worker.table, changed=worker.wake) as site:
-            caller = Caller(CallerSession(clock()))
+            caller = Caller(CallerSession(clock()), tls_files[0])
             await caller.call(site)
             await caller.until(SessionReady)
             caller.say(SPEECH)
             await caller.until(FramesReceived)
-            caller.connection.carrier._room.cut_off()
-            ended = await caller.running
-            assert not ended.by_application
-            caller.session.reconnect(clock())
+            caller.leg._wire._room.cut_off()
+            await caller.until(WebSocketLeg)
+            assert not caller.leg.ended.by_application
+            caller.conversation.leave()
+            assert caller.conversation.ask_to_continue()
             await caller.call(site)
             assert (await caller.until(ItemDone)).frames == len(SPEECH)
             assert caller.session.heard.frames == len(SPEECH)
             assert len(worker.table) == 1
-            caller.session.close(Code.OK, "")
-            caller.connection.wake()
-            await caller.running
+            await caller.hang_up("that was all")
             await worker.table.close()
 
     asyncio.run(main())
@@ -174,20 +181,21 @@ def test_a_call_goes_on_after_its_connection_was_cut(serve: Callable[..., Any]) 
 def test_who_cannot_be_called_is_said_in_a_line(
     serve: Callable[..., Any], tls_files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def attempt(url: str, trust: ssl.SSLContext, timeout_s: float = 10.0) -> None:
-        session = CallerSession(asyncio.get_running_loop().time())
-        await WebSocketCall.connect(url, session, tls=trust, timeout_s=timeout_s)
+    async def attempt(port: int, ca: Path | None, timeout_s: float = 10.0) -> None:
+        await WebSocketLeg.dial(Target(host=HOST, port=port, ca=ca), timeout_s=timeout_s)
 
     async def main() -> None:
-        async with serve(origin_allowed=lambda _: False) as site:
-            with pytest.raises(RefusedError, match=r"^wss://.*/livez: 200 "):
-                await attempt(site.url("/livez", scheme="wss"), site.trust)
-            with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
-                await attempt(site.url("/v1/voice", scheme="wss"), ssl.create_default_context())
+        ca = tls_files[0]
+        async with serve() as site:
+            with pytest.raises(CertificateRejected, match="CERTIFICATE_VERIFY_FAILED"):
+                await attempt(site.port, None)
+            monkeypatch.setattr("edge.client.websocket_leg.VOICE_PATH", "/livez")
+            with pytest.raises(RefusedError, match=r"no call over TCP: 200 "):
+                await attempt(site.port, ca)
         with pytest.raises(UnreachableError, match="Connect call failed"):
-            await attempt(site.url("/v1/voice", scheme="wss"), site.trust)
+            await attempt(site.port, ca)
         (silent,) = listen_tcp(HOST, 0)
         with silent, pytest.raises(DeadlineError, match=r"no answer within 0\.2 s"):
-            await attempt(f"wss://{HOST}:{silent.getsockname()[1]}/v1/voice", site.trust, 0.2)
+            await attempt(silent.getsockname()[1], ca, 0.2)
 
     asyncio.run(main())
