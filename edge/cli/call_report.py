@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from edge.client.summary import Account, CallSummary, Timing
+from edge.client.session_summary import Account, Timing
+from edge.client.summary import CallSummary
 
 NOT_MEASURED = "not measured"
 

@@ -5,16 +5,17 @@
         await call.reply()
         summary = await call.hang_up()
 
-Read `call` for what a call is, `lifeline` for what keeps it up, `conversation` for one session of it, `leg` for one
-connection, `dialing` for how that comes about.
+Read `call` for what a call is, `lifeline` for what keeps it up, `conversation` for one session of it and
+`driven` for what that rides on, `leg` for one connection, `dialing` for how that comes about.
 """
 
 from edge.client.call import Call
 from edge.client.connecting import connect
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
-from edge.client.lifeline import CallLost, CallRefused
+from edge.client.lifeline import CallLost, CallRefused, SpeechLost
 from edge.client.recording import Recording, TwoWayRecording
-from edge.client.summary import CallSummary, LegSummary, SessionSummary
+from edge.client.session_summary import SessionSummary
+from edge.client.summary import CallSummary, LegSummary
 
 __all__ = [
     "Call",
@@ -29,6 +30,7 @@ __all__ = [
     "Reconnecting",
     "Recording",
     "SessionSummary",
+    "SpeechLost",
     "TwoWayRecording",
     "connect",
 ]

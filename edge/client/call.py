@@ -16,13 +16,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from edge.client import audio
-from edge.client.conversation import Conversation, SessionLost
+from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
+from edge.client.driven import SessionLost
 from edge.client.ears import Ears
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
 from edge.client.feed import Feed
 from edge.client.leg import ms
-from edge.client.lifeline import Lifeline
+from edge.client.lifeline import Lifeline, SpeechLost
 from edge.client.recording import Recording, TwoWayRecording
 from edge.client.summary import CallSummary
 from edge.errors import DeadlineError
@@ -106,11 +107,11 @@ class Call:
     ) -> None:
         """Say one utterance. Returns when the edge has all of it, but for what it gave up at its deadline.
 
-        ``speech`` is an audio file, Opus packets of 20 ms, or a microphone that brings them as they are made; what
-        that has brought to a session that is lost cannot be said again. A recording goes out in real time, or with
-        ``faster`` as fast as the path takes it. Raises `CallLost`, `DeadlineError` if the edge does not confirm it
-        ``patience_s`` after its end, `UsageError` for a file that cannot be read, and ValueError for no packets or
-        one that is not Opus.
+        ``speech`` is an audio file, Opus packets of 20 ms, or a microphone that brings them as they are made. A
+        recording goes out in real time, or with ``faster`` as fast as the path takes it. Raises `CallLost`,
+        `SpeechLost` if the session is lost with what cannot be said again, `DeadlineError` if the edge does not
+        confirm it ``patience_s`` after its end, `UsageError` for a file that cannot be read, and ValueError for no
+        packets or one that is not Opus.
         """
         packets = await asyncio.to_thread(audio.read_speech, speech) if isinstance(speech, Path) else speech
         async with self._saying:
@@ -121,6 +122,9 @@ class Call:
                         packets, faster=faster, patience_s=patience_s, said=self._ears.said
                     )
                 except SessionLost:
+                    if not isinstance(packets, Sequence):
+                        self._line.standing()
+                        raise SpeechLost(f"{self._target}: the session was lost; say it again") from None
                     continue
                 except TimeoutError:
                     raise DeadlineError(f"{self._target}: not confirmed within {patience_s:g} s") from None

@@ -7,8 +7,9 @@ import contextlib
 import random
 from collections.abc import Callable, Sequence
 
-from edge.client.conversation import Conversation, SessionLost
+from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
+from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
 from edge.client.leg import Leg
 from edge.client.summary import Ending, LegSummary, SessionSummary
@@ -34,6 +35,10 @@ _FINAL: dict[int, Ending] = {
 
 class CallLost(EdgeError):
     """The call is over, and something was asked of it that can no longer be done."""
+
+
+class SpeechLost(EdgeError):
+    """A session was lost with what a microphone had said to it. The call goes on, with another."""
 
 
 class CallRefused(RefusedError):

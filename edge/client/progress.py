@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from edge.client.summary import Account, Said, SessionSummary, Timing
+from edge.client.session_summary import Account, Said, SessionSummary, Timing
 from edge.voice import (
     FRAME_MS,
     GROUP_MS,

@@ -72,7 +72,8 @@ class EndpointConfig:
     per_address: int | None = None
     """Connections of one client (`edge.overload.clients.client_of`) whose address is proved; None: any number."""
     per_address_per_s: float = 16.0
-    """How often one client may begin, once ``per_address`` connections of it have begun at once."""
+    """How often one client may begin for good; twice as many at once. A handshake takes some milliseconds, in which
+    nobody else is served."""
     packets_per_s: float | None = None
     """Packets of one connection that are read; what is beyond that is dropped as a network would. None: all."""
     packets_at_once: int = 4000

@@ -34,5 +34,7 @@ class Counters:
     """For a connection that is gone, and not answered with a reset: too short, too many, or not 1-RTT."""
     dropped_other_worker: int = 0
     """For this node, but for a worker that did not get it."""
+    dropped_newcomers: int = 0
+    """Too many waited that may begin a connection."""
     dropped_excess: int = 0
     """Of connections that send more packets than one may."""

@@ -40,6 +40,7 @@ from edge.quic.http3 import EXCESSIVE_LOAD as HTTP3_EXCESSIVE_LOAD
 from edge.quic.http3 import NO_ERROR as HTTP3_NO_ERROR
 from edge.quic.http3 import Http3Connection
 from edge.quic.http3_requests import Headers
+from edge.quic.lanes import Lanes
 from edge.quic.path import Path
 from edge.quic.reception import Answer, Newcomer, Reception
 from edge.quic.streams import Streams
@@ -106,6 +107,7 @@ class Endpoint:
         self._preferred = preferred if any(preferred) else None
         self._cid_end = 1 + issuer.cid_length
         self._table = ConnectionTable()
+        self._lanes = Lanes(self.counters)
         self._tickets = TicketStore(config.max_tickets)
         self._handshakes = 0
         self._handles = count(1)
@@ -146,6 +148,24 @@ class Endpoint:
                     self._answer(found, path)
                 return
         self._deliver(record, data, path, now)
+
+    def queue_datagram(self, data: bytes, path: Path, now: float) -> None:
+        """As `receive_datagram`, but what can wait does, until `receive_waiting`; see `edge.quic.lanes`."""
+        if data and data[0] & LONG_HEADER_BIT:
+            header = parse_long_header(data)
+            record = None if header is None else self._table.by_cid.get(header.destination_cid)
+            can_wait = header is not None
+        else:
+            record = self._table.by_cid.get(data[1 : self._cid_end])
+            can_wait = record is not None
+        if not can_wait or not self._lanes.holds_back(data, path, record, now):
+            self.receive_datagram(data, path, now)
+
+    def receive_waiting(self, now: float) -> bool:
+        """Read a little of what waits; whether there is more. To be called after each batch of `queue_datagram`."""
+        for waiting in self._lanes.take():
+            self.receive_datagram(waiting.data, waiting.path, now)
+        return bool(self._lanes)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Path]]:
         """UDP payloads and the path each has to leave on: to its remote end, from its local address."""

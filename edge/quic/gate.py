@@ -71,8 +71,8 @@ class Gate:
     ) -> None:
         self.shares = Shares(config.per_address) if config.per_address is not None else None
         """Connections by client: told here, and counted by whoever begins and ends them."""
-        burst = config.per_address or 1
-        self._newcomers, self._returned = (Rates(config.per_address_per_s, burst) for _ in range(2))
+        at_once = max(1, int(2 * config.per_address_per_s))
+        self._newcomers, self._returned = (Rates(config.per_address_per_s, at_once) for _ in range(2))
         self._config = config
         self._admission = admission
         self._tokens = tokens

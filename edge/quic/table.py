@@ -12,6 +12,8 @@ from edge.quic.path import Path
 from edge.quic.streams import Streams
 from edge.quic.webtransport import WebTransportSession
 
+PROMPT_PER_S, PROMPT_AT_ONCE = 200.0, 200.0
+"""Datagrams of one connection that are read at once; a call sends at most 130 a second, acknowledgments and all."""
 REMEMBERED_CIDS = 8
 """Retired connection IDs that still lead to their connection: packets sent before the peer retired them are
 late, not a reason for a stateless reset. A peer can retire without end, so only the last are kept."""
@@ -55,12 +57,17 @@ class ConnectionRecord:
     """Of packets that are read; None: of any number."""
     excess: int = 0
     """Packets that were dropped because they were beyond it."""
+    prompt: TokenBucket = field(init=False)
+    """Of datagrams that are read at once; see `edge.quic.lanes`."""
+    waiting: int = 0
+    """Datagrams that are not, yet."""
     deadlines: list[float] = field(default_factory=list)
     cids: set[bytes] = field(default_factory=set)
     retired: deque[bytes] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.on_service = self.arrived_on_service
+        self.prompt = TokenBucket(PROMPT_PER_S, PROMPT_AT_ONCE, self.opened_at)
 
     @property
     def outcome(self) -> Outcome:

@@ -133,7 +133,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     PACKETS_DROPPED := Counter(
         name="edge_packets_dropped_total",
         help="Datagrams that were neither read nor answered: they belong to no connection, or to one that sends more"
-        " than one may.",
+        " than one may, or too many would begin one.",
         labels={
             "reason": (
                 "malformed",
@@ -143,6 +143,7 @@ METRICS: Final[tuple[Metric, ...]] = (
                 "dead",
                 "other_worker",
                 "excess",
+                "newcomers",
             )
         },
     ),
@@ -383,6 +384,7 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "dropped_dead": (PACKETS_DROPPED, ("dead",)),
     "dropped_other_worker": (PACKETS_DROPPED, ("other_worker",)),
     "dropped_excess": (PACKETS_DROPPED, ("excess",)),
+    "dropped_newcomers": (PACKETS_DROPPED, ("newcomers",)),
     "migrated": (MIGRATIONS, ()),
     "engine_errors": (ENGINE_ERRORS, ()),
     "handshakes_completed": (HANDSHAKES, ("completed",)),

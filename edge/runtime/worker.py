@@ -108,7 +108,7 @@ class Worker:
     def _readable(self, udp: UdpSocket) -> None:
         now = self._loop.time()
         for data, host, port in udp.drain(BATCH):
-            self.endpoint.receive_datagram(data, Path(host, port, udp.host), now)
+            self.endpoint.queue_datagram(data, Path(host, port, udp.host), now)
         self._take_in(now)
         self._wake()
 
@@ -130,10 +130,11 @@ class Worker:
         at = self.endpoint.get_timer()
         if at is not None and at <= now:
             self.endpoint.handle_timer(now)
+        more_waits = self.endpoint.receive_waiting(now)
         self._take_in(now)
         for data, path in self.endpoint.datagrams_to_send(now):
             self._send(self._sockets[path.local], data, path)
-        if self._take_in(now):  # sending, too, may end a connection
+        if self._take_in(now) or more_waits:  # sending, too, may end a connection
             self._wake()
         self._arm()
 

@@ -107,7 +107,8 @@ def where_to_call(url: str, tls: ssl.SSLContext, token: str | None = None) -> Ev
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(f"{url}/v1/session", method="POST", headers=headers)
     with urllib.request.urlopen(request, timeout=10, context=tls) as answer:
-        return json.load(answer)
+        where: Event = json.load(answer)
+    return where
 
 
 @dataclass(slots=True)
@@ -317,18 +318,14 @@ class Caller:
         stream.reader.data += data
         with suppress(Incomplete):
             if stream.header is None:
-                before = stream.reader.data
-                kind = stream.reader.integers(1)[0]
-                try:
-                    stream.header = [kind, *stream.reader.integers(5 if kind == ITEM else 4)]
-                except Incomplete:
-                    stream.reader.data = before
-                    raise
-                if kind == ITEM:
+                of_item = stream.reader.data.startswith(integers(ITEM))
+                stream.header = stream.reader.integers(6 if of_item else 5)
+                if of_item:
                     _, _, item, _, pts_ms, _ = stream.header
                     stream.item, stream.seq = self._item(item), pts_ms // FRAME_MS
-                elif kind == GROUP:
-                    _, item, group, _, _ = stream.header
+                else:
+                    kind, item, group, _, _ = stream.header
+                    assert kind == GROUP
                     stream.item, stream.seq = self._item(item), group * GROUP_FRAMES
             while stream.item is not None:
                 stream.item.put(stream.seq, stream.reader.packet())

@@ -35,8 +35,8 @@ EDGE = "e1"
 TRANSIT = "t1"
 PATIENCE_S = 40.0
 WSS_PORT, WEBRTC_PORT = 9001, 9002
-BURST = 3.0
-"""Packets that are lost in a row, on average."""
+BURST_MS = 60.0
+"""How long a link is bad, on average: three frames."""
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class Rig:
     async def shape(self, caller: str, *, rtt_ms: float, loss: float = 0.0) -> None:
         """How the caller's link is from now on, in both directions."""
         await self.lab.impair(
-            f"{TRANSIT}-{caller}", delay_ms=rtt_ms / 2, loss=loss, burst=BURST if loss else None
+            f"{TRANSIT}-{caller}", delay_ms=rtt_ms / 2, loss=loss, burst_ms=BURST_MS if loss else None
         )
 
     async def run(self, caller: str, module: str, order: Any, kind: type[T], timeout_s: float) -> T:

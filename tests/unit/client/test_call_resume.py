@@ -12,7 +12,7 @@ from edge.backend.echo import EchoBackend
 from edge.backend.story import StoryBackend, recording
 from edge.client import audio, connect, speech
 from edge.client.events import CallContinued, Reconnected, Reconnecting
-from edge.client.lifeline import CallLost
+from edge.client.lifeline import CallLost, SpeechLost
 from edge.voice import Deadlines
 
 PACKETS = audio.read_speech(speech.recording("hello"))
@@ -226,5 +226,27 @@ def test_without_redials_a_lost_connection_is_a_lost_call(world: Any) -> None:
             edge.dead = True
             with pytest.raises(CallLost, match="nothing heard for 3 s"):
                 await call.say(PACKETS * 3)
+
+    world.run(main)
+
+
+def test_what_a_microphone_said_to_a_lost_session_is_not_said_to_have_arrived(world: Any) -> None:
+    async def main() -> None:
+        edge = world.edge(backend=Remembering)
+
+        async def microphone() -> Any:
+            for packet in PACKETS:
+                await asyncio.sleep(0.020)
+                yield packet
+
+        async with call_to(world) as call:
+            asyncio.get_running_loop().call_later(1.0, edge.restart)
+            with pytest.raises(SpeechLost, match="say it again"):
+                await call.say(microphone())
+            await call.say(microphone())
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert Remembering.calls[-1].utterances == [1]
+        assert summary.utterances == 1
 
     world.run(main)

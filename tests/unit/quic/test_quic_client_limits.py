@@ -57,7 +57,7 @@ def test_a_handshake_that_is_not_completed_takes_nobodys_share() -> None:
 @pytest.mark.parametrize("proof", [True, False])
 def test_who_comes_too_often_proves_its_address_and_is_then_refused(proof: bool) -> None:
     tokens = {"retry": RetryTokens(b"k" * 16)} if proof else {}
-    endpoint = make_endpoint(per_address=4, per_address_per_s=0.001, **tokens)
+    endpoint = make_endpoint(per_address=100, per_address_per_s=2.0, **tokens)
     codes = []
     for _ in range(10):
         client = come(endpoint)
