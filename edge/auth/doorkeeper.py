@@ -50,7 +50,7 @@ class Doorkeeper:
             raise Unauthorized("this node asks for a token, in session.update or as a Bearer (RFC 6750)")
         claims = self._keys.read(token)
         if claims.calls is not None and self._had(claims) >= claims.calls:
-            raise Unauthorized(f"the token is good for {claims.calls} calls, and has had them")
+            raise Unauthorized(f"the token has had all the calls that it is good for ({claims.calls})")
         return claims
 
     def admit(self, token: str | None, backend: str | None, origin: str | None) -> Grant:

@@ -76,9 +76,13 @@ class TokenKeys:
         if not token.isascii():
             raise Unauthorized("the token is not valid: a character of it is not ASCII")
         try:
-            key = self._keys.get(str(jwt.get_unverified_header(token).get("kid")))
-            if key is None:
-                raise Unauthorized("the token is signed with a key that this node does not know (kid)")
+            header = jwt.get_unverified_header(token)
+        except jwt.PyJWTError as error:
+            raise Unauthorized("the token is not valid: this is no JSON Web Token") from error
+        key = self._keys.get(str(header.get("kid")))
+        if key is None:
+            raise Unauthorized("the token is signed with a key that this node does not know (kid)")
+        try:
             claims = jwt.decode(
                 token,
                 key,
@@ -88,6 +92,10 @@ class TokenKeys:
                 options={"require": ["exp"], "verify_aud": self._audience is not None},
             )
             own = msgspec.convert(claims, _OwnClaims)
+        except jwt.InvalidAudienceError as error:
+            raise Unauthorized(
+                f"the token is not valid: its audience (aud) is not {self._audience!r}"
+            ) from error
         except (jwt.PyJWTError, msgspec.ValidationError) as error:
             raise Unauthorized(f"the token is not valid: {error}") from error
         return Claims(own.exp, own.jti or token, own.calls, own.backend, claims)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from edge.errors import UsageError
+
 
 @click.group()
 def token() -> None:
@@ -77,5 +79,11 @@ def check(keys: Path, audience: str) -> None:
 
     from edge.auth import TokenKeys, signing
 
-    claims = TokenKeys(signing.read_file(keys), audience).read(sys.stdin.read().strip())
+    try:
+        known = TokenKeys(signing.read_file(keys), audience)
+    except UsageError as error:
+        raise UsageError(f"{keys}: {str(error).removeprefix(f'{keys}: ')}") from error
+    if sys.stdin is not None and sys.stdin.isatty():
+        click.echo("Paste the token, then press Enter and Ctrl-D.", err=True)
+    claims = known.read(sys.stdin.read().strip() if sys.stdin is not None else "")
     click.echo(msgspec.json.format(msgspec.json.encode(dict(claims.all))).decode())

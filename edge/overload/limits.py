@@ -20,6 +20,6 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     per_address: Count = 256
-    per_address_per_s: Positive = 16.0
+    per_address_per_s: Positive = 8.0
     unread_s: Positive = 10.0
     silent_s: Positive = 60.0

@@ -71,7 +71,7 @@ class EndpointConfig:
     """Begun and not completed. From half of it on, newcomers have to prove their address."""
     per_address: int | None = None
     """Connections of one client (`edge.overload.clients.client_of`) whose address is proved; None: any number."""
-    per_address_per_s: float = 16.0
+    per_address_per_s: float = 8.0
     """How often one client may begin for good; twice as many at once. A handshake takes some milliseconds, in which
     nobody else is served."""
     packets_per_s: float | None = None

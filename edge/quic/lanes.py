@@ -15,7 +15,7 @@ from edge.quic.counters import Counters
 from edge.quic.path import Path
 from edge.quic.table import ConnectionRecord
 
-NEWCOMERS_A_TURN, BUSY_A_TURN = 2, 8
+NEWCOMERS_A_TURN, BUSY_A_TURN = 1, 8
 MAX_NEWCOMERS, MAX_BUSY = 256, 2048
 """Datagrams that wait; the rest is dropped, and sent again by who means it."""
 

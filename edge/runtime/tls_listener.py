@@ -31,7 +31,7 @@ class TlsLimits:
     connections: int = 1000
     handshakes: int = 64
     per_address: int = 256
-    per_address_per_s: float = 16.0
+    per_address_per_s: float = 8.0
     handshake_s: float = 5.0
 
 

@@ -2,7 +2,8 @@
 
 Method. One lab: callers with a link of their own each, a transit router and one edge, on which a real node runs, with
 BGP, a supervisor and a worker, beside a server of each peer. A link delays every packet by half of the round trip; where
-there is loss, it hits both directions in bursts of three packets on average (Gilbert's model). Callers and servers are
+there is loss, it is the share of the time in which a direction loses everything, for 60 ms at a time on average
+(Gilbert's model). Callers and servers are
 processes of one machine, so one monotonic clock stamps both ends. Peers: aiortc, as its documentation shows a server,
 and the `websockets` package over TLS, one message for each packet of 20 ms. All say the same Opus packets.
 
@@ -107,13 +108,16 @@ def run(*, quick: bool = False) -> list[dict[str, Any]]:
     ]
     speech = deliveries(recordings, found.cells, found.heard)
     targets = report.targets(first, speech, found.interruptions)
-    for table in (
+    loads = [load for _, _, load in found.attempts] + [cell.load for cell in found.cells]
+    tables = (
+        f"{'a quick run, ' if quick else ''}load average {min(loads):.1f} to {max(loads):.1f}",
         report.first_audio_table(first),
         report.speech_table(speech),
         report.barge_in_table(found.interruptions),
         report.targets_table(targets),
-    ):
-        print(f"{table}\n")
+    )
+    (FOLDER / "tables.txt").write_text("\n\n".join(tables) + "\n")
+    print(*tables, sep="\n\n", end="\n\n")
     for missing, what in (
         (not browser, "chromium: no row for WebTransport"),
         (judge.pesq is None, "pesq: no PESQ"),

@@ -72,10 +72,10 @@ def _first_audio(measured: Sequence[FirstAudio]) -> plt.Figure:
                     fontsize=7.5,
                 )
         axis.set_title(f"{rtt_ms:g} ms round trip", fontsize=9)
-        axis.set_xlabel("ms until the first audio is at the server")
         axis.margins(x=0.22)
         axis.grid(axis="x", color=FAINT, linewidth=0.6)
         axis.tick_params(length=0)
+    figure.supxlabel("ms until the first audio is at the server", fontsize=9)
     axes[0][0].set_yticks(range(len(systems), 0, -1), systems)
     return figure
 
@@ -98,7 +98,7 @@ def _speech(measured: Sequence[Delivery]) -> plt.Figure:
     latency.set_ylabel("latency added, 95th percentile, ms")
     latency.set_yscale("log")
     for axis in (words, latency):
-        axis.set_xlabel("packets lost in bursts of three, %")
+        axis.set_xlabel("lost, in bursts of 60 ms on average, %")
         axis.set_xticks([100 * loss for loss in losses])
         axis.grid(color=FAINT, linewidth=0.6)
         axis.tick_params(length=0, which="both")

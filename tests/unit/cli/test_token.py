@@ -70,7 +70,7 @@ def test_of_two_keys_the_last_signs_and_tokens_of_both_are_good(tmp_path: Path) 
 def test_what_a_node_would_refuse_is_refused_here_for_the_same_reason(tmp_path: Path) -> None:
     keys = made(tmp_path, "--kid", "k")
     signed = run("sign", "--key", str(keys), "--audience", "mail").strip()
-    with pytest.raises(Unauthorized, match="Audience"):
+    with pytest.raises(Unauthorized, match=r"audience \(aud\) is not 'voice'"):
         run("check", "--keys", str(keys), "--audience", "voice", stdin=signed)
 
 

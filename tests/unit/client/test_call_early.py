@@ -216,7 +216,7 @@ def test_a_token_that_is_not_good_any_more_ends_a_call_that_spoke_early(world: A
         async with call_to(world, token=once) as call:
             await say_and_hear(call)
         async with call_to(world, token=once) as call:
-            with pytest.raises(CallRefused, match="good for 1 calls"):
+            with pytest.raises(CallRefused, match="has had all the calls"):
                 await call.say(PACKETS)
         assert call.summary().ending == "refused"
 
