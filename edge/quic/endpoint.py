@@ -116,6 +116,7 @@ class Endpoint:
         self._dirty: list[ConnectionRecord] = []
         self._replies: list[tuple[bytes, Path]] = []
         self._own_events: dict[type[engine_events.QuicEvent], Callable[[ConnectionRecord, Any], None]] = {
+            engine_events.ProtocolNegotiated: self._on_protocol_negotiated,
             engine_events.HandshakeCompleted: self._on_handshake_completed,
             engine_events.ConnectionIdIssued: self._on_cid_issued,
             engine_events.ConnectionIdRetired: self._on_cid_retired,
@@ -415,6 +416,14 @@ class Endpoint:
             self.counters.migrated += 1
         self._events.append(PathChanged(record.handle, path, record.on_service))
 
+    def _on_protocol_negotiated(
+        self, record: ConnectionRecord, event: engine_events.ProtocolNegotiated
+    ) -> None:
+        # Before the handshake is complete: a browser waits for our SETTINGS, and with our first flight it has them a
+        # round trip earlier (RFC 9114, section 7.2.4.2).
+        if event.alpn_protocol == HTTP3:
+            record.http3 = Http3Connection(record.handle, record.engine)
+
     def _on_handshake_completed(
         self, record: ConnectionRecord, event: engine_events.HandshakeCompleted
     ) -> None:
@@ -423,8 +432,6 @@ class Endpoint:
         record.alpn = event.alpn_protocol or ""
         self._handshakes -= 1
         self.counters.handshakes_completed += 1
-        if record.alpn == HTTP3:
-            record.http3 = Http3Connection(record.handle, record.engine)
         self._events.append(
             HandshakeCompleted(record.handle, record.path, record.alpn, event.early_data_accepted)
         )

@@ -55,9 +55,7 @@ def part(data: bytes) -> str:
     return jwt.utils.base64url_encode(data).decode()
 
 
-GOOD = jwt.encode(
-    {"exp": 4_000_000_000, "calls": 10**6, "backend": "it"}, KEY, "HS256", headers={"kid": "k"}
-)
+GOOD = jwt.encode({"exp": 4_000_000_000, "calls": 10**6, "backend": "it"}, KEY, "HS256", headers={"kid": "k"})
 TOKENS = [
     GOOD,
     jwt.encode({"exp": 1}, KEY, "HS256", headers={"kid": "k"}),
