@@ -420,7 +420,7 @@ class Endpoint:
         self, record: ConnectionRecord, event: engine_events.ProtocolNegotiated
     ) -> None:
         # Before the handshake is complete: a browser waits for our SETTINGS, and with our first flight it has them a
-        # round trip earlier (RFC 9114, section 7.2.4.2).
+        # round trip earlier (RFC 9114, section 7.2.4).
         if event.alpn_protocol == HTTP3:
             record.http3 = Http3Connection(record.handle, record.engine)
 

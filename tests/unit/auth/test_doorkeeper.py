@@ -39,7 +39,7 @@ def key_set(*keys: dict[str, Any]) -> str:
 
 
 def token(key: Any = SECRET, algorithm: str = "HS256", kid: str | None = "shared", **claims: Any) -> str:
-    claims = {"exp": time.time() + 60, "aud": "voice", **claims}
+    claims = {"exp": time.time() + 3600, "aud": "voice", **claims}
     claims = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(claims, key, algorithm, headers={"kid": kid} if kid else {})
 
@@ -91,7 +91,7 @@ def bad_tokens() -> Iterator[tuple[str, str | None, str]]:
     yield "unsigned", unsigned(), "not valid"
     yield "confused", confused(), "not valid"
     yield "expired", token(exp=time.time() - 60), "expired"
-    yield "early", token(nbf=time.time() + 60), "not yet valid"
+    yield "early", token(nbf=time.time() + 3600), "not yet valid"
     yield "for others", token(aud="mail"), "its audience (aud) is not"
     yield "for nobody", token(aud=None), "aud"
     yield "for ever", token(exp=None), "exp"
@@ -119,7 +119,7 @@ def test_what_is_remembered_of_tokens_is_bounded_and_forgets_the_oldest(
 ) -> None:
     monkeypatch.setattr(doorkeeper, "MAX_REMEMBERED", 2)
     door = keeper()
-    once = [token(calls=1, jti=str(number), exp=time.time() + 60 + number) for number in range(3)]
+    once = [token(calls=1, jti=str(number), exp=time.time() + 3600 + number) for number in range(3)]
     for one in once:
         door.admit(one, None, None)
     assert len(door._calls) == 2

@@ -25,7 +25,7 @@ def table(*settings: str) -> dict[str, object]:
 
 def test_settings_are_toml_or_plain_words_and_files_are_looked_for_from_here(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("HOME", "/srv/ann")
     assert table() == {}
     assert table(
         "url=wss://host/v1?a=b", "timeout_s=2.5", "caller_session=false", 'session.instructions=Say "no"'
@@ -36,7 +36,7 @@ def test_settings_are_toml_or_plain_words_and_files_are_looked_for_from_here(mon
         "session": {"instructions": 'Say "no"'},
     }
     assert table("api_key_file=key") == {"api_key_file": str(tmp_path / "key")}
-    assert table("api_key_file=~/key") == {"api_key_file": "/home/ann/key"}
+    assert table("api_key_file=~/key") == {"api_key_file": "/srv/ann/key"}
 
 
 @pytest.mark.parametrize("setting", ["u rl=x", "=x", "a\nb=x"])
