@@ -11,26 +11,17 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
-from edge.auth import Doorkeeper, Unauthorized
-from edge.backend.base import (
-    BackendContext,
-    BackendFactory,
-    Cancelled,
-    Cleared,
-    ClientEvent,
-    Committed,
-    ResponseRequested,
-    Truncated,
-)
-from edge.overload.limits import Limits
+from edge.auth import Unauthorized
+from edge.backend.base import BackendContext
+from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier, carry_out
 from edge.runtime.messages import CallRecord
 from edge.runtime.seat import Seat
-from edge.voice import Code, Deadlines, EdgeSession, FrameLedger, Lead
+from edge.runtime.tally import COUNTS, Tally
+from edge.voice import Code, EdgeSession, FrameLedger
 from edge.voice import events as voice
 
 log = logging.getLogger("edge.calls")
@@ -40,37 +31,9 @@ PRESENT_WITHIN_S = 5.0
 MAX_UNSENT_BYTES = 1024 * 1024
 """More than any lead window holds: a caller for whom this much waits has stopped reading."""
 
-COUNTS: Final = ("underruns", "barge_ins", "wasted_bytes", "saved_bytes", "resumed")
 FRAMES: Final = ("frames_heard", "frames_said", "frames_lost_up", "frames_late_up")
 TOTALS: Final = (*COUNTS, *FRAMES)
-OBSERVED_OF_A_TURN: Final = ("backend_ms", "wire_ms", "played_ms", "edge_added_ms")
 _NOTHING = FrameLedger()
-
-
-@dataclass(frozen=True, slots=True)
-class BackendChoice:
-    """One backend of the node: how to make its adapters, and its table of the node's file."""
-
-    make: BackendFactory
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallSettings:
-    """What all calls of a worker have in common. ``changed`` is called when a backend has spoken."""
-
-    node: str
-    worker: int
-    unicast_url: str
-    lead_ms: Lead
-    deadlines: Deadlines
-    resume_s: float
-    backends: Mapping[str, BackendChoice]
-    doorkeeper: Doorkeeper
-    limits: Limits
-    clock: Callable[[], float]
-    changed: Callable[[Call], None]
-    observe: Callable[[str, float], None]
 
 
 class Call:
@@ -91,7 +54,6 @@ class Call:
         """Where its caller was when the call began."""
         self.session = EdgeSession(call_id, lead_ms=settings.lead_ms, deadlines=settings.deadlines, held=True)
         self.carrier: Carrier | None = carrier
-        self.counts: dict[str, int] = dict.fromkeys(COUNTS, 0)
         self.deadlines: list[float] = []  # of `Timers`
         self._settings = settings
         self._reconnect = reconnect
@@ -104,7 +66,7 @@ class Call:
         self._seat: Seat | None = None
         self._outcome: str = carrier.outcome
         self._carrier_name = carrier.name
-        self._underruns = 0
+        self._tally = Tally(settings.observe)
         self._unread_since: float | None = None
         carrier.call = self
 
@@ -143,7 +105,7 @@ class Call:
         self.carrier = carrier
         carrier.call = self
         self._gives_up_at = None
-        self.counts["resumed"] += 1
+        self._tally.counts["resumed"] += 1
         self.session.attach(item, frames, now)
         self._announce()
 
@@ -272,58 +234,19 @@ class Call:
             self.carrier.close(Code.LIMIT, what)
 
     def _tell(self, event: voice.EdgeEvent) -> None:
+        self._tally.take(event, self.said.frames)
         match event:
             case voice.Presented():
                 self._presented = event
             case voice.StatsRequested():
                 self.session.answer_stats(self.heard.count(), self.said.count())
-            case voice.PlayoutReported(report=report):
-                # Nobody's playout runs dry more often than it was given something to play.
-                underruns = min(report.underruns, self.said.frames)
-                self.counts["underruns"] += max(0, underruns - self._underruns)
-                self._underruns = max(underruns, self._underruns)
+            case voice.PlayoutReported():
                 rtt_s = self.carrier.rtt_s() if self.carrier is not None else None
                 if rtt_s is not None:
                     self.session.set_rtt(rtt_s)
-            case voice.TurnTimed(turn=turn):
-                for name in OBSERVED_OF_A_TURN:
-                    value = getattr(turn, name)
-                    if value is not None:
-                        self._settings.observe(f"turn_{name}", value)
-            case voice.StatsReceived():
-                pass
-            case _ if self._seat is not None:
-                self._tell_backend(self._seat, event)
             case _:
-                pass
-
-    def _tell_backend(self, seat: Seat, event: voice.EdgeEvent) -> None:
-        match event:
-            case voice.FramesHeard(frames=frames):
-                seat.hear(frames)
-            case voice.UtteranceCommitted(utterance=utterance):
-                seat.notify(Committed(utterance))
-            case voice.UtteranceCleared(utterance=utterance):
-                seat.notify(Cleared(utterance))
-            case voice.ResponseRequested(fields=fields):
-                seat.notify(ResponseRequested(fields))
-            case voice.ResponseCancelled(item=item, played_ms=played_ms, account=account):
-                if account is not None:
-                    self.counts["barge_ins"] += 1
-                    self.counts["wasted_bytes"] += account.wasted_bytes
-                    self.counts["saved_bytes"] += account.saved_bytes
-                    if account.cancel_ms is not None:
-                        self._settings.observe("cancel_ms", account.cancel_ms)
-                seat.notify(Cancelled(item, played_ms))
-            case voice.Truncated(item=item, audio_end_ms=audio_end_ms):
-                seat.notify(Truncated(item, audio_end_ms))
-            case voice.ClientEvent(fields=fields):
-                seat.notify(ClientEvent(fields))
-            case voice.SessionUpdated(fields=fields):
-                if fields:
-                    seat.notify(ClientEvent({"type": "session.update", "session": fields}))
-            case _:
-                pass
+                if self._seat is not None:
+                    self._seat.tell(event)
 
     # --- its end -----------------------------------------------------------------------------------------
 
@@ -349,7 +272,7 @@ class Call:
     def totals(self) -> dict[str, int]:
         """What has been counted of it, by `TOTALS`; grows only."""
         frames = (self.heard.frames, self.said.frames, self.session.frames_lost, self.session.frames_late)
-        return {**self.counts, **dict(zip(FRAMES, frames, strict=True))}
+        return {**self._tally.counts, **dict(zip(FRAMES, frames, strict=True))}
 
     def record(self, *, ended: bool) -> CallRecord:
         return CallRecord(

@@ -15,7 +15,8 @@ from typing import Final
 
 from edge.overload.clients import Shares, client_of
 from edge.quic.timers import Timers
-from edge.runtime.call import TOTALS, Call, CallSettings
+from edge.runtime.call import TOTALS, Call
+from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier
 from edge.runtime.messages import CallRecord
 from edge.voice import Code

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import assert_never
@@ -19,17 +19,24 @@ from edge.backend.base import (
     BackendFactory,
     BackendInput,
     BackendReply,
+    Cancelled,
+    Cleared,
+    ClientEvent,
+    Committed,
     Control,
     Failed,
     Interrupted,
     ItemBegun,
     ItemEnded,
     ItemFrames,
+    ResponseRequested,
     Signal,
     SpeechStarted,
     SpeechStopped,
+    Truncated,
 )
-from edge.voice import EdgeSession, Frame, FrameLedger
+from edge.voice import EdgeSession, FrameLedger
+from edge.voice import events as voice
 
 log = logging.getLogger("edge.calls")
 
@@ -71,11 +78,13 @@ class Seat:
         self.heard: FrameLedger = first.heard
         self.said: FrameLedger = first.said
 
-    def hear(self, frames: Sequence[Frame]) -> None:
-        self._ask(lambda backend: backend.hear(frames))
-
-    def notify(self, event: BackendInput) -> None:
-        self._ask(lambda backend: backend.notify(event))
+    def tell(self, event: voice.EdgeEvent) -> None:
+        """What the session tells and a backend has a use for."""
+        if isinstance(event, voice.FramesHeard):
+            frames = event.frames
+            self._ask(lambda backend: backend.hear(frames))
+        elif (said := _in_its_words(event)) is not None:
+            self._ask(lambda backend: backend.notify(said))
 
     def make_room(self, room: bool) -> None:
         """Whether more speech may be pulled."""
@@ -200,3 +209,24 @@ class Seat:
         if self._item is not None:
             self._session.end_item(self._item, self._clock())
             self._item = None
+
+
+def _in_its_words(event: voice.EdgeEvent) -> BackendInput | None:
+    """An event of the session as a backend knows it; None for what is not its business."""
+    match event:
+        case voice.UtteranceCommitted(utterance=utterance):
+            return Committed(utterance)
+        case voice.UtteranceCleared(utterance=utterance):
+            return Cleared(utterance)
+        case voice.ResponseRequested(fields=fields):
+            return ResponseRequested(fields)
+        case voice.ResponseCancelled(item=item, played_ms=played_ms):
+            return Cancelled(item, played_ms)
+        case voice.Truncated(item=item, audio_end_ms=audio_end_ms):
+            return Truncated(item, audio_end_ms)
+        case voice.ClientEvent(fields=fields):
+            return ClientEvent(fields)
+        case voice.SessionUpdated(fields=fields) if fields:
+            return ClientEvent({"type": "session.update", "session": fields})
+        case _:
+            return None

@@ -26,7 +26,8 @@ from edge.errors import EdgeError
 from edge.overload import Gate, Verdict
 from edge.quic import Path, RequestReceived
 from edge.runtime import messages
-from edge.runtime.call import Call, CallSettings
+from edge.runtime.call import Call
+from edge.runtime.call_settings import CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import Calls, ListCalls, Ready, Report, SetGate, Start, Stop, WorkerSettings
 from edge.runtime.process import die_with_parent

@@ -13,7 +13,7 @@ from edge.backend.base import load_backend
 from edge.cid import CidConfig, CidIssuer, profile_aws, profile_edge
 from edge.overload import Verdict
 from edge.quic import Endpoint, EndpointConfig, Identity, RetryTokens
-from edge.runtime.call import BackendChoice
+from edge.runtime.call_settings import BackendChoice
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import WorkerSettings
 from edge.runtime.page import Page

@@ -31,7 +31,8 @@ from edge.errors import UnreachableError
 from edge.overload import Verdict
 from edge.overload.limits import Limits
 from edge.quic import Endpoint, EndpointConfig, Identity, Path
-from edge.runtime.call import BackendChoice, Call, CallSettings
+from edge.runtime.call import Call
+from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.quic_calls import QuicCalls

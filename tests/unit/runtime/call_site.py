@@ -15,7 +15,8 @@ from edge.cid import CidIssuer, profile_edge
 from edge.client.stack import Told, VoiceStack
 from edge.overload.limits import Limits
 from edge.quic import ClientConfig, ClientConnection, Endpoint, EndpointConfig, Identity, Path
-from edge.runtime.call import BackendChoice, Call, CallSettings
+from edge.runtime.call import Call
+from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import WorkerSettings
 from edge.runtime.quic_calls import QuicCalls

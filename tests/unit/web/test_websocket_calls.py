@@ -16,7 +16,7 @@ from edge.client.conversation import Conversation
 from edge.client.websocket_leg import WebSocketLeg
 from edge.errors import DeadlineError, RefusedError, UnreachableError
 from edge.overload.limits import Limits
-from edge.runtime.call import BackendChoice, CallSettings
+from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.dialer import CertificateRejected, Target
 from edge.runtime.sockets import listen_tcp
