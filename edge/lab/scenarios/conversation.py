@@ -19,6 +19,7 @@ from typing import Any, Final
 import msgspec
 
 from edge.backend.demo import sentences
+from edge.backend.demo.installed import require_installed
 from edge.backend.demo.story import TEXT
 from edge.backend.demo.voice import Voice
 from edge.client.speech import recording
@@ -64,6 +65,7 @@ def play(argument: Any, tell: Tell) -> Any:
 
 
 async def story(order: Order, tell: Tell) -> list[Check]:
+    require_installed()
     topology = default_topology(client_delay_ms=CLIENT_DELAY_MS)
     options = FleetOptions(fault=FAULTS[order.fault] if order.fault else NONE, policy=PATIENT)
     async with staged(order, tell, topology, options) as stage:
