@@ -103,6 +103,10 @@ export class Hearing {
 
   // --- what the caller wants -----------------------------------------------------------------------------
 
+  get isInterrupted() {
+    return this.#interrupted !== null;
+  }
+
   /** Silence, at once. Until `confirm` it can be taken back, for as long as the edge waits: 400 ms. */
   interrupt() {
     if (this.#interrupted) return;

@@ -21,6 +21,7 @@ import { Code, encodeReport } from "./wire.js";
 
 export const TICK_MS = 20;
 const HEARTBEAT_MS = 1000;
+const REPORT_MS = 100;
 
 const number = (identifier) => Number(identifier.split("_")[1]);
 
@@ -112,7 +113,9 @@ export class Session {
     if (!this.#carrier) return;
     this.#uplink.expire(now);
     this.#hearing.expire(now);
-    if (now - this.#reportedAt >= HEARTBEAT_MS) this.#report();
+    // An interruption's last word must not be a single datagram that can be lost.
+    const pause_ms = this.#hearing.isInterrupted ? REPORT_MS : HEARTBEAT_MS;
+    if (now - this.#reportedAt >= pause_ms) this.#report();
     if (this.#standing && this.#pulse.ping(now)) this.send({ type: "edge.stats" });
     const death = this.#pulse.death(now);
     if (death) this.#lose(Code.GOING_AWAY, death);

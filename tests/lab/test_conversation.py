@@ -9,7 +9,7 @@ import wave
 from typing import Any
 
 import pytest
-from conftest import CALLERS
+from who import CALLERS
 
 from edge.lab.scenarios import SCENARIOS
 

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from conftest import CALLERS
+from who import CALLERS
 
 from edge.lab.scenarios import SCENARIOS
 
