@@ -232,7 +232,7 @@ WRONG: dict[str, tuple[list[tuple[str, str]], int, str, str]] = {
         [("echo", "ehco")],
         USAGE,
         "$.voice.backend",
-        "backend 'ehco': not installed; choose one of echo, ",
+        "backend 'ehco': not installed; choose one of demo, echo, ",
     ),
     "somebody else's directory": (
         [('"state"', '"taken/state"')],
