@@ -36,7 +36,8 @@ def test_links_can_be_cut_and_slowed_while_the_lab_runs(caller: Any) -> None:
     assert found["slow_s"] > 2 * 0.1  # two questions over a link of 50 ms each way
     assert found["gone_ms"] < 1000  # the kernel tells nobody that these IPv4 routes went
     assert found["dropped"] > 0
-    assert found["impairment"] == {"delay_ms": 50, "jitter_ms": 0, "loss": 0, "reorder": False, "cut": False}
+    impairment = {"delay_ms": 50, "jitter_ms": 0, "loss": 0, "burst_ms": None, "reorder": False, "cut": False}
+    assert found["impairment"] == impairment
 
 
 def test_programs_that_fail_are_noticed(caller: Any) -> None:

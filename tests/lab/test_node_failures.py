@@ -100,8 +100,9 @@ def test_an_operator_takes_a_node_out_and_puts_it_back_and_stops_it(caller: Any)
     assert found["call"]["ending"] == "hung_up"
     (leg,) = found["call"]["legs"]
     assert leg["migrated"]
-    assert leg["sent"]["frames"] > 50
-    assert leg["sent"] == leg["heard_by_edge"]
+    (session,) = found["call"]["sessions"]
+    assert session["sent"]["frames"] > 50
+    assert session["sent"] == session["heard_by_edge"]
     assert leg["said_by_edge"] == leg["received"]
 
     # Nobody is routed to a node that is held, so it need not wait before it leaves.
