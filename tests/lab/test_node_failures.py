@@ -103,7 +103,7 @@ def test_an_operator_takes_a_node_out_and_puts_it_back_and_stops_it(caller: Any)
     (session,) = found["call"]["sessions"]
     assert session["sent"]["frames"] > 50
     assert session["sent"] == session["heard_by_edge"]
-    assert leg["said_by_edge"] == leg["received"]
+    assert session["said_by_edge"] == session["received"]
 
     # Nobody is routed to a node that is held, so it need not wait before it leaves.
     assert found["held_exit"] == 0
