@@ -7,17 +7,19 @@ Prints "PORT PID", PID being the process that serves, and ends when its stdin do
 
 import asyncio
 import os
-import secrets
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from websockets.asyncio.server import ServerConnection, serve
+from worker_rig import worker_settings
 
 from edge.overload.limits import Limits
-from edge.runtime.messages import AuthSettings, WorkerSettings
+from edge.runtime.messages import WorkerSettings
 from edge.runtime.sockets import host_port, open_udp
 from edge.runtime.supervisor import Supervisor
 
@@ -30,7 +32,7 @@ async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, 
     (sock,) = open_udp(HOST, 0)
     with sock:
         port = sock.getsockname()[1]
-        settings = _worker_settings(port, certificate, key)
+        settings = _settings(port, certificate, key)
         supervisor = Supervisor(1, lambda _: settings, lambda _: {HOST: sock.fileno()})
         await supervisor.start()
         process = supervisor.workers[0].process
@@ -41,37 +43,12 @@ async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, 
             await supervisor.stop("measured")
 
 
-def _worker_settings(port: int, certificate: Path, key: Path) -> WorkerSettings:
-    return WorkerSettings(
-        node="bench",
-        worker=0,
-        sockets={},
-        service=[],
-        preferred_v4=None,
-        preferred_v6=None,
+def _settings(port: int, certificate: Path, key: Path) -> WorkerSettings:
+    return worker_settings(
+        certificate.read_bytes(),
+        key.read_bytes(),
         unicast_url=f"https://{host_port(HOST, port)}",
-        certificate=certificate.read_bytes(),
-        private_key=key.read_bytes(),
-        server_id=bytes(8),
-        cid_profile="edge",
-        cid_rotation=0,
-        cid_key=secrets.token_bytes(16),
-        cid_secret=None,
-        nonce_start=0,
-        reset_key=secrets.token_bytes(32),
-        retry_key=secrets.token_bytes(32),
-        idle_timeout_s=30.0,
-        max_connections=1000,
         max_handshakes=1000,
-        backend="echo",
-        backends={"echo": {}},
-        lead_ms=1000,
-        deadline="chat",
-        resume_s=30.0,
-        listeners={},
-        plain_listener="",
-        page=False,
-        auth=AuthSettings("", None, ()),
         limits=Limits(per_address=1000, per_address_per_s=1000.0),
     )
 

@@ -19,6 +19,7 @@ import heapq
 import itertools
 import secrets
 import statistics
+import sys
 import tempfile
 import time
 from collections import deque
@@ -30,17 +31,20 @@ from typing import Any
 
 import msgspec
 
+sys.path.insert(0, str(File(__file__).resolve().parents[1]))
+
+from worker_rig import worker_settings
+
 from edge.auth import Doorkeeper, Origins
 from edge.backend.echo import EchoBackend
 from edge.client.stack import VoiceStack
 from edge.lab.certificates import write_certificate
 from edge.overload import Verdict
-from edge.overload.limits import Limits
 from edge.quic import ClientConfig, ClientConnection, Path
 from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
-from edge.runtime.messages import AuthSettings, WorkerSettings
+from edge.runtime.messages import WorkerSettings
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.worker import BATCH
 from edge.runtime.worker_parts import make_endpoint
@@ -321,7 +325,7 @@ def run() -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory(prefix="bench-hostile-") as folder:
         certificate, key = File(folder, "certificate.pem"), File(folder, "key.pem")
         write_certificate(certificate, key, ["bench.example"], [IPv4Address("192.0.2.1")])
-        settings = _settings(certificate.read_bytes(), key.read_bytes())
+        settings = worker_settings(certificate.read_bytes(), key.read_bytes(), resume_s=1.0)
     gc.disable()  # what the callers leave behind would be swept on the server's time
     try:
         rounds = [
@@ -412,38 +416,3 @@ def _row(name: str, value_s: float, relative_to: str | None, note: str, *, deliv
         "relative_to": relative_to,
         "note": note,
     }
-
-
-def _settings(certificate: bytes, key: bytes) -> WorkerSettings:
-    return WorkerSettings(
-        node="bench",
-        worker=0,
-        sockets={},
-        service=[],
-        preferred_v4=None,
-        preferred_v6=None,
-        unicast_url="https://bench",
-        certificate=certificate,
-        private_key=key,
-        server_id=bytes(8),
-        cid_profile="edge",
-        cid_rotation=0,
-        cid_key=secrets.token_bytes(16),
-        cid_secret=None,
-        nonce_start=0,
-        reset_key=secrets.token_bytes(32),
-        retry_key=secrets.token_bytes(16),
-        idle_timeout_s=30.0,
-        max_connections=1000,
-        max_handshakes=256,
-        backend="echo",
-        backends={"echo": {}},
-        lead_ms=1000,
-        deadline="chat",
-        resume_s=1.0,
-        listeners={},
-        plain_listener="",
-        page=False,
-        auth=AuthSettings("", None, ()),
-        limits=Limits(),
-    )

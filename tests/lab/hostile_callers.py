@@ -19,12 +19,13 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+from worker_rig import worker_settings
 
 from edge.client.stack import VoiceStack
 from edge.overload.limits import Limits
 from edge.quic import ClientConfig, ClientConnection, ConnectionClosed, HandshakeCompleted
 from edge.runtime.driver import Driver
-from edge.runtime.messages import AuthSettings, WorkerSettings
+from edge.runtime.messages import AuthSettings
 from edge.runtime.sockets import listen_tcp, open_udp
 from edge.runtime.supervisor import Supervisor
 from edge.voice import ALPN, Codec, Deadlines, control, mux, varint
@@ -68,34 +69,11 @@ async def running_node(
     port = udp.getsockname()[1]
     (tcp,) = listen_tcp(HOST, port)
     with udp, tcp:
-        settings = WorkerSettings(
-            node="hostile",
-            worker=0,
-            sockets={},
-            service=[],
-            preferred_v4=None,
-            preferred_v6=None,
+        settings = worker_settings(
+            certificate,
+            key,
             unicast_url=f"https://{SERVER_NAME}:{port}",
-            certificate=certificate,
-            private_key=key,
-            server_id=bytes(8),
-            cid_profile="edge",
-            cid_rotation=0,
-            cid_key=secrets.token_bytes(16),
-            cid_secret=None,
-            nonce_start=0,
-            reset_key=secrets.token_bytes(32),
-            retry_key=secrets.token_bytes(16),
-            idle_timeout_s=30.0,
-            max_connections=1000,
-            max_handshakes=256,
-            backend="echo",
-            backends={"echo": {}},
-            lead_ms=1000,
-            deadline="chat",
             resume_s=5.0,
-            listeners={},
-            plain_listener="",
             page=True,
             auth=AuthSettings(token_keys, None, ()),
             limits=limits or Limits(),

@@ -22,6 +22,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from worker_rig import worker_settings
 
 from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendFactory
@@ -34,7 +35,6 @@ from edge.quic import Endpoint, EndpointConfig, Identity, Path
 from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
-from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.sockets import listen_tcp, open_udp
 from edge.runtime.worker import Worker
@@ -280,36 +280,19 @@ class Loopback:
 
     def __init__(self, authority: Authority, *, udp: bool = True, **changes: Any) -> None:
         self._udp, self._tcp, self.port = _sockets()
-        self._settings = WorkerSettings(
+        self._settings = worker_settings(
+            authority.certificate,
+            authority.private_key,
             node="l1",
-            worker=0,
             sockets={host: opened.dup().detach() for host, opened in self._udp.items()} if udp else {},
             service=["127.0.0.1"],
             preferred_v4=("127.0.0.2", self.port),
-            preferred_v6=None,
             unicast_url=f"https://127.0.0.2:{self.port}",
-            certificate=authority.certificate,
-            private_key=authority.private_key,
-            server_id=b"l1".ljust(8),
-            cid_profile="edge",
-            cid_rotation=0,
-            cid_key=CID_KEY,
-            cid_secret=None,
-            nonce_start=0,
-            reset_key=RESET_KEY,
-            retry_key=bytes(16),
-            idle_timeout_s=30.0,
             max_connections=100,
             max_handshakes=50,
             backends={"echo": {}, "story": {}},
-            lead_ms=1000,
-            deadline="chat",
-            resume_s=30.0,
             listeners={host: opened.dup().detach() for host, opened in self._tcp.items()},
-            plain_listener="",
-            page=False,
-            limits=Limits(),
-            **{"backend": "echo", "auth": AuthSettings("", None, ()), **changes},
+            **changes,
         )
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._ready = threading.Event()
