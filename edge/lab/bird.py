@@ -8,17 +8,12 @@ A session that carries the graceful shutdown community makes its routes the last
 restart is off: it would keep the routes of a dead edge for as long as that edge once asked for.
 """
 
-import os
-import shutil
 from pathlib import Path
 
-from edge.errors import UnreachableError
+from edge.lab import programs
 from edge.lab.parts import VERSIONS, Adjacency, Bgp, Protection, Role
 from edge.lab.rib import session_name
 from edge.lab.topology import Topology
-
-# Debian keeps it where ordinary users do not look.
-_SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin")
 
 HEAD = """\
 log stderr all;
@@ -52,10 +47,7 @@ _EXPORTS = {Role.EDGE: "none", Role.ROUTER: "where source ~ [ RTS_DEVICE, RTS_BG
 
 def executable() -> str:
     """Where BIRD is; raises UnreachableError naming the Debian package if it is not."""
-    path = shutil.which("bird", path=os.pathsep.join((os.environ.get("PATH", ""), *_SYSTEM_DIRECTORIES)))
-    if path is None:
-        raise UnreachableError("bird: not found; install the Debian package bird2")
-    return path
+    return programs.find("bird", "bird2")
 
 
 def arguments(config: Path, control: Path) -> list[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.errors import EdgeError, UnreachableError
-from edge.lab import bird
+from edge.lab import bird, programs
 from edge.lab.birdc import Birdc, parse_routes, parse_sessions
 from edge.lab.rib import RibRoute, Session, session_name
 from edge.lab.topologies import default_topology
@@ -123,7 +123,7 @@ def test_names_that_bird_would_not_read() -> None:
 
 def test_no_bird_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(bird, "_SYSTEM_DIRECTORIES", ())
+    monkeypatch.setattr(programs, "_SYSTEM_DIRECTORIES", ())
     with pytest.raises(UnreachableError, match="Debian package bird2"):
         bird.executable()
 

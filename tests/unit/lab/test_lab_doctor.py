@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.lab import bird, doctor, frr
+from edge.lab import doctor, frr, programs
 from edge.lab.doctor import Verdict
 
 
@@ -23,7 +23,7 @@ def test_without_frr_a_lab_works_but_some_scenarios_do_not(monkeypatch: pytest.M
 
 def test_without_bird_there_is_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(bird, "_SYSTEM_DIRECTORIES", ())
+    monkeypatch.setattr(programs, "_SYSTEM_DIRECTORIES", ())
     (finding,) = (finding for finding in doctor.examine() if finding.subject == "bird")
     assert (finding.verdict, finding.remedy) == (Verdict.PROBLEM, "apt install bird2")
 
