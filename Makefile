@@ -36,7 +36,7 @@ lab: $(BASE) programs-lab ## Run the lab's scenario (SCENARIO=overload, ARGS='--
 	@edgectl lab run $(SCENARIO) $(ARGS)
 
 .PHONY: unit
-unit: $(DEV) ## Run the tests that need no kernel: about a minute
+unit: $(DEV) ## Run the tests that need no kernel: about two minutes
 	@pytest -n auto $(FAST) $(ARGS)
 
 .PHONY: test
