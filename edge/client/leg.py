@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol, Self
 
-from edge.client.stack import QuicLine
+from edge.client.quic_line import QuicLine
 from edge.client.summary import LegSummary
 from edge.quic import (
     ClientConnection,

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Protocol, Self
 
 import msgspec
+from voice_stack import VoiceStack
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from edge.client.stack import VoiceStack
 from edge.runtime.dialer import Dialed, Target, dial
 from edge.voice.caller import CallerSession
 from edge.voice.deadline import Deadlines

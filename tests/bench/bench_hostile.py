@@ -33,11 +33,11 @@ import msgspec
 
 sys.path.insert(0, str(File(__file__).resolve().parents[1]))
 
+from voice_stack import VoiceStack
 from worker_rig import worker_settings
 
 from edge.auth import Doorkeeper, Origins
 from edge.backend.echo import EchoBackend
-from edge.client.stack import VoiceStack
 from edge.lab.certificates import write_certificate
 from edge.overload import Verdict
 from edge.quic import ClientConfig, ClientConnection, Path

@@ -19,9 +19,9 @@ from typing import Any, Self
 
 import aiohttp
 import msgspec
+from voice_stack import VoiceStack
 from worker_rig import worker_settings
 
-from edge.client.stack import VoiceStack
 from edge.overload.limits import Limits
 from edge.quic import ClientConfig, ClientConnection, ConnectionClosed, HandshakeCompleted
 from edge.runtime.driver import Driver

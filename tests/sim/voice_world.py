@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sim.world import ALPN, SERVER_NAME, Datagram, SimClient, SimNode, World, make_identity
+from voice_stack import VoiceStack
 
-from edge.client.stack import VoiceStack
 from edge.quic import (
     ClientConfig,
     ClientConnection,

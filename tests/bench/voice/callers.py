@@ -16,10 +16,10 @@ import aiortc
 import av
 from voice.link import WEBRTC_PORT, WSS_PORT, Places
 from voice.peers import CLOCK_HZ, TICKS
+from voice_stack import VoiceStack
 from websockets.asyncio.client import ClientConnection, connect
 
 from edge.client.leg import Leg
-from edge.client.stack import VoiceStack
 from edge.client.websocket_leg import WebSocketLeg
 from edge.quic import Event, HandshakeCompleted, Ticket, TicketIssued
 from edge.runtime.dialer import Target, dial

@@ -18,6 +18,7 @@ from pathlib import Path as FilePath
 from typing import Any, Self, TypeVar
 
 import pytest
+from client_calls import NAME, Remembering
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -42,7 +43,6 @@ from edge.voice import ALPN, PRESETS
 
 ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
-NAME = "voice.example"
 PORT = 443
 CID_KEY = bytes(range(16))
 RESET_KEY = bytes(range(32))
@@ -422,3 +422,8 @@ def world(authority: Authority) -> Iterator[World]:
     world = World(Network(), authority)
     yield world
     assert world.network.open_sockets == 0, "a caller left its socket open"
+
+
+@pytest.fixture(autouse=True)
+def forget() -> None:
+    Remembering.calls.clear()

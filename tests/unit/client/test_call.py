@@ -4,49 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
+from client_calls import PACKETS, Remembering, call_to
 
-from edge.backend.base import Committed
 from edge.backend.echo import EchoBackend
 from edge.backend.story import StoryBackend, recording
-from edge.client import CallLost, audio, connect, speech
+from edge.client import CallLost
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
 from edge.client.summary import CallSummary
 from edge.errors import DeadlineError
 from edge.overload import Verdict
 from edge.runtime.dialer import ServerBusy
 
-PACKETS = audio.read_speech(speech.recording("hello"))
 SECONDS = len(PACKETS) * 0.020
-NAME = "voice.example"
 ANYCAST = "198.51.100.1"
-
-
-class Remembering(EchoBackend):
-    """An echo that tells the test what it heard."""
-
-    calls: ClassVar[list[Remembering]] = []
-
-    def __init__(self, context: Any) -> None:
-        super().__init__(context)
-        self.utterances: list[int] = []
-        Remembering.calls.append(self)
-
-    def notify(self, event: Any) -> None:
-        if isinstance(event, Committed):
-            self.utterances.append(event.utterance)
-        super().notify(event)
-
-
-@pytest.fixture(autouse=True)
-def forget() -> None:
-    Remembering.calls.clear()
-
-
-def call_to(world: Any, **options: Any) -> Any:
-    return connect(NAME, ca=world.authority.ca, **{"carrier": "quic", "early_data": False, **options})
 
 
 async def say_and_hear(call: Any) -> CallSummary:

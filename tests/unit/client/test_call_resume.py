@@ -3,45 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
+from client_calls import PACKETS, Remembering, call_to
 
-from edge.backend.base import Committed
-from edge.backend.echo import EchoBackend
 from edge.backend.story import StoryBackend, recording
-from edge.client import audio, connect, speech
 from edge.client.events import CallContinued, Reconnected, Reconnecting
 from edge.client.lifeline import CallLost, SpeechLost
 from edge.voice import Deadlines
-
-PACKETS = audio.read_speech(speech.recording("hello"))
-NAME = "voice.example"
-
-
-class Remembering(EchoBackend):
-    """An echo that tells the test what it heard."""
-
-    calls: ClassVar[list[Remembering]] = []
-
-    def __init__(self, context: Any) -> None:
-        super().__init__(context)
-        self.utterances: list[int] = []
-        Remembering.calls.append(self)
-
-    def notify(self, event: Any) -> None:
-        if isinstance(event, Committed):
-            self.utterances.append(event.utterance)
-        super().notify(event)
-
-
-@pytest.fixture(autouse=True)
-def forget() -> None:
-    Remembering.calls.clear()
-
-
-def call_to(world: Any, **options: Any) -> Any:
-    return connect(NAME, ca=world.authority.ca, **{"carrier": "quic", "early_data": False, **options})
 
 
 def cut(world: Any, after_s: float, for_s: float) -> None:

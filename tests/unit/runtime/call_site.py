@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
+from voice_stack import Told, VoiceStack
+
 from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendContext
 from edge.backend.echo import EchoBackend
 from edge.cid import CidIssuer, profile_edge
-from edge.client.stack import Told, VoiceStack
 from edge.overload.limits import Limits
 from edge.quic import ClientConfig, ClientConnection, Endpoint, EndpointConfig, Identity, Path
 from edge.runtime.call import Call
