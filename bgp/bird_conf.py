@@ -191,7 +191,9 @@ def _channel(index: int, version: int, neighbor: NeighborConfig, session: Neighb
         # Every route has its own. Without this BIRD complains of a session of the other family.
         words.append(f"next hop address {default};")
     if session.role is Role.FLEET:
-        limit = f"import limit {neighbor.max_routes} action block;"
+        # The one too many is let in, to be seen. BIRD's own mark of a limit that was reached does not outlive the next
+        # `configure`, which every change of a route is.
+        limit = f"import limit {neighbor.max_routes + 1} action block;"
         words += ["import filter heard;", limit, f"igp table nowhere{version};", "add paths rx;"]
     else:
         words.append("import none;")

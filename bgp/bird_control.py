@@ -96,16 +96,16 @@ class ReplyReader:
 
 @dataclass(slots=True)
 class Session:
-    """A BGP session. ``info`` is BIRD's own words, ``received`` counts what the neighbor has told on each channel.
+    """A BGP session. ``info`` is BIRD's own words, and ``open`` the channels that both sides want to use.
 
-    Of its channels ``open`` are those that both sides want to use, and ``flooded`` those at their limit.
+    On each channel ``received`` counts what the neighbor has told, and ``routes`` what BIRD holds of it.
     """
 
     name: str
     info: str
     open: set[str] = field(default_factory=set)
     received: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    flooded: set[str] = field(default_factory=set)
+    routes: dict[str, int] = field(default_factory=dict)
 
     @property
     def is_up(self) -> bool:
@@ -115,7 +115,7 @@ class Session:
 _CHANNEL: Final = re.compile(r"  Channel (\S+)")
 _OPEN: Final = re.compile(r" +State: +UP")
 _RECEIVED: Final = re.compile(r" +Import (?:updates|withdraws):(?P<numbers>[ 0-9-]+)")
-_HIT: Final = re.compile(r" +Import limit: .* \[HIT\]")
+_ROUTES: Final = re.compile(r" +Routes: +(?P<imported>[0-9]+) imported,.*")
 
 
 def read_sessions(reply: Reply) -> list[Session]:
@@ -138,8 +138,8 @@ def read_sessions(reply: Reply) -> list[Session]:
                 session.received[channel] = (*earlier, *found["numbers"].split())
             elif _OPEN.fullmatch(text):
                 session.open.add(channel)
-            elif _HIT.fullmatch(text):
-                session.flooded.add(channel)
+            elif found := _ROUTES.fullmatch(text):
+                session.routes[channel] = int(found["imported"])
     return sessions
 
 

@@ -7,8 +7,8 @@ table of that neighbor is looked at, the more seldom the larger it is. Two thing
   and get numbers of our own;
 * the end of what a neighbor has at the start (RFC 4724). It has come when nothing new was counted for ``QUIET_S``.
 
-A channel that reaches its limit takes in nothing more, and what is known of it is then incomplete: ``Flooded``, until
-the session comes up anew. The limit is for each family.
+A channel that goes beyond its limit takes in nothing more, and what is known of it is then incomplete: ``Flooded``,
+until the session comes up anew. The limit is for each family.
 """
 
 from __future__ import annotations

@@ -166,7 +166,7 @@ class BirdSpeaker(TableSpeaker[Bird, BirdTable]):
                 continue
             channel = self._heard.setdefault(key, HeardChannel(neighbor.address, version))
             self._report_all(channel.counted(session.received.get(name, ()), self._now()))
-            if name in session.flooded:
+            if session.routes.get(name, 0) > neighbor.max_routes:
                 self._report_all(channel.flooded(f"more than {neighbor.max_routes} routes"))
 
     async def _pause(self, news: asyncio.Event) -> None:

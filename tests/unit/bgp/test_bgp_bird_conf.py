@@ -95,7 +95,7 @@ def test_a_session_of_the_fleet() -> None:
     assert {"multihop 3;", "ttl security on;", "passive on;"} <= set(statements)
     assert statements[-1] == (
         "ipv6 { table n1_ipv6; export filter told; next hop keep; import filter heard; "
-        "import limit 500 action block; igp table nowhere6; add paths rx; };"
+        "import limit 501 action block; igp table nowhere6; add paths rx; };"
     )
 
 

@@ -111,7 +111,7 @@ def test_errors() -> None:
 
 def test_sessions() -> None:
     n0, n1 = read_sessions(reply(SESSIONS))
-    assert (n0.name, n0.is_up, n0.flooded) == ("n0", True, {"ipv4"})
+    assert (n0.name, n0.is_up, n0.routes) == ("n0", True, {"ipv4": 3})
     assert n0.received == {
         "ipv4": ("7", "0", "0", "4", "3", "1", "0", "---", "0", "1"),
         "ipv6": ("0", "0", "0", "0", "0", "0", "0", "---", "0", "0"),
