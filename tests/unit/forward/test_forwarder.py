@@ -1,0 +1,161 @@
+"""edge.forward: strays find their owners; what is not authentic, not new or not ours goes nowhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.forward import Delivery, Forwarder, Member, ReturnPath, Sending
+from edge.forward.forwarder import PER_CLIENT_PER_S
+from edge.forward.packet import MAX_OVERHEAD, MAX_PAYLOAD
+from edge.keys import KeyRing
+from edge.quic import Path
+
+RING = KeyRing.new(bytes(range(32)), datetime(2026, 11, 21, tzinfo=UTC))
+NODES = {b"node-one": ("203.0.113.2", 4434), b"node-two": ("203.0.113.6", 4434)}
+ONE, TWO = Member(b"node-one", 3), Member(b"node-two", 1)
+SERVICE = frozenset({"198.51.100.1", "2001:db8:a::1"})
+V4 = Path("192.0.2.7", 50_000, "198.51.100.1")
+V6 = Path("2001:db8:1::7", 50_000, "2001:db8:a::1")
+
+
+def forwarder(me: Member, **changes: Any) -> Forwarder:
+    options = {"keys": RING, "owners": NODES, "local": SERVICE, "counter": 1_000_000, "now": 0.0} | changes
+    return Forwarder(me, **options)
+
+
+def passed_on(one: Forwarder, path: Path = V4, data: bytes = b"stray", to: Member = TWO) -> bytes:
+    sent = one.pass_on(path, to, data, 0.0)
+    assert sent is not None
+    packet, address = sent
+    assert address == NODES[to.server_id]
+    return packet
+
+
+@pytest.mark.parametrize("path", [V4, V6])
+def test_a_stray_arrives_as_if_it_had_come_by_itself(path: Path) -> None:
+    one, two = forwarder(ONE), forwarder(TWO)
+    packet = passed_on(one, path, bytes(MAX_PAYLOAD))
+    assert packet[0] == TWO.worker  # where a socket filter looks
+    assert len(packet) <= MAX_PAYLOAD + MAX_OVERHEAD
+    assert len(packet) + 8 + 40 <= 1500
+    assert two.receive(packet, 0.0) == Delivery(path, bytes(MAX_PAYLOAD))
+    assert two.answer(path, b"directly") is None
+    assert (one.counters.strays_sent, two.counters.strays_received) == (1, 1)
+
+
+def test_an_answer_goes_back_through_where_the_stray_had_arrived() -> None:
+    one, two = forwarder(ONE), forwarder(TWO, return_path=ReturnPath.INGRESS)
+    two.receive(passed_on(one), 0.0)
+    sent = two.answer(V4, b"answer")
+    assert sent is not None
+    packet, address = sent
+    assert address == NODES[ONE.server_id]
+    assert packet[0] == ONE.worker
+    assert one.receive(packet, 0.0) == Sending(V4, b"answer")
+    # The caller's packets come here by themselves again.
+    two.arrived(V4)
+    assert two.answer(V4, b"answer") is None
+
+
+def test_a_sibling_is_an_owner_and_never_an_ingress() -> None:
+    """Both have the same addresses."""
+    sibling = Member(ONE.server_id, 4)
+    one, other = forwarder(ONE), forwarder(sibling, return_path=ReturnPath.INGRESS)
+    assert other.receive(passed_on(one, to=sibling), 0.0) == Delivery(V4, b"stray")
+    assert other.answer(V4, b"answer") is None
+
+
+def test_a_copy_is_dropped_and_one_that_was_overtaken_is_not() -> None:
+    one, two = forwarder(ONE), forwarder(TWO)
+    packets = [passed_on(one, data=bytes([number])) for number in range(5)]
+    assert [two.receive(packets[number], 0.0) for number in (4, 0, 2)] == [
+        Delivery(V4, bytes([number])) for number in (4, 0, 2)
+    ]
+    assert [two.receive(packets[number], 0.0) for number in (4, 0, 2)] == [None] * 3
+    assert two.counters.dropped_replayed == 3
+    # Workers of one node count for themselves.
+    assert two.receive(passed_on(forwarder(Member(ONE.server_id, 9))), 0.0) is not None
+
+
+@given(st.integers(0), st.integers(1, 255))
+def test_every_bit_is_authenticated(position: int, flip: int) -> None:
+    one, two = forwarder(ONE), forwarder(TWO)
+    packet = bytearray(passed_on(one))
+    packet[position % len(packet)] ^= flip
+    assert two.receive(bytes(packet), 0.0) is None
+    dropped = two.counters
+    assert dropped.dropped_forged + dropped.dropped_malformed == 1
+    assert two.receive(passed_on(one), 0.0) is not None  # it has not used up a counter
+
+
+@given(st.binary(max_size=1500))
+def test_noise(packet: bytes) -> None:
+    two = forwarder(TWO)
+    assert two.receive(packet, 0.0) is None
+    assert two.receive(bytes([1, 0x11, 0, 0]) + ONE.server_id + packet, 0.0) is None
+
+
+def test_a_sender_cannot_speak_for_another() -> None:
+    """Every node has all keys; what it cannot have is another's packet with its own name in it."""
+    stranger = forwarder(Member(b"no-node!", 0))
+    two = forwarder(TWO)
+    assert two.receive(passed_on(stranger), 0.0) is None
+    assert two.counters.dropped_forged == 1
+
+
+def test_a_fleet_with_another_secret() -> None:
+    other = KeyRing.new(bytes(32), datetime(2026, 11, 21, tzinfo=UTC))
+    two = forwarder(TWO)
+    assert two.receive(passed_on(forwarder(ONE, keys=other)), 0.0) is None
+
+
+def test_a_rotation_loses_nothing() -> None:
+    one, two = forwarder(ONE), forwarder(TWO)
+    before = passed_on(one)
+    added = RING.add(bytes([1] * 32), datetime(2026, 11, 21, tzinfo=UTC))
+    two.set_keys(added)
+    assert two.receive(before, 0.0) is not None
+    assert two.receive(passed_on(one), 0.0) is not None
+    one.set_keys(added.use(1))
+    late = passed_on(one)
+    assert two.receive(late, 0.0) is not None
+    assert two.receive(late, 0.0) is None
+    one.set_keys(added)
+    old = passed_on(one)
+    two.set_keys(added.use(1).drop(0))
+    assert two.receive(old, 0.0) is None
+
+
+def test_what_is_not_for_us_to_deliver() -> None:
+    one, two = forwarder(ONE), forwarder(TWO)
+    elsewhere = V4._replace(local="203.0.113.99")
+    assert two.receive(passed_on(one, elsewhere), 0.0) is None
+    assert two.counters.dropped_foreign == 1
+
+
+def test_what_is_not_passed_on() -> None:
+    one = forwarder(ONE)
+    assert one.pass_on(V4, Member(b"no-node!", 0), b"", 0.0) is None
+    assert one.pass_on(V4, TWO, bytes(MAX_PAYLOAD + 1), 0.0) is None
+    assert (one.counters.dropped_unknown_owner, one.counters.dropped_too_big) == (1, 1)
+
+
+def test_one_address_cannot_use_up_what_is_there_for_all() -> None:
+    one = forwarder(ONE)
+    sent = sum(one.pass_on(V4, TWO, b"", 0.0) is not None for _ in range(2 * int(PER_CLIENT_PER_S)))
+    assert sent == PER_CLIENT_PER_S
+    assert one.pass_on(V6, TWO, b"", 0.0) is not None
+    assert one.counters.dropped_limited == PER_CLIENT_PER_S
+
+
+def test_a_node_that_leaves_the_fleet_is_not_heard_any_more() -> None:
+    one, two = forwarder(ONE), forwarder(TWO, return_path=ReturnPath.INGRESS)
+    two.receive(passed_on(one), 0.0)
+    two.set_owners({TWO.server_id: NODES[TWO.server_id]}, 1.0)
+    assert two.receive(passed_on(one), 1.0) is None
+    assert two.answer(V4, b"answer") is None
