@@ -20,7 +20,7 @@ class Counters:
     resets_sent: int = 0
     version_negotiations: int = 0
     misrouted: int = 0
-    """Packets of another node's connections, handed out as `PacketMisrouted`."""
+    """Packets of connections of another node or worker, handed out as `PacketMisrouted`."""
     engine_errors: int = 0
     """Connections ended because the engine raised on what they received."""
     dropped_malformed: int = 0
@@ -32,8 +32,8 @@ class Counters:
     """No connection of ours, and the connection ID names no node."""
     dropped_dead: int = 0
     """For a connection that is gone, and not answered with a reset: too short, too many, or not 1-RTT."""
-    dropped_other_worker: int = 0
-    """For this node, but for a worker that did not get it."""
+    dropped_looped: int = 0
+    """Passed on to us, and not ours either."""
     dropped_newcomers: int = 0
     """Too many waited that may begin a connection."""
     dropped_excess: int = 0

@@ -125,13 +125,13 @@ class Endpoint:
 
     # What the owner drives it with
 
-    def receive_datagram(self, data: bytes, path: Path, now: float) -> None:
-        """A UDP payload arrived on ``path``."""
+    def receive_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> None:
+        """A UDP payload arrived on ``path``, or elsewhere and was ``forwarded`` to us: then it is ours or nobody's."""
         self.counters.datagrams_in += 1
         if data and not data[0] & LONG_HEADER_BIT:
             record = self._table.by_cid.get(data[1 : self._cid_end])
             if record is None:
-                self._answer(self._reception.receive_short(data, path, now), path)
+                self._answer(self._reception.receive_short(data, path, now), path, forwarded)
                 return
         else:
             header = parse_long_header(data)
@@ -146,11 +146,11 @@ class Endpoint:
                 if isinstance(found, Newcomer):
                     self._accept(found, data, path, now)
                 else:
-                    self._answer(found, path)
+                    self._answer(found, path, forwarded)
                 return
         self._deliver(record, data, path, now)
 
-    def queue_datagram(self, data: bytes, path: Path, now: float) -> None:
+    def queue_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> None:
         """As `receive_datagram`, but what can wait does, until `receive_waiting`; see `edge.quic.lanes`."""
         if data and data[0] & LONG_HEADER_BIT:
             header = parse_long_header(data)
@@ -159,8 +159,9 @@ class Endpoint:
         else:
             record = self._table.by_cid.get(data[1 : self._cid_end])
             can_wait = record is not None
+        can_wait = can_wait and not (forwarded and record is None)
         if not can_wait or not self._lanes.holds_back(data, path, record, now):
-            self.receive_datagram(data, path, now)
+            self.receive_datagram(data, path, now, forwarded=forwarded)
 
     def receive_waiting(self, now: float) -> bool:
         """Read a little of what waits; whether there is more. To be called after each batch of `queue_datagram`."""
@@ -476,9 +477,11 @@ class Endpoint:
 
     # Between the owner and the connections
 
-    def _answer(self, found: Answer, path: Path) -> None:
+    def _answer(self, found: Answer, path: Path, forwarded: bool) -> None:
         if isinstance(found, bytes):
             self._replies.append((found, path))
+        elif found is not None and forwarded:
+            self.counters.dropped_looped += 1
         elif found is not None:
             self._events.append(found)
 

@@ -173,13 +173,14 @@ class ConnectionClosed:
 
 @dataclass(frozen=True, slots=True)
 class PacketMisrouted:
-    """A datagram for a connection of the node that ``server_id`` names: its owner has to get it.
+    """A datagram for a connection of another worker, of the node that ``server_id`` names: its owner has to get it.
 
     ``path`` is as seen here; the owner answers the remote end of it, from the service address.
     """
 
     path: Path
     server_id: bytes
+    worker: int
     data: bytes
 
 

@@ -4,14 +4,15 @@ It is a newcomer, a stray of another node, or a remnant of something that is gon
 
     first packet           its connection ID says   becomes
     unsupported version    (anything)               Version Negotiation
-    Initial                a node we know of        `PacketMisrouted`: a handshake that began there
+    Initial                another, that we know    `PacketMisrouted`: a handshake that began there
     Initial                anything else            what `Gate` decides
     1-RTT                  our node and worker      stateless reset: were it alive, we would know it
-    1-RTT, Handshake       another node             `PacketMisrouted`; never a reset, it may be alive there
+    1-RTT, Handshake       another                  `PacketMisrouted`; never a reset, it may be alive there
     anything else                                   dropped and counted
 
-A client makes up the connection ID of its first Initial, and a made-up one can look like ours. Hence an
-Initial is another node's only if that node is known; anything else would turn some newcomers away.
+*Another* is another node, or another worker of ours. A client makes up the connection ID of its first Initial, and a
+made-up one can look like a node's. Hence an Initial is another's only if that node is known; anything else would
+turn some newcomers away.
 """
 
 from collections.abc import Callable, Container
@@ -81,11 +82,8 @@ class Reception:
         if owner is None:
             self._counters.dropped_unroutable += 1
             return None
-        if owner.server_id != self._ourselves.server_id:
+        if not self._is_ours(owner):
             return self._misrouted(data, path, owner)
-        if owner.worker != self._ourselves.worker:
-            self._counters.dropped_other_worker += 1
-            return None
         reset = stateless_reset(reset_token(self._reset_key, cid), len(data), self._entropy)
         if reset is None or not self._resets.take(now):
             self._counters.dropped_dead += 1
@@ -106,7 +104,7 @@ class Reception:
                 owner = self._decode(header.destination_cid)
                 if owner is None:
                     self._counters.dropped_unroutable += 1
-                elif owner.server_id != self._ourselves.server_id:
+                elif not self._is_ours(owner):
                     return self._misrouted(data, path, owner)
                 else:
                     self._counters.dropped_dead += 1
@@ -125,7 +123,8 @@ class Reception:
         # One that brings a good token has just been told by some node to come back, and any node will do.
         if (
             owner is not None
-            and owner.server_id in self._peers
+            and not self._is_ours(owner)
+            and (owner.server_id == self._ourselves.server_id or owner.server_id in self._peers)
             and not self._gate.recognises(header, path, now)
         ):
             return self._misrouted(data, path, owner)
@@ -151,7 +150,10 @@ class Reception:
 
     def _misrouted(self, data: bytes, path: Path, owner: DecodedCid) -> PacketMisrouted:
         self._counters.misrouted += 1
-        return PacketMisrouted(path, owner.server_id, data)
+        return PacketMisrouted(path, owner.server_id, owner.worker, data)
+
+    def _is_ours(self, owner: DecodedCid) -> bool:
+        return (owner.server_id, owner.worker) == (self._ourselves.server_id, self._ourselves.worker)
 
     def _cid_of_short(self, data: bytes) -> bytes | None:
         """The connection ID of a short header; None when the bytes cannot be one."""

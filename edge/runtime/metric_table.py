@@ -128,7 +128,8 @@ METRICS: Final[tuple[Metric, ...]] = (
         help="Datagrams the kernel dropped because a socket's receive buffer was full.",
     ),
     PACKETS_MISROUTED := Counter(
-        name="edge_packets_misrouted_total", help="Packets whose connection ID belongs to another node."
+        name="edge_packets_misrouted_total",
+        help="Packets whose connection ID belongs to another node or worker.",
     ),
     PACKETS_DROPPED := Counter(
         name="edge_packets_dropped_total",
@@ -141,7 +142,7 @@ METRICS: Final[tuple[Metric, ...]] = (
                 "undecryptable",
                 "unroutable",
                 "dead",
-                "other_worker",
+                "looped",
                 "excess",
                 "newcomers",
             )
@@ -382,7 +383,7 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "dropped_undecryptable": (PACKETS_DROPPED, ("undecryptable",)),
     "dropped_unroutable": (PACKETS_DROPPED, ("unroutable",)),
     "dropped_dead": (PACKETS_DROPPED, ("dead",)),
-    "dropped_other_worker": (PACKETS_DROPPED, ("other_worker",)),
+    "dropped_looped": (PACKETS_DROPPED, ("looped",)),
     "dropped_excess": (PACKETS_DROPPED, ("excess",)),
     "dropped_newcomers": (PACKETS_DROPPED, ("newcomers",)),
     "migrated": (MIGRATIONS, ()),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sim.world import Network, SimNode, Talk, World
 
+from edge.forward import ReturnPath
 from edge.overload import Verdict
 from edge.quic import HandshakeCompleted, Outcome, PacketMisrouted
 
@@ -37,8 +38,11 @@ def test_calls_that_have_moved_do_not_notice_a_flap(world_seed: int) -> None:
 
 # The client's first packets pass the flap at 20 ms, 60 ms and 100 ms; in between they are on their way.
 @pytest.mark.parametrize("moved_at_ms", range(5, 146, 10))
-def test_a_handshake_is_finished_where_it_began_if_nodes_forward(moved_at_ms: int) -> None:
-    world = World(CLEAN, forward=True)
+@pytest.mark.parametrize("forward", ReturnPath)
+def test_a_handshake_is_finished_where_it_began_if_nodes_forward(
+    moved_at_ms: int, forward: ReturnPath
+) -> None:
+    world = World(CLEAN, forward=forward)
     first, second = world.add_node("fra"), world.add_node("nrt")
     talk = Talk(world)
     caller = world.add_client(first, on_event=talk)
@@ -52,7 +56,7 @@ def test_a_handshake_is_finished_where_it_began_if_nodes_forward(moved_at_ms: in
 
 
 def test_handshakes_under_loss_while_the_route_flaps_all_end_well_if_nodes_forward(world_seed: int) -> None:
-    world = World(lossy(world_seed), forward=True)
+    world = World(lossy(world_seed), forward=ReturnPath.DIRECT)
     nodes = [world.add_node(name) for name in ("fra", "nrt", "iad")]
     talks = [Talk(world) for _ in range(30)]
     callers = [world.add_client(nodes[0], on_event=talk, at=i * 0.01) for i, talk in enumerate(talks)]
@@ -83,8 +87,11 @@ def test_without_forwarding_a_broken_handshake_leaves_nothing_and_the_next_one_s
     assert completed(second) == 1
 
 
-def test_a_caller_that_cannot_move_keeps_its_call_if_nodes_forward(world_seed: int) -> None:
-    world = World(lossy(world_seed), forward=True)
+@pytest.mark.parametrize("forward", ReturnPath)
+def test_a_caller_that_cannot_move_keeps_its_call_if_nodes_forward(
+    world_seed: int, forward: ReturnPath
+) -> None:
+    world = World(lossy(world_seed), forward=forward)
     first, second = world.add_node("fra", **NOT_OFFERED), world.add_node("nrt", **NOT_OFFERED)
     talk = Talk(world, count=60)
     caller = world.add_client(first, on_event=talk)
@@ -111,8 +118,8 @@ def test_a_stray_call_is_handed_out_and_never_reset() -> None:
 
 
 @pytest.mark.parametrize("clock_error", [-3.0, 0.0, 3.0])
-@pytest.mark.parametrize("forward", [False, True])
-def test_a_retry_of_one_node_is_honoured_by_the_next(clock_error: float, forward: bool) -> None:
+@pytest.mark.parametrize("forward", [None, *ReturnPath])
+def test_a_retry_of_one_node_is_honoured_by_the_next(clock_error: float, forward: ReturnPath | None) -> None:
     def retry(_now: float) -> Verdict:
         return Verdict.RETRY
 
@@ -130,7 +137,7 @@ def test_a_retry_of_one_node_is_honoured_by_the_next(clock_error: float, forward
 
 def test_a_retry_that_only_its_own_node_can_read_is_passed_back_to_it() -> None:
     """While keys are being rotated."""
-    world = World(CLEAN, forward=True)
+    world = World(CLEAN, forward=ReturnPath.DIRECT)
     first = world.add_node("fra", admission=lambda _now: Verdict.RETRY)
     second = world.add_node("nrt", retry_key=b"another key.....")
     talk = Talk(world)

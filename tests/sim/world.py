@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import NameOID
 
 from edge.cid import CidIssuer, profile_edge
+from edge.forward import Delivery, Forwarder, Member, ReturnPath, Sending
+from edge.keys import KeyRing
 from edge.overload import Verdict
 from edge.quic import (
     ClientConfig,
@@ -52,6 +54,8 @@ CID_CONFIG = profile_edge(rotation=1, key=b"fleet-cid-key-16")
 RETRY_KEY = b"fleet-retry-key!"
 
 UNIX_TIME_AT_0 = 1_800_000_000.0
+FORWARD_PORT = 4434
+KEYS = KeyRing.new(b"fleet secret of thirty-two bytes", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
 
 Address = tuple[str, int]
 
@@ -106,6 +110,7 @@ class SimNode:
     endpoint: Endpoint
     server_id: bytes
     peers: set[bytes]
+    forwarder: Forwarder
     v4: str
     v6: str
     on_event: "Callable[[SimNode, Event], None]"
@@ -150,9 +155,9 @@ def listen(_actor: Actor, _event: Event) -> None:
 
 
 class World:
-    """``forward``: nodes pass packets of each other's connections on, over a network without loss."""
+    """``forward``: nodes pass packets of each other's connections on, over a network without loss, and answer so."""
 
-    def __init__(self, network: Network, *, forward: bool = False) -> None:
+    def __init__(self, network: Network, *, forward: ReturnPath | None = None) -> None:
         self.network = network
         self.now = 0.0
         self.nodes: list[SimNode] = []
@@ -203,8 +208,20 @@ class World:
 
         for other in self.nodes:
             other.peers.add(server_id)
-        node = SimNode(name, build, build(0), server_id, peers, v4, v6, on_event)
+        forwarder = Forwarder(
+            Member(server_id, 0),
+            KEYS,
+            {},
+            local=config.service,
+            counter=0,
+            now=self.now,
+            return_path=self._forward or ReturnPath.DIRECT,
+        )
+        node = SimNode(name, build, build(0), server_id, peers, forwarder, v4, v6, on_event)
         self.nodes.append(node)
+        owners = {one.server_id: (one.v4, FORWARD_PORT) for one in self.nodes}
+        for one in self.nodes:
+            one.forwarder.set_owners(owners, self.now)
         return node
 
     def add_client(
@@ -272,11 +289,29 @@ class World:
             match event:
                 case StreamDataReceived(connection, stream_id, data):
                     node.received.setdefault((connection, stream_id), bytearray()).extend(data)
-                case PacketMisrouted(path, server_id, data) if self._forward:
-                    self.at(self.now, partial(self._receive, self._owner(server_id), data, path))
+                case PacketMisrouted(path, server_id, worker, data) if self._forward:
+                    self._carry(node.forwarder.pass_on(path, Member(server_id, worker), data, self.now))
             node.on_event(node, event)
         for data, path in node.endpoint.datagrams_to_send(self.now):
-            self._send(Datagram((path.local, PORT), (path.host, path.port), data))
+            if not self._carry(node.forwarder.answer(path, data)):
+                self._send(Datagram((path.local, PORT), (path.host, path.port), data))
+
+    def _carry(self, packet: tuple[bytes, Address] | None) -> bool:
+        """From node to node; whether there is something to carry."""
+        if packet is None:
+            return False
+        data, address = packet
+        node = next(node for node in self.nodes if node.v4 == address[0])
+        self.at(self.now + self.network.delay, partial(self._take_over, node, data))
+        return True
+
+    def _take_over(self, node: SimNode, packet: bytes) -> None:
+        match node.forwarder.receive(packet, self.now):
+            case Delivery(path, data):
+                node.endpoint.receive_datagram(data, path, self.now, forwarded=True)
+                self.pump(node)
+            case Sending(path, data):
+                self._send(Datagram((path.local, PORT), (path.host, path.port), data))
 
     def _pump_client(self, client: SimClient) -> None:
         while (event := client.connection.next_event()) is not None:
@@ -333,10 +368,8 @@ class World:
         if node is not None:
             self._receive(node, datagram.data, Path(*datagram.source, local=host))
 
-    def _owner(self, server_id: bytes) -> SimNode:
-        return next(node for node in self.nodes if node.server_id == server_id)
-
     def _receive(self, node: SimNode, data: bytes, path: Path) -> None:
+        node.forwarder.arrived(path)
         node.endpoint.receive_datagram(data, path, self.now)
         self.pump(node)
 

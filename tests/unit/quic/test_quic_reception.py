@@ -70,14 +70,42 @@ def test_a_packet_of_a_dead_connection_of_ours_is_answered_with_its_reset() -> N
 )
 def test_a_packet_of_another_node_is_handed_out_and_never_reset(packet: bytes) -> None:
     endpoint = make_endpoint()
-    assert receive(endpoint, packet) == ([], [PacketMisrouted(PATH, OTHER_ID, packet)])
+    assert receive(endpoint, packet) == ([], [PacketMisrouted(PATH, OTHER_ID, 0, packet)])
     assert endpoint.counters.misrouted == 1
     assert endpoint.counters.resets_sent == 0
 
 
 def test_an_initial_of_a_handshake_that_began_at_a_node_we_know_is_handed_out() -> None:
     packet = long_packet(0xC0, cid_of(OTHER_ID))
-    assert receive(make_endpoint(peers={OTHER_ID}), packet) == ([], [PacketMisrouted(PATH, OTHER_ID, packet)])
+    assert receive(make_endpoint(peers={OTHER_ID}), packet) == (
+        [],
+        [PacketMisrouted(PATH, OTHER_ID, 0, packet)],
+    )
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        short_packet(cid_of(SERVER_ID, worker=1)),
+        long_packet(0xE0, cid_of(SERVER_ID, worker=1)),
+        long_packet(0xC0, cid_of(SERVER_ID, worker=1)),
+    ],
+    ids=["1-rtt", "handshake", "initial"],
+)
+def test_a_packet_of_another_worker_is_handed_out(packet: bytes) -> None:
+    assert receive(make_endpoint(), packet) == ([], [PacketMisrouted(PATH, SERVER_ID, 1, packet)])
+
+
+@pytest.mark.parametrize("cid", [cid_of(OTHER_ID), cid_of(SERVER_ID, worker=1)], ids=["node", "worker"])
+@pytest.mark.parametrize("first", [0x40, 0xE0, 0xC0])
+def test_what_was_passed_on_to_us_is_not_passed_on_again(cid: bytes, first: int) -> None:
+    endpoint = make_endpoint(peers={OTHER_ID})
+    packet = short_packet(cid) if first == 0x40 else long_packet(first, cid)
+    endpoint.queue_datagram(packet, PATH, 0.0, forwarded=True)
+    assert not endpoint.receive_waiting(0.0)
+    assert endpoint.next_event() is None
+    assert endpoint.datagrams_to_send(0.0) == []
+    assert dropped(endpoint) == "dropped_looped"
 
 
 def test_an_initial_whose_made_up_cid_looks_like_a_strangers_is_a_newcomer() -> None:
@@ -98,7 +126,6 @@ def test_an_initial_whose_made_up_cid_looks_like_a_strangers_is_a_newcomer() -> 
         (short_packet(b"\x5f" * 18), "dropped_unroutable"),
         (short_packet(UnroutableIssuer(secret=b"s" * 16, cid_length=18).issue()), "dropped_unroutable"),
         (short_packet(cid_of(SERVER_ID), length=21), "dropped_dead"),
-        (short_packet(cid_of(SERVER_ID, worker=1)), "dropped_other_worker"),
         (long_packet(0xE0, cid_of(SERVER_ID)), "dropped_dead"),
         (long_packet(0xE0, b"made up!"), "dropped_unroutable"),
         (long_packet(0xD0, b"made up!"), "dropped_unroutable"),
@@ -129,7 +156,7 @@ def test_a_configuration_that_is_being_phased_out_is_still_read() -> None:
     old = profile_edge(rotation=2, key=b"the older key...")
     endpoint = make_endpoint(ring=CidRing([CID_CONFIG, old]))
     cid = CidIssuer(old, OTHER_ID, nonce_start=0).issue()
-    assert receive(endpoint, short_packet(cid))[1] == [PacketMisrouted(PATH, OTHER_ID, short_packet(cid))]
+    assert receive(endpoint, short_packet(cid))[1] == [PacketMisrouted(PATH, OTHER_ID, 0, short_packet(cid))]
 
 
 @pytest.mark.parametrize("dcid", [b"made up!", b"d" * 255])
