@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from edge.keys import KeyRing, render
 from edge.overload.limits import Limits
 from edge.runtime.messages import AuthSettings, WorkerSettings
 
+KEYS = KeyRing.new(bytes(range(32)), datetime(2026, 1, 1, tzinfo=UTC))
+
 
 def worker_settings(certificate: bytes, key: bytes, **changes: Any) -> WorkerSettings:
-    """``certificate`` and ``key`` are PEM; ``changes`` are fields of the settings. The secret keys are no secrets."""
+    """``certificate`` and ``key`` are PEM; ``changes`` are fields of the settings. The keys are no secrets."""
     usual = WorkerSettings(
         node="unit",
         worker=0,
@@ -24,12 +28,8 @@ def worker_settings(certificate: bytes, key: bytes, **changes: Any) -> WorkerSet
         private_key=key,
         server_id=bytes(7) + b"\x01",
         cid_profile="edge",
-        cid_rotation=0,
-        cid_key=bytes(range(16)),
-        cid_secret=None,
         nonce_start=0,
-        reset_key=bytes(range(32)),
-        retry_key=bytes(range(16)),
+        keys=render(KEYS),
         idle_timeout_s=30.0,
         max_connections=1000,
         max_handshakes=256,

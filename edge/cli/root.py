@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Let a node's calls end while no new ones come."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
+        "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
         "token": Entry(
             "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
         ),

@@ -5,16 +5,16 @@ The structs that tune one piece of code live beside that code; here they are put
 """
 
 from edge.config.backends import backend_names, check_backends
-from edge.config.files import Credentials, Keys, load_credentials, load_keys, load_token_keys
+from edge.config.files import Credentials, key_file, load_credentials, load_keys, load_token_keys
 from edge.config.load import load_config, parse_config
 from edge.config.schema import NodeConfig
 
 __all__ = [
     "Credentials",
-    "Keys",
     "NodeConfig",
     "backend_names",
     "check_backends",
+    "key_file",
     "load_config",
     "load_credentials",
     "load_keys",

@@ -31,7 +31,6 @@ def _errors(config: NodeConfig) -> Iterator[ConfigError]:
     yield from _addresses(config)
     yield from _workers(config)
     yield from _callers(config)
-    yield from _connection_ids(config)
     yield from _source_routes(config)
     yield from _operators_side(config)
     if config.bgp is not None:
@@ -94,17 +93,6 @@ def _is_for_tests(address: Address) -> bool:
     return parsed.is_loopback or any(
         parsed in network for network in _DOCUMENTATION if network.version == parsed.version
     )
-
-
-def _connection_ids(config: NodeConfig) -> Iterator[ConfigError]:
-    if config.cid.profile == "edge":
-        return
-    if config.cid.rotation != 0:
-        yield ConfigError(
-            "$.cid.rotation", f"{config.cid.rotation}: the profile aws-nlb knows rotation 0 only"
-        )
-    if config.cid.key_file is not None:
-        yield ConfigError("$.cid.key_file", "the profile aws-nlb encrypts nothing; remove the key")
 
 
 def _source_routes(config: NodeConfig) -> Iterator[ConfigError]:

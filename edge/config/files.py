@@ -1,28 +1,24 @@
-"""The files that a configuration names: the certificate with its key, and the node's secret keys.
+"""The files that a configuration names: the certificate with its key, and the fleet's key ring.
 
-A fleet gives its nodes the same secret keys by file. A node that is told of none makes its own, once, in its
-state directory: it then keeps its connection IDs, resets and tokens over a restart, and shares them with nobody.
+A node that is told of no ring makes its own, once, in its state directory: it then keeps its connection IDs, resets and
+tokens over a restart, and shares them with nobody.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
 
 from edge.auth import TokenKeys
+from edge.config.key_file import read_ring, write_ring
 from edge.config.schema import NodeConfig
 from edge.errors import ConfigError, EdgeError, UnreachableError, UsageError
+from edge.keys import SECRET_BYTES, KeyRing, KeyRingError
 from edge.quic import Identity
-
-CID_KEY_BYTES = 16
-RESET_KEY_BYTES = 32
-RETRY_KEY_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +28,6 @@ class Credentials:
     certificate: bytes
     private_key: bytes = field(repr=False)
     expires_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """``cid`` encrypts connection IDs; where their profile does not encrypt, it shuffles their nonces."""
-
-    cid: bytes = field(repr=False)
-    reset: bytes = field(repr=False)
-    retry: bytes = field(repr=False)
 
 
 def load_credentials(config: NodeConfig, now: datetime) -> Credentials:
@@ -85,30 +72,29 @@ def load_token_keys(config: NodeConfig) -> str:
     return keys
 
 
-def load_keys(config: NodeConfig) -> Keys:
-    """Read the node's secret keys, making the state directory and those keys that no file is named for.
+def key_file(config: NodeConfig) -> Path:
+    """Where the node's key ring is."""
+    return config.keys.file or config.state.directory / "keys.toml"
+
+
+def load_keys(config: NodeConfig) -> KeyRing:
+    """Read the key ring, making the state directory, and a ring in it if the configuration names none.
 
     Raises `ConfigError`, or `UnreachableError` where permission is missing.
     """
-    directory = config.state.directory
-    _make_directory(directory)
-    return Keys(
-        _key("$.cid.key_file", config.cid.key_file, directory / "cid.key", CID_KEY_BYTES),
-        _key("$.quic.reset_key_file", config.quic.reset_key_file, directory / "reset.key", RESET_KEY_BYTES),
-        _key("$.quic.retry_key_file", config.quic.retry_key_file, directory / "retry.key", RETRY_KEY_BYTES),
-    )
-
-
-def _key(where: str, named: Path | None, own: Path, length: int) -> bytes:
-    if named is None and not own.exists():
-        _make_key(own, length)
-    path = own if named is None else named
-    text = _read(where, path).decode("ascii", "replace").strip()
-    if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * length}}}", text):
-        raise ConfigError(
-            where, f"{path}: not a key of {length} bytes in hex; make one with 'openssl rand -hex {length}'"
-        )
-    return bytes.fromhex(text)
+    _make_directory(config.state.directory)
+    path = key_file(config)
+    if config.keys.file is None and not path.exists():
+        try:
+            write_ring(path, KeyRing.new(secrets.token_bytes(SECRET_BYTES), datetime.now(UTC)))
+        except OSError as error:
+            raise _unusable("$.state.directory", path, error) from error
+    try:
+        return read_ring(path)
+    except OSError as error:
+        raise _unusable("$.keys.file", path, error) from error
+    except KeyRingError as error:
+        raise ConfigError("$.keys.file", str(error)) from error
 
 
 def _make_directory(path: Path) -> None:
@@ -121,19 +107,6 @@ def _make_directory(path: Path) -> None:
         raise ConfigError(
             "$.state.directory", f"{path}: cannot be made: {error.strerror}; choose another directory"
         ) from error
-
-
-def _make_key(path: Path, length: int) -> None:
-    """Write a new key, readable by nobody else; half a key is never there."""
-    fresh = path.with_suffix(".new")
-    try:
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w") as file:
-            file.write(secrets.token_hex(length) + "\n")
-        fresh.rename(path)
-    except OSError as error:
-        raise _unusable("$.state.directory", path, error) from error
 
 
 def _read(where: str, path: Path) -> bytes:

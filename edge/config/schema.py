@@ -19,6 +19,7 @@ from bgp.view_params import ViewParams
 from edge.config.values import Address, Name, ServerId, SocketAddress
 from edge.overload import Capacity, OverloadParams
 from edge.overload.limits import Limits
+from edge.quic import CidProfile
 from edge.voice.lead import DEFAULT_LEAD_MS, MAX_LEAD_MS, MIN_LEAD_MS
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
@@ -62,10 +63,14 @@ class Tls(Table, frozen=True):
     private_key: Path
 
 
+class Keys(Table, frozen=True):
+    """``file``: the fleet's key ring, which `edgectl keys` makes; without it the node makes its own."""
+
+    file: Path | None = None
+
+
 class Cid(Table, frozen=True):
-    profile: Literal["edge", "aws-nlb"] = "edge"
-    rotation: Annotated[int, msgspec.Meta(ge=0, le=6)] = 0
-    key_file: Path | None = None
+    profile: CidProfile = "edge"
 
 
 class Quic(Table, frozen=True):
@@ -73,8 +78,6 @@ class Quic(Table, frozen=True):
     idle_timeout_s: Annotated[float, msgspec.Meta(ge=1)] = 30.0
     max_connections: Count = 1000
     max_handshakes: Count = 256
-    reset_key_file: Path | None = None
-    retry_key_file: Path | None = None
 
 
 class Voice(Table, frozen=True):
@@ -223,6 +226,7 @@ class NodeConfig(Table, frozen=True):
     service: Service
     unicast: Unicast
     tls: Tls
+    keys: Keys = Keys()
     cid: Cid = Cid()
     quic: Quic = Quic()
     voice: Voice = Voice()

@@ -143,9 +143,7 @@ class Forwarder:
         self._owners = owners
         known = self._peers
         self._peers = {
-            server_id: known.get(server_id)
-            or _Peer(*(TokenBucket(PER_NODE_PER_S, PER_NODE_PER_S, now) for _ in range(2)))
-            for server_id in owners
+            server_id: known.get(server_id) or _Peer(_bucket(now), _bucket(now)) for server_id in owners
         }
 
     def pass_on(self, path: Path, owner: Member, data: bytes, now: float) -> tuple[bytes, Address] | None:
@@ -231,3 +229,7 @@ class Forwarder:
         self._ingresses.move_to_end(path)
         if len(self._ingresses) > MAX_INGRESSES:
             self._ingresses.popitem(last=False)
+
+
+def _bucket(now: float) -> TokenBucket:
+    return TokenBucket(PER_NODE_PER_S, PER_NODE_PER_S, now)

@@ -34,6 +34,7 @@ NUMBERS: Final = range(7)
 class Purpose(Enum):
     """What a key is for, and its length in bytes."""
 
+    FINGERPRINT = ("fingerprint", 8)
     CID = ("connection IDs", 16)
     RESET = ("stateless reset tokens", 32)
     ADDRESS = ("address tokens", 16)
@@ -61,6 +62,11 @@ class Generation:
             raise KeyRingError(f"secret: {len(self.secret)} bytes instead of {SECRET_BYTES}")
         if self.created.tzinfo is None:
             raise KeyRingError("created: has no time zone")
+
+    @property
+    def fingerprint(self) -> str:
+        """In hex: what tells two secrets apart, and gives neither away."""
+        return self.key(Purpose.FINGERPRINT).hex()
 
     def key(self, purpose: Purpose, whose: bytes = b"") -> bytes:
         """The key for ``purpose``, or that of one of many (``whose``) who each have their own."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from edge.config import Credentials, Keys, NodeConfig, backend_names
+from edge.config import Credentials, NodeConfig, backend_names
+from edge.keys import KeyRing, render
 from edge.runtime.messages import AuthSettings, WorkerSettings
 from edge.runtime.sockets import host_port, is_ipv6
 
 
 def worker_settings(
-    config: NodeConfig, worker: int, credentials: Credentials, keys: Keys, token_keys: str
+    config: NodeConfig, worker: int, credentials: Credentials, keys: KeyRing, token_keys: str
 ) -> WorkerSettings:
     port = config.service.port
     unicast = {is_ipv6(address): (str(address), port) for address in config.unicast.addresses}
@@ -26,13 +27,9 @@ def worker_settings(
         certificate=credentials.certificate,
         private_key=credentials.private_key,
         server_id=bytes(config.node.server_id),
+        keys=render(keys),
         cid_profile=config.cid.profile,
-        cid_rotation=config.cid.rotation,
-        cid_key=keys.cid,
-        cid_secret=keys.cid if config.cid.profile == "aws-nlb" else None,
         nonce_start=0,
-        reset_key=keys.reset,
-        retry_key=keys.retry,
         idle_timeout_s=config.quic.idle_timeout_s,
         max_connections=config.quic.max_connections,
         max_handshakes=config.quic.max_handshakes,

@@ -28,11 +28,12 @@ from edge.quic.events import (
 )
 from edge.quic.path import Path
 from edge.quic.private_names import verify_engine
+from edge.quic.secrets import CidProfile, Secrets
 from edge.quic.table import ConnectionInfo
 from edge.quic.tickets import Ticket
-from edge.quic.tokens import RetryTokens
 
 __all__ = [
+    "CidProfile",
     "ClientConfig",
     "ClientConnection",
     "ConnectionClosed",
@@ -50,7 +51,7 @@ __all__ = [
     "Path",
     "PathChanged",
     "RequestReceived",
-    "RetryTokens",
+    "Secrets",
     "SendingStopped",
     "SessionClosed",
     "SessionRequested",

@@ -62,8 +62,6 @@ class EndpointConfig:
     service: frozenset[str] = frozenset()
     preferred_v4: tuple[str, int] | None = None
     preferred_v6: tuple[str, int] | None = None
-    reset_key: bytes = field(repr=False)
-    """Secret of the stateless reset tokens; the same for every worker of the node and after a restart."""
     idle_timeout: float = 30.0
     handshake_timeout: float = 10.0
     max_connections: int = 1000
@@ -84,8 +82,8 @@ class EndpointConfig:
     """Round-trip time assumed until it has been measured."""
     early_data_alpn: str | None = None
     """The protocol whose clients are given tickets and may send early data; None for no such protocol."""
-    max_tickets: int = 4096
-    """Tickets that may be out at a time; each takes about a kilobyte."""
+    max_tickets: int = 65_536
+    """Tickets whose use is remembered; each takes a few hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

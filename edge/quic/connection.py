@@ -1,22 +1,31 @@
 """A server's QUIC connection, as an anycast edge needs it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from aioquic.buffer import Buffer  # type: ignore[attr-defined]  # it is the documented place
+from aioquic.buffer import (  # type: ignore[attr-defined]  # it is the documented place
+    UINT_VAR_MAX_SIZE,
+    Buffer,
+)
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnectionId, QuicConnectionState, QuicNetworkPath
+from aioquic.quic.events import ConnectionIdIssued
 from aioquic.quic.packet import (
     QuicErrorCode,
+    QuicFrameType,
     QuicPreferredAddress,
     QuicTransportParameters,
     push_quic_transport_parameters,
 )
+from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.stream import QuicStream
+from aioquic.tls import NewSessionTicket, push_new_session_ticket
 
 from edge.quic.engine import Connection
-from edge.quic.reset import reset_token
-from edge.quic.tickets import TicketStore
+from edge.quic.path import Path
+from edge.quic.secrets import Secrets
+from edge.quic.tickets import LIFETIME_S, MAX_EARLY_DATA, Resumption, StrikeRegister
 
 HELD_CIDS = 4
 """Our connection IDs that a peer holds: two for the two addresses of a node and two spare."""
@@ -37,16 +46,18 @@ PreferredAddress = tuple[tuple[str, int] | None, tuple[str, int] | None]
 class EdgeConnection(Connection):
     """A server's connection.
 
-    * Its connection IDs come from ``issue`` and their reset tokens from ``reset_key``, so that any node can
-      route a packet of it and the node that replaces this one can reset it.
+    * Its connection IDs and their reset tokens come from ``secrets``, so that any node can route a packet of it and the
+      node that replaces this one can reset it. `renew_cids` replaces them all.
     * ``preferred`` is offered in the handshake; pass None to a client that is already at a unicast address.
     * On a path that is only probed it answers and asks nothing. A client that has not decided for the path
       yet may take a PATH_CHALLENGE amiss (Chromium answers it with a connection ID nobody issued); once the
       client uses the path, the engine challenges it (RFC 9000 section 9.3).
     * A client without connection IDs of its own can migrate (it has none to spare, which is why aioquic alone
       would never answer it).
-    * With ``tickets``, clients that negotiate ``early_data_alpn`` get one each for their next connection, which may
-      then begin with early data; for all other protocols nothing ever arrives before the handshake is complete.
+    * Clients that negotiate ``early_data_alpn`` get a ticket each for their next connection, which may then begin with
+      early data; for all other protocols nothing ever arrives before the handshake is complete. What was accepted is
+      in ``register``.
+    * With the end of its handshake a client gets a token that proves its address the next time (NEW_TOKEN).
     * A peer that leaves gaps of `MAX_HELD_BYTES` in its streams is closed: aioquic grants credit by the highest
       offset seen and reserves memory up to there, so a few packets could take all there is. Before the
       handshake is complete, and anybody may be meant by the address, it is `MAX_HELD_HANDSHAKE_BYTES`.
@@ -58,24 +69,29 @@ class EdgeConnection(Connection):
         self,
         *,
         configuration: QuicConfiguration,
-        issue: Callable[[], bytes],
-        reset_key: bytes,
+        secrets: Secrets,
+        register: StrikeRegister,
+        unix_time: Callable[[float], float],
+        entropy: Callable[[int], bytes],
         original_destination_cid: bytes,
         retry_source_cid: bytes | None,
         preferred: PreferredAddress | None,
-        tickets: TicketStore,
         early_data_alpn: str | None,
     ) -> None:
         super().__init__(
             configuration=configuration,
             original_destination_connection_id=original_destination_cid,
             retry_source_connection_id=retry_source_cid,
-            session_ticket_fetcher=tickets.take,
-            session_ticket_handler=tickets.keep,
+            session_ticket_fetcher=self._take_ticket,
         )
         self._early_data_alpn = early_data_alpn
-        self._issue = issue
-        self._reset_key = reset_key
+        self._gives_ticket = early_data_alpn is not None
+        self._secrets = secrets
+        self._register = register
+        self._unix_time = unix_time
+        self._entropy = entropy
+        self._now = 0.0
+        self._retire_prior_to = 0
         first = self._new_cid(0, was_sent=True)
         self._host_cids = [first]
         self.host_cid = first.cid
@@ -92,6 +108,16 @@ class EdgeConnection(Connection):
     def initial_cids(self) -> list[bytes]:
         """The CIDs that no event announces: of the handshake and of the preferred address."""
         return [cid.cid for cid in self._host_cids]
+
+    @property
+    def generations(self) -> set[int]:
+        """Of the keys that the connection IDs are made with which the peer may use."""
+        return {self._secrets.generation_of(cid.cid) for cid in self._host_cids}
+
+    @property
+    def is_outdated(self) -> bool:
+        """None of them is made with the keys in use."""
+        return self._secrets.keys.issue not in self.generations
 
     @property
     def has_begun(self) -> bool:
@@ -115,7 +141,14 @@ class EdgeConnection(Connection):
         """Take the peer's address as validated: it has returned a Retry token (RFC 9000 section 8.1.2)."""
         self._network_paths[0].is_validated = True
 
+    def renew_cids(self) -> None:
+        """Have the peer use new connection IDs, and give back all that it has (RFC 9000 section 5.1.2)."""
+        self._retire_prior_to = self._host_cid_seq
+        for _ in range(min(HELD_CIDS, self._remote_active_connection_id_limit)):
+            self._add_cid()
+
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+        self._now = now
         super().receive_datagram(data, addr, now)
         if self._local_max_data.used > self._held_check_at:
             self._held_check_at = self._local_max_data.used + HELD_CHECK_BYTES
@@ -148,7 +181,34 @@ class EdgeConnection(Connection):
         # The engine looks for a ticket of the client right after this.
         if alpn_protocol != self._early_data_alpn:
             self.tls.get_session_ticket_cb = None
-            self.tls.new_session_ticket_cb = None
+            self._gives_ticket = False
+
+    def _initialize(self, peer_cid: bytes) -> None:
+        super()._initialize(peer_cid)
+        # The engine's own tickets are random bytes, for a store to find the session by.
+        finish = partial(self._finish, self.tls._server_handle_finished)
+        self.tls._server_handle_finished = finish  # type: ignore[method-assign]
+
+    def _finish(self, finish: Callable[[Buffer, Buffer], None], received: Buffer, to_send: Buffer) -> None:
+        finish(received, to_send)
+        if not self._gives_ticket or self.tls._psk_key_exchange_mode is None:
+            return
+        new = NewSessionTicket(
+            ticket_lifetime=LIFETIME_S,
+            ticket_age_add=int.from_bytes(self._entropy(4), "big"),
+            ticket_nonce=b"",
+            max_early_data_size=MAX_EARLY_DATA,
+        )
+        built = self.tls._build_session_ticket(new, [])
+        unix_time = self._unix_time(self._now)
+        resumption = Resumption(
+            built.cipher_suite, unix_time, built.resumption_secret, built.server_name or ""
+        )
+        new.ticket = self._secrets.tickets.seal(resumption, self._entropy(12))
+        push_new_session_ticket(to_send, new)
+
+    def _take_ticket(self, ticket: bytes) -> Any:
+        return self._register.take(self._secrets.tickets, ticket, self._unix_time(self._now))
 
     def _path_to_validate(self) -> QuicNetworkPath | None:
         path = self._network_paths[0]
@@ -156,13 +216,47 @@ class EdgeConnection(Connection):
         return None if path.is_validated or not self._handshake_complete else path
 
     def _new_cid(self, sequence_number: int, *, was_sent: bool) -> QuicConnectionId:
-        cid = self._issue()
-        return QuicConnectionId(cid, sequence_number, reset_token(self._reset_key, cid), was_sent)
+        cid = self._secrets.issue()
+        return QuicConnectionId(cid, sequence_number, self._secrets.reset_token(cid), was_sent)
+
+    def _add_cid(self) -> None:
+        self._host_cids.append(self._new_cid(self._host_cid_seq, was_sent=False))
+        self._host_cid_seq += 1
 
     def _replenish_connection_ids(self) -> None:
         while len(self._host_cids) < min(HELD_CIDS, self._remote_active_connection_id_limit):
-            self._host_cids.append(self._new_cid(self._host_cid_seq, was_sent=False))
-            self._host_cid_seq += 1
+            self._add_cid()
+
+    def _write_new_connection_id_frame(
+        self, builder: QuicPacketBuilder, connection_id: QuicConnectionId
+    ) -> None:
+        # As the engine's, which writes 0 for Retire Prior To.
+        buffer = builder.start_frame(
+            QuicFrameType.NEW_CONNECTION_ID,
+            capacity=1 + 2 * UINT_VAR_MAX_SIZE + 1 + len(connection_id.cid) + 16,
+            handler=self._on_new_connection_id_delivery,
+            handler_args=(connection_id,),
+        )
+        buffer.push_uint_var(connection_id.sequence_number)
+        buffer.push_uint_var(min(self._retire_prior_to, connection_id.sequence_number))
+        buffer.push_uint8(len(connection_id.cid))
+        buffer.push_bytes(connection_id.cid)
+        buffer.push_bytes(connection_id.stateless_reset_token)
+        connection_id.was_sent = True
+        self._events.append(ConnectionIdIssued(connection_id=connection_id.cid))
+
+    def _write_handshake_done_frame(self, builder: QuicPacketBuilder) -> None:
+        super()._write_handshake_done_frame(builder)
+        path = self._network_paths[0].addr
+        if not isinstance(path, Path):
+            return
+        token = self._secrets.tokens.for_return(
+            path.host, unix_time=self._unix_time(self._now), nonce=self._entropy(12)
+        )
+        # If the packet is lost, so is HANDSHAKE_DONE, and both are written again.
+        buffer = builder.start_frame(QuicFrameType.NEW_TOKEN, capacity=1 + 2 + len(token))
+        buffer.push_uint_var(len(token))
+        buffer.push_bytes(token)
 
     def _serialize_transport_parameters(self) -> bytes:
         parameters = super()._serialize_transport_parameters()

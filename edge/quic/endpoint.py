@@ -8,7 +8,7 @@ the cost of a datagram does not grow with the number of connections. Nothing a p
 raise: what the engine does not survive ends that one connection.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Container, Iterable, Mapping
 from itertools import count
 from secrets import token_bytes
@@ -18,7 +18,7 @@ from aioquic.quic import events as engine_events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicErrorCode
 
-from edge.cid import CidIssuer, CidRing
+from edge.keys import KeyRing
 from edge.overload import Verdict
 from edge.overload.bucket import TokenBucket
 from edge.overload.clients import client_of
@@ -43,11 +43,11 @@ from edge.quic.http3_requests import Headers
 from edge.quic.lanes import Lanes
 from edge.quic.path import Path
 from edge.quic.reception import Answer, Newcomer, Reception
+from edge.quic.secrets import Secrets
 from edge.quic.streams import Streams
 from edge.quic.table import ConnectionInfo, ConnectionRecord, ConnectionTable
-from edge.quic.tickets import TicketStore
+from edge.quic.tickets import StrikeRegister
 from edge.quic.timers import Timers
-from edge.quic.tokens import RetryTokens
 from edge.quic.translation import TRANSLATIONS
 from edge.quic.webtransport import WebTransportSession
 
@@ -70,45 +70,39 @@ def same_clock(now: float) -> float:
 class Endpoint:
     """`now` is in seconds and never goes backwards.
 
-    ``admission(now)`` judges newcomers. With ``retry`` they can be sent a Retry; ``unix_time(now)`` then has
-    to give the wall-clock time, which is the one that the nodes of a fleet share. ``ring`` holds every CID
-    configuration that is live in the fleet (by default the issuer's alone) and ``peers`` the server IDs of
-    its other nodes; without them a handshake that began there looks like any newcomer.
+    ``admission(now)`` judges newcomers. With ``proof`` they can be sent a Retry. ``unix_time(now)`` has to give the
+    wall-clock time, which is the one that the nodes of a fleet share, and ``began_at`` is when this endpoint began.
+    ``peers`` are the server IDs of the fleet's other nodes; without them a handshake that began there looks like any
+    newcomer.
     """
 
     def __init__(
         self,
         config: EndpointConfig,
-        issuer: CidIssuer,
+        secrets: Secrets,
         *,
         admission: Callable[[float], Verdict] = accept_all,
-        retry: RetryTokens | None = None,
+        proof: bool = False,
         unix_time: Callable[[float], float] = same_clock,
-        ring: CidRing | None = None,
+        began_at: float = 0.0,
         peers: Container[bytes] = frozenset(),
         entropy: Callable[[int], bytes] = token_bytes,
     ) -> None:
         self.config = config
         self.counters = Counters()
-        self._issue = issuer.issue
-        gate = Gate(config, admission, retry, unix_time=unix_time, issue=issuer.issue, entropy=entropy)
+        self._secrets = secrets
+        self._unix_time = unix_time
+        self._entropy = entropy
+        gate = Gate(config, admission, secrets, proof=proof, unix_time=unix_time, entropy=entropy)
         self._shares = gate.shares
-        self._reception = Reception(
-            self.counters,
-            issuer,
-            gate,
-            reset_key=config.reset_key,
-            ring=CidRing([issuer.config]) if ring is None else ring,
-            peers=peers,
-            entropy=entropy,
-        )
-        self._engine_config = _engine_config(config, issuer.cid_length)
+        self._reception = Reception(self.counters, secrets, gate, peers=peers, entropy=entropy)
+        self._engine_config = _engine_config(config, secrets.cid_length)
         preferred = (config.preferred_v4, config.preferred_v6)
         self._preferred = preferred if any(preferred) else None
-        self._cid_end = 1 + issuer.cid_length
+        self._cid_end = 1 + secrets.cid_length
         self._table = ConnectionTable()
         self._lanes = Lanes(self.counters)
-        self._tickets = TicketStore(config.max_tickets)
+        self._register = StrikeRegister(config.max_tickets, began_at)
         self._handshakes = 0
         self._handles = count(1)
         self._timers: Timers[ConnectionRecord] = Timers()
@@ -290,6 +284,27 @@ class Endpoint:
         for record in self._table:
             self.close(record.handle, code, reason)
 
+    def set_keys(self, keys: KeyRing) -> None:
+        """Make and accept what is made with this ring from now on; `renew` is for connections that have begun."""
+        self._secrets.set_keys(keys)
+
+    def renew(self, limit: int) -> None:
+        """Have up to ``limit`` peers change to connection IDs of the generation in use, that have none of it."""
+        for record in self._table:
+            if limit and record.established and not record.closed and record.engine.is_outdated:
+                record.engine.renew_cids()
+                self._touch(record)
+                limit -= 1
+
+    def generations(self) -> Counter[int]:
+        """How many connections have connection IDs of each generation; during a rotation one may count twice."""
+        return Counter(
+            generation
+            for record in self._table
+            if not record.closed
+            for generation in record.engine.generations
+        )
+
     @property
     def connections(self) -> Mapping[int, ConnectionInfo]:
         """All that are open or being opened, by handle, as they are now; built on each access."""
@@ -327,12 +342,13 @@ class Endpoint:
         try:
             engine = EdgeConnection(
                 configuration=self._engine_config,
-                issue=self._issue,
-                reset_key=self.config.reset_key,
+                secrets=self._secrets,
+                register=self._register,
+                unix_time=self._unix_time,
+                entropy=self._entropy,
                 original_destination_cid=newcomer.admit.original_cid,
                 retry_source_cid=newcomer.admit.retry_cid,
                 preferred=self._preferred if on_service else None,
-                tickets=self._tickets,
                 early_data_alpn=self.config.early_data_alpn,
             )
             engine.receive_datagram(data, path, now)
@@ -347,7 +363,7 @@ class Endpoint:
             record.budget = TokenBucket(self.config.packets_per_s, self.config.packets_at_once, now)
         self._table.add(record, [newcomer.chosen_cid, *engine.initial_cids])
         self._handshakes += 1
-        if newcomer.admit.retry_cid is not None:
+        if newcomer.admit.proved:
             engine.trust_path()
             self._take_share(record)
         self._settle(record)
@@ -478,8 +494,8 @@ class Endpoint:
     # Between the owner and the connections
 
     def _answer(self, found: Answer, path: Path, forwarded: bool) -> None:
-        if isinstance(found, bytes):
-            self._replies.append((found, path))
+        if isinstance(found, list):
+            self._replies += [(data, path) for data in found]
         elif found is not None and forwarded:
             self.counters.dropped_looped += 1
         elif found is not None:

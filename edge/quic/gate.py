@@ -2,17 +2,19 @@
 
     brings                 verdict    handshakes            becomes
     anything               any        at the limit          refused, as with connections at theirs
-    a token not for him    any        below                 closed with INVALID_TOKEN
-    a good token           any        below                 admitted: he passed when he got it
+    a Retry's token,       any        below                 closed with INVALID_TOKEN
+      but not for him
+    a Retry's token        any        below                 admitted: he passed when he got it
     nothing, too often     any        below                 sent a Retry, as his address may be forged
-    nothing                REFUSE     below                 refused
+    anything else          REFUSE     below                 refused
+    an earlier token       other      below                 admitted
     nothing                RETRY      below                 sent a Retry
     nothing                ACCEPT     above half the limit  sent a Retry: forged addresses end here
     nothing                ACCEPT     below                 admitted
 
-Without a token key nobody is sent a Retry; who would have been is admitted. Whose address has its share of
-connections is refused in any case, and so is a good token that comes too often. Both are counted of addresses that are
-proved, so that nobody can use up another's share.
+An *earlier token* is one of NEW_TOKEN, which he got at the end of a handshake. Without ``proof`` nobody is sent a Retry;
+who would have been is admitted. Whose address has its share of connections is refused in any case, and so is a good
+token that comes too often. Both are counted of addresses that are proved, so that nobody can use up another's share.
 """
 
 from collections.abc import Callable
@@ -24,7 +26,8 @@ from edge.quic.config import EndpointConfig
 from edge.quic.header import LongHeader
 from edge.quic.packets import CONNECTION_REFUSED, INVALID_TOKEN
 from edge.quic.path import Path
-from edge.quic.tokens import NONCE_LENGTH, InvalidToken, RetryTokens
+from edge.quic.secrets import Secrets
+from edge.quic.tokens import NONCE_LENGTH, InvalidToken, Proved
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Admit:
 
     original_cid: bytes
     retry_cid: bytes | None
+    proved: bool
+    """He has shown that he receives what is sent to his address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +60,18 @@ Decision = Admit | AskAgain | Refuse
 
 
 class Gate:
-    """``admission`` is asked once for each newcomer without a token. ``unix_time`` turns `now` into the
-    wall-clock time that tokens are dated with; ``issue`` makes connection IDs and ``entropy`` random bytes.
+    """``admission`` is asked once for each newcomer that follows no Retry. ``proof``: whether any is sent. ``unix_time``
+    turns `now` into the wall-clock time that tokens are dated with; ``entropy`` makes random bytes.
     """
 
     def __init__(
         self,
         config: EndpointConfig,
         admission: Callable[[float], Verdict],
-        tokens: RetryTokens | None,
+        secrets: Secrets,
         *,
+        proof: bool,
         unix_time: Callable[[float], float],
-        issue: Callable[[], bytes],
         entropy: Callable[[int], bytes],
     ) -> None:
         self.shares = Shares(config.per_address) if config.per_address is not None else None
@@ -75,9 +80,9 @@ class Gate:
         self._newcomers, self._returned = (Rates(config.per_address_per_s, at_once) for _ in range(2))
         self._config = config
         self._admission = admission
-        self._tokens = tokens
+        self._secrets = secrets
+        self._proof = proof
         self._unix_time = unix_time
-        self._issue = issue
         self._entropy = entropy
 
     def judge(
@@ -91,34 +96,34 @@ class Gate:
         if self.shares is not None and not self.shares.has_room(client):
             return Refuse(CONNECTION_REFUSED, crowded=True)
         try:
-            original_cid = self._redeem(header, path, now)
+            proved = self._redeem(header, path, now)
         except InvalidToken:
             return Refuse(INVALID_TOKEN)
-        comes_often = self.shares is not None and not (
-            self._newcomers if original_cid is None else self._returned
-        ).take(client, now)
-        if original_cid is not None:
-            if comes_often:
-                return Refuse(CONNECTION_REFUSED, crowded=True)
-            return Admit(original_cid, header.destination_cid)
+        rates = self._newcomers if proved is None else self._returned
+        comes_often = self.shares is not None and not rates.take(client, now)
+        if proved is not None and comes_often:
+            return Refuse(CONNECTION_REFUSED, crowded=True)
+        if proved is not None and proved.original_cid is not None:
+            return Admit(proved.original_cid, header.destination_cid, proved=True)
         verdict = self._admission(now)
         if verdict is Verdict.REFUSE:
             return Refuse(CONNECTION_REFUSED)
         crowded = comes_often or handshakes * 2 >= config.max_handshakes
-        if self._tokens is not None and (verdict is Verdict.RETRY or crowded):
-            return self._ask_again(self._tokens, header, path, now)
-        return Admit(header.destination_cid, None)
+        if self._proof and proved is None and (verdict is Verdict.RETRY or crowded):
+            return self._ask_again(header, path, now)
+        return Admit(header.destination_cid, None, proved=proved is not None)
 
     def recognises(self, header: LongHeader, path: Path, now: float) -> bool:
         """Whether this client follows a Retry, ours or another node's."""
         try:
-            return self._redeem(header, path, now) is not None
+            proved = self._redeem(header, path, now)
         except InvalidToken:
             return False
+        return proved is not None and proved.original_cid is not None
 
-    def _ask_again(self, tokens: RetryTokens, header: LongHeader, path: Path, now: float) -> AskAgain:
-        retry_cid = self._issue()
-        token = tokens.seal(
+    def _ask_again(self, header: LongHeader, path: Path, now: float) -> AskAgain:
+        retry_cid = self._secrets.issue()
+        token = self._secrets.tokens.for_retry(
             path,
             header.destination_cid,
             retry_cid,
@@ -127,8 +132,8 @@ class Gate:
         )
         return AskAgain(retry_cid, token)
 
-    def _redeem(self, header: LongHeader, path: Path, now: float) -> bytes | None:
-        if self._tokens is None or not header.token:
+    def _redeem(self, header: LongHeader, path: Path, now: float) -> Proved | None:
+        if not header.token:
             return None
         unix_time = self._unix_time(now)
-        return self._tokens.open(header.token, path, header.destination_cid, unix_time=unix_time)
+        return self._secrets.tokens.open(header.token, path, header.destination_cid, unix_time=unix_time)

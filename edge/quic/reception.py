@@ -18,7 +18,8 @@ turn some newcomers away.
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 
-from edge.cid import CidError, CidIssuer, CidRing, DecodedCid
+from edge.cid import CidError, DecodedCid
+from edge.overload.bucket import TokenBucket
 from edge.quic.counters import Counters
 from edge.quic.events import PacketMisrouted
 from edge.quic.gate import Admit, AskAgain, Gate, Refuse
@@ -31,7 +32,8 @@ from edge.quic.header import (
 )
 from edge.quic.packets import refusal, retry, version_negotiation
 from edge.quic.path import Path
-from edge.quic.reset import TokenBucket, reset_token, stateless_reset
+from edge.quic.reset import can_reset, stateless_reset
+from edge.quic.secrets import Secrets
 
 RESETS_PER_S = 100.0
 
@@ -44,8 +46,8 @@ class Newcomer:
     admit: Admit
 
 
-Answer = bytes | PacketMisrouted | None
-"""A datagram to send back on the same path, an event, or nothing."""
+Answer = list[bytes] | PacketMisrouted | None
+"""Datagrams to send back on the same path, an event, or nothing."""
 
 
 class Reception:
@@ -54,23 +56,18 @@ class Reception:
     def __init__(
         self,
         counters: Counters,
-        issuer: CidIssuer,
+        secrets: Secrets,
         gate: Gate,
         *,
-        reset_key: bytes,
-        ring: CidRing,
         peers: Container[bytes],
         entropy: Callable[[int], bytes],
     ) -> None:
         self._counters = counters
         self._gate = gate
-        self._reset_key = reset_key
-        self._ring = ring
-        # One connection ID spent to learn the worker, and to find out now if the ring cannot read our own.
-        self._ourselves = ring.decode(issuer.issue())
+        self._secrets = secrets
         self._peers = peers
         self._entropy = entropy
-        self._resets = TokenBucket(RESETS_PER_S, RESETS_PER_S)
+        self._resets = TokenBucket(RESETS_PER_S, RESETS_PER_S, 0.0)
 
     def receive_short(self, data: bytes, path: Path, now: float) -> Answer:
         """A datagram that begins with a short header."""
@@ -78,18 +75,17 @@ class Reception:
         if cid is None:
             self._counters.dropped_malformed += 1
             return None
-        owner = self._decode(cid)
+        owner = self._secrets.decode(cid)
         if owner is None:
             self._counters.dropped_unroutable += 1
             return None
-        if not self._is_ours(owner):
+        if not self._secrets.is_ours(owner):
             return self._misrouted(data, path, owner)
-        reset = stateless_reset(reset_token(self._reset_key, cid), len(data), self._entropy)
-        if reset is None or not self._resets.take(now):
+        if not can_reset(len(data)) or not self._resets.take(1, now):
             self._counters.dropped_dead += 1
             return None
         self._counters.resets_sent += 1
-        return reset
+        return [stateless_reset(token, len(data), self._entropy) for token in self._secrets.reset_tokens(cid)]
 
     def receive_long(
         self, header: LongHeader, data: bytes, path: Path, now: float, *, connections: int, handshakes: int
@@ -101,10 +97,10 @@ class Reception:
             case PacketType.INITIAL:
                 return self._receive_initial(header, data, path, now, connections, handshakes)
             case PacketType.HANDSHAKE:
-                owner = self._decode(header.destination_cid)
+                owner = self._secrets.decode(header.destination_cid)
                 if owner is None:
                     self._counters.dropped_unroutable += 1
-                elif not self._is_ours(owner):
+                elif not self._secrets.is_ours(owner):
                     return self._misrouted(data, path, owner)
                 else:
                     self._counters.dropped_dead += 1
@@ -119,12 +115,12 @@ class Reception:
         if len(data) < MIN_INITIAL_DATAGRAM or len(header.destination_cid) < MIN_CHOSEN_CID:
             self._counters.dropped_small_initial += 1
             return None
-        owner = self._decode(header.destination_cid)
+        owner = self._secrets.decode(header.destination_cid)
         # One that brings a good token has just been told by some node to come back, and any node will do.
         if (
             owner is not None
-            and not self._is_ours(owner)
-            and (owner.server_id == self._ourselves.server_id or owner.server_id in self._peers)
+            and not self._secrets.is_ours(owner)
+            and (owner.server_id == self._secrets.server_id or owner.server_id in self._peers)
             and not self._gate.recognises(header, path, now)
         ):
             return self._misrouted(data, path, owner)
@@ -135,38 +131,29 @@ class Reception:
                 return Newcomer(header.destination_cid, decision)
             case AskAgain(retry_cid, token):
                 self._counters.retried += 1
-                return retry(header, retry_cid, token)
+                return [retry(header, retry_cid, token)]
             case Refuse(code, crowded):
                 self._counters.refused += 1
                 self._counters.crowded += crowded
-                return refusal(header, code)
+                return [refusal(header, code)]
 
-    def _negotiate(self, header: LongHeader, data: bytes) -> bytes | None:
+    def _negotiate(self, header: LongHeader, data: bytes) -> Answer:
         if len(data) < MIN_INITIAL_DATAGRAM:
             self._counters.dropped_small_initial += 1
             return None
         self._counters.version_negotiations += 1
-        return version_negotiation(header, self._entropy)
+        return [version_negotiation(header, self._entropy)]
 
     def _misrouted(self, data: bytes, path: Path, owner: DecodedCid) -> PacketMisrouted:
         self._counters.misrouted += 1
         return PacketMisrouted(path, owner.server_id, owner.worker, data)
-
-    def _is_ours(self, owner: DecodedCid) -> bool:
-        return (owner.server_id, owner.worker) == (self._ourselves.server_id, self._ourselves.worker)
 
     def _cid_of_short(self, data: bytes) -> bytes | None:
         """The connection ID of a short header; None when the bytes cannot be one."""
         if len(data) < 2 or not data[0] & FIXED_BIT:
             return None
         try:
-            end = 1 + self._ring.cid_length(data[1])
+            end = 1 + self._secrets.length_of(data[1])
         except CidError:
             return b""
         return data[1:end] if len(data) >= end else None
-
-    def _decode(self, cid: bytes) -> DecodedCid | None:
-        try:
-            return self._ring.decode(cid)
-        except CidError:
-            return None

@@ -20,33 +20,17 @@ def reset_token(key: bytes, cid: bytes) -> bytes:
     return hmac.digest(key, cid, "sha256")[:TOKEN_LENGTH]
 
 
-def stateless_reset(token: bytes, trigger_length: int, entropy: Callable[[int], bytes]) -> bytes | None:
-    """The answer to a datagram of ``trigger_length`` bytes; None when it was too short to answer.
+def can_reset(trigger_length: int) -> bool:
+    """Whether a datagram of so many bytes is long enough to be answered."""
+    return trigger_length > MIN_LENGTH
+
+
+def stateless_reset(token: bytes, trigger_length: int, entropy: Callable[[int], bytes]) -> bytes:
+    """The answer to a datagram of ``trigger_length`` bytes.
 
     It is always shorter than what it answers. Otherwise two endpoints that have both forgotten a connection
     would keep resetting each other (section 10.3.3).
     """
     length = min(trigger_length - 1, MAX_LENGTH)
-    if length < MIN_LENGTH:
-        return None
     noise = entropy(length - TOKEN_LENGTH)
     return bytes((noise[0] & 0x3F | 0x40,)) + noise[1:] + token
-
-
-class TokenBucket:
-    """At most ``burst`` at once and ``rate`` a second in the long run."""
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._level = burst
-        self._filled_at = 0.0
-
-    def take(self, now: float) -> bool:
-        """Whether one more is allowed now; if so, it is counted."""
-        self._level = min(self._burst, self._level + (now - self._filled_at) * self._rate)
-        self._filled_at = now
-        if self._level < 1.0:
-            return False
-        self._level -= 1.0
-        return True

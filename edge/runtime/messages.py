@@ -13,6 +13,7 @@ import msgspec
 
 from edge.overload import Gate, LoadSample
 from edge.overload.limits import Limits
+from edge.quic import CidProfile
 from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
@@ -40,13 +41,9 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     certificate: bytes  # PEM chain
     private_key: bytes  # PEM
     server_id: bytes
-    cid_profile: str
-    cid_rotation: int
-    cid_key: bytes
-    cid_secret: bytes | None
+    keys: str  # the key ring, as in its file
+    cid_profile: CidProfile
     nonce_start: int
-    reset_key: bytes
-    retry_key: bytes
     idle_timeout_s: float
     max_connections: int
     max_handshakes: int

@@ -10,9 +10,9 @@ from importlib.resources import files
 
 from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import load_backend
-from edge.cid import CidConfig, CidIssuer, profile_aws, profile_edge
+from edge.keys import parse
 from edge.overload import Verdict
-from edge.quic import Endpoint, EndpointConfig, Identity, RetryTokens
+from edge.quic import Endpoint, EndpointConfig, Identity, Secrets
 from edge.runtime.call_settings import BackendChoice
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import WorkerSettings
@@ -22,11 +22,6 @@ from edge.runtime.tls_listener import TlsLimits
 from edge.runtime.web import Web, WebSettings
 from edge.voice import ALPN, PRESETS
 
-PROFILES: dict[str, Callable[[WorkerSettings], CidConfig]] = {
-    "edge": lambda settings: profile_edge(settings.cid_rotation, settings.cid_key),
-    "aws-nlb": lambda _: profile_aws(),
-}
-
 PACKETS_PER_S = 500.0
 """Of one connection: a call takes 70, and ten times real time is as fast as recordings need to be."""
 
@@ -34,7 +29,6 @@ PACKETS_PER_S = 500.0
 def make_endpoint(
     settings: WorkerSettings, verdict: Callable[[float], Verdict], unix_time: Callable[[float], float]
 ) -> Endpoint:
-    profile = PROFILES[settings.cid_profile](settings)
     return Endpoint(
         EndpointConfig(
             identity=Identity.from_pem(settings.certificate, settings.private_key),
@@ -43,7 +37,6 @@ def make_endpoint(
             service=frozenset(settings.service),
             preferred_v4=settings.preferred_v4,
             preferred_v6=settings.preferred_v6,
-            reset_key=settings.reset_key,
             idle_timeout=settings.idle_timeout_s,
             max_connections=settings.max_connections,
             max_handshakes=settings.max_handshakes,
@@ -51,16 +44,17 @@ def make_endpoint(
             per_address_per_s=settings.limits.per_address_per_s,
             packets_per_s=PACKETS_PER_S,
         ),
-        CidIssuer(
-            profile,
-            settings.server_id,
-            settings.worker if profile.worker_octet else 0,
+        Secrets(
+            parse(settings.keys),
+            server_id=settings.server_id,
+            worker=settings.worker,
             nonce_start=settings.nonce_start,
-            secret=settings.cid_secret,
+            profile=settings.cid_profile,
         ),
         admission=verdict,
-        retry=RetryTokens(settings.retry_key),
+        proof=True,
         unix_time=unix_time,
+        began_at=time.time(),
     )
 
 

@@ -33,7 +33,7 @@ from sim.nodes import UNICAST_V4, make_endpoint
 from sim.world import ALPN, PORT, SERVER_NAME, make_identity
 
 from edge.overload import Verdict
-from edge.quic import DatagramReceived, Path, RetryTokens
+from edge.quic import DatagramReceived, Path
 from edge.quic.probing import ProbingConnection
 
 CALLS = 50
@@ -256,7 +256,7 @@ def handshakes(server: Server) -> Result:
 
 def turned_away(verdict: Verdict) -> Result:
     """Answers a second of an endpoint that lets nobody in."""
-    server = Ours(admission=lambda _now: verdict, retry=RetryTokens(bytes(16)))
+    server = Ours(admission=lambda _now: verdict, proof=True)
     first = QuicConnection(configuration=QuicConfiguration(alpn_protocols=[ALPN], server_name=SERVER_NAME))
     first.connect((UNICAST_V4, PORT), 0.0)
     ((data, _),) = first.datagrams_to_send(0.0)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from sim.world import Network, SimNode, Talk, World
+from sim.world import KEYS, Network, SimNode, Talk, World
 
 from edge.forward import ReturnPath
 from edge.overload import Verdict
@@ -11,6 +11,7 @@ from edge.quic import HandshakeCompleted, Outcome, PacketMisrouted
 
 RTT = 0.04
 CLEAN = Network(seed=0, delay=RTT / 2)
+NEXT_KEYS = KEYS.add(bytes(32), KEYS.issuing.created).use(1)
 NOT_OFFERED: dict[str, Any] = {"preferred_v4": None, "preferred_v6": None}
 
 
@@ -136,10 +137,10 @@ def test_a_retry_of_one_node_is_honoured_by_the_next(clock_error: float, forward
 
 
 def test_a_retry_that_only_its_own_node_can_read_is_passed_back_to_it() -> None:
-    """While keys are being rotated."""
+    """Where connection IDs are not encrypted, and the next keys have not come to all nodes yet."""
     world = World(CLEAN, forward=ReturnPath.DIRECT)
-    first = world.add_node("fra", admission=lambda _now: Verdict.RETRY)
-    second = world.add_node("nrt", retry_key=b"another key.....")
+    first = world.add_node("fra", admission=lambda _now: Verdict.RETRY, keys=NEXT_KEYS, profile="aws-nlb")
+    second = world.add_node("nrt", profile="aws-nlb")
     talk = Talk(world)
     caller = world.add_client(first, on_event=talk)
     world.run(until=0.03)

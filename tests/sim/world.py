@@ -26,11 +26,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.x509.oid import NameOID
 
-from edge.cid import CidIssuer, profile_edge
+from edge.cid import profile_edge
 from edge.forward import Delivery, Forwarder, Member, ReturnPath, Sending
-from edge.keys import KeyRing
+from edge.keys import KeyRing, Purpose
 from edge.overload import Verdict
 from edge.quic import (
+    CidProfile,
     ClientConfig,
     ClientConnection,
     ConnectionClosed,
@@ -41,7 +42,7 @@ from edge.quic import (
     Identity,
     PacketMisrouted,
     Path,
-    RetryTokens,
+    Secrets,
     StreamDataReceived,
 )
 from edge.quic.endpoint import accept_all
@@ -50,12 +51,11 @@ SERVICE_V4, SERVICE_V6 = "198.51.100.1", "2001:db8:a::1"
 PORT = 443
 SERVER_NAME = "voice.example"
 ALPN = "edge-voice/1"
-CID_CONFIG = profile_edge(rotation=1, key=b"fleet-cid-key-16")
-RETRY_KEY = b"fleet-retry-key!"
 
 UNIX_TIME_AT_0 = 1_800_000_000.0
 FORWARD_PORT = 4434
 KEYS = KeyRing.new(b"fleet secret of thirty-two bytes", datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC))
+CID_CONFIG = profile_edge(KEYS.issue, KEYS.issuing.key(Purpose.CID))
 
 Address = tuple[str, int]
 
@@ -179,7 +179,8 @@ class World:
         *,
         on_event: ServerApp = echo,
         admission: Callable[[float], Verdict] = accept_all,
-        retry_key: bytes = RETRY_KEY,
+        keys: KeyRing = KEYS,
+        profile: CidProfile = "edge",
         clock_error: float = 0.0,
         **changes: Any,
     ) -> SimNode:
@@ -193,16 +194,16 @@ class World:
             service=frozenset({SERVICE_V4, SERVICE_V6}),
             preferred_v4=(v4, PORT),
             preferred_v6=(v6, PORT),
-            reset_key=b"reset key of " + name.encode(),
         )
 
         def build(nonce_start: int) -> Endpoint:
             return Endpoint(
                 replace(config, **changes),
-                CidIssuer(CID_CONFIG, server_id, nonce_start=nonce_start),
+                Secrets(keys, server_id=server_id, nonce_start=nonce_start, profile=profile),
                 admission=admission,
-                retry=RetryTokens(retry_key),
+                proof=True,
                 unix_time=lambda now: UNIX_TIME_AT_0 + now + clock_error,
+                began_at=UNIX_TIME_AT_0 + self.now + clock_error,
                 peers=peers,
             )
 
@@ -210,7 +211,7 @@ class World:
             other.peers.add(server_id)
         forwarder = Forwarder(
             Member(server_id, 0),
-            KEYS,
+            keys,
             {},
             local=config.service,
             counter=0,

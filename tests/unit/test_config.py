@@ -24,7 +24,9 @@ from hypothesis import strategies as st
 
 from bgp.route import Route
 from edge.config import NodeConfig, load_config, load_credentials, load_keys, parse_config
+from edge.config.key_file import write_ring
 from edge.errors import ConfigError, EdgeError, UnreachableError
+from edge.keys import KeyRing
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "reference" / "node.toml"
 
@@ -273,8 +275,6 @@ def test_an_unknown_key_is_found_in_every_table(table: str) -> None:
             "$.unicast.addresses",
             "at most one IPv4",
         ),
-        ("[tls]", '[cid]\nprofile = "aws-nlb"\nrotation = 1\n[tls]', "$.cid.rotation", "rotation 0"),
-        ("[tls]", '[cid]\nprofile = "aws-nlb"\nkey_file = "k"\n[tls]', "$.cid.key_file", "encrypts nothing"),
         ("[tls]", "[workers]\ncount = 2\n[tls]", "$.workers.count", "1 worker"),
         ("[tls]", '[metrics]\nlisten = "192.0.2.1:1"\n[tls]', "$.metrics.listen", "is a service address"),
         ("[tls]", f'[admin]\nsocket = "{"s" * 120}"\n[tls]', "$.admin.socket", "choose a shorter one"),
@@ -472,27 +472,43 @@ def test_a_node_makes_its_own_keys_once(config: NodeConfig) -> None:
     finally:
         os.umask(before)
     assert load_keys(config) == keys
-    assert [len(keys.cid), len(keys.reset), len(keys.retry)] == [16, 32, 16]
-    assert len({keys.cid, keys.reset[:16], keys.retry}) == 3
-    assert keys.reset.hex() not in repr(keys)
-    files = sorted(config.state.directory.iterdir())
-    assert [file.name for file in files] == ["cid.key", "reset.key", "retry.key"]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+    (file,) = config.state.directory.iterdir()
+    assert file.name == "keys.toml"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(config.state.directory.stat().st_mode) == 0o711
 
 
 def test_the_fleets_keys_are_read_and_never_made(tmp_path: Path) -> None:
-    config = parse_config(MINIMAL + '[cid]\nkey_file = "cid.key"\n[state]\ndirectory = "state"\n', tmp_path)
+    config = parse_config(MINIMAL + '[keys]\nfile = "ring"\n[state]\ndirectory = "state"\n', tmp_path)
     with pytest.raises(ConfigError, match="No such file") as caught:
         load_keys(config)
-    assert caught.value.where == "$.cid.key_file"
-    (tmp_path / "cid.key").write_text("000102030405060708090A0B0C0D0E0F\n")
-    assert load_keys(config).cid == bytes(range(16))
-    (tmp_path / "cid.key").write_text("0001")
-    with pytest.raises(
-        ConfigError, match="not a key of 16 bytes in hex; make one with 'openssl rand -hex 16'"
-    ):
+    assert caught.value.where == "$.keys.file"
+    file = tmp_path / "ring"
+    ring = KeyRing.new(bytes(range(32)), NOW)
+    write_ring(file, ring)
+    assert load_keys(config) == ring
+    file.chmod(0o640)
+    write_ring(file, ring.add(bytes(32), NOW))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    assert load_keys(config).version == 2
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["ring"]
+
+
+@pytest.mark.parametrize(
+    "data, mode, says",
+    [
+        (b"version = 1", 0o600, "required field"),
+        (b"\xff", 0o600, "not UTF-8"),
+        (b"", 0o644, "everybody on this machine may read it; run 'chmod o= .*ring'"),
+    ],
+)
+def test_a_file_that_is_no_key_ring(tmp_path: Path, data: bytes, mode: int, says: str) -> None:
+    config = parse_config(MINIMAL + '[keys]\nfile = "ring"\n[state]\ndirectory = "state"\n', tmp_path)
+    (tmp_path / "ring").write_bytes(data)
+    (tmp_path / "ring").chmod(mode)
+    with pytest.raises(ConfigError, match=says) as caught:
         load_keys(config)
+    assert str(tmp_path / "ring") in str(caught.value)
 
 
 def test_a_state_directory_that_cannot_be(config: NodeConfig, tmp_path: Path) -> None:

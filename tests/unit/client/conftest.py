@@ -7,7 +7,6 @@ import contextlib
 import datetime
 import errno
 import random
-import secrets
 import selectors
 import socket
 import threading
@@ -15,6 +14,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
+from secrets import token_hex
 from typing import Any, Self, TypeVar
 
 import pytest
@@ -23,16 +23,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from worker_rig import worker_settings
+from worker_rig import KEYS, worker_settings
 
 from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendFactory
 from edge.backend.echo import EchoBackend
-from edge.cid import CidIssuer, profile_edge
 from edge.errors import UnreachableError
 from edge.overload import Verdict
 from edge.overload.limits import Limits
-from edge.quic import Endpoint, EndpointConfig, Identity, Path
+from edge.quic import Endpoint, EndpointConfig, Identity, Path, Secrets
 from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
@@ -44,8 +43,6 @@ from edge.voice import ALPN, PRESETS
 ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
 PORT = 443
-CID_KEY = bytes(range(16))
-RESET_KEY = bytes(range(32))
 RESOLUTION_S = 1e-6
 
 T = TypeVar("T")
@@ -213,7 +210,6 @@ class Edge:
             early_data_alpn=ALPN,
             service=frozenset(service),
             preferred_v4=(unicast, port),
-            reset_key=RESET_KEY,
         )
         self.restart()
         network.edges[unicast] = self.receive
@@ -226,10 +222,8 @@ class Edge:
     def restart(self) -> None:
         """Forget every call, as a process that is started again does."""
         loop = self.network.loop
-        issuer = CidIssuer(
-            profile_edge(0, CID_KEY), self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6)
-        )
-        self.endpoint = Endpoint(self._config, issuer, admission=lambda _: self.verdict)
+        secrets = Secrets(KEYS, server_id=self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6))
+        self.endpoint = Endpoint(self._config, secrets, admission=lambda _: self.verdict)
         settings = CallSettings(
             node=self.name,
             worker=0,
@@ -244,7 +238,7 @@ class Edge:
             changed=self._spoke,
             observe=lambda *_: None,
         )
-        self.calls = CallTable(settings, lambda: f"sess_{secrets.token_hex(4)}")
+        self.calls = CallTable(settings, lambda: f"sess_{token_hex(4)}")
         self._quic_calls = QuicCalls(self.endpoint, self.calls, self._doorkeeper.origins)
 
     def _spoke(self, call: Call) -> None:

@@ -7,7 +7,7 @@ from sim.nodes import make_endpoint
 from sim.world import PORT, SERVICE_V4
 
 from edge.overload import Verdict
-from edge.quic import ConnectionClosed, Endpoint, RequestReceived, RetryTokens
+from edge.quic import ConnectionClosed, Endpoint, RequestReceived
 from edge.quic import endpoint as endpoint_module
 from edge.quic import http3 as http3_module
 from edge.quic.packets import CONNECTION_REFUSED
@@ -56,8 +56,7 @@ def test_a_handshake_that_is_not_completed_takes_nobodys_share() -> None:
 
 @pytest.mark.parametrize("proof", [True, False])
 def test_who_comes_too_often_proves_its_address_and_is_then_refused(proof: bool) -> None:
-    tokens = {"retry": RetryTokens(b"k" * 16)} if proof else {}
-    endpoint = make_endpoint(per_address=100, per_address_per_s=2.0, **tokens)
+    endpoint = make_endpoint(per_address=100, per_address_per_s=2.0, proof=proof)
     codes = []
     for _ in range(10):
         client = come(endpoint)

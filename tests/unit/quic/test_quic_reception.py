@@ -8,11 +8,11 @@ from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from sim.direct import CLIENT, Direct
 from sim.nodes import OTHER_ID, RESET_KEY, SERVER_ID, make_endpoint
-from sim.world import CID_CONFIG, SERVICE_V4
+from sim.world import CID_CONFIG, KEYS, SERVICE_V4
 
-from edge.cid import CidIssuer, CidRing, UnroutableIssuer, profile_edge
+from edge.cid import CidIssuer, UnroutableIssuer
 from edge.overload import Verdict
-from edge.quic import Endpoint, Event, PacketMisrouted, Path, RetryTokens
+from edge.quic import Endpoint, Event, PacketMisrouted, Path
 from edge.quic.header import VERSION_1, VERSION_2
 from edge.quic.reset import reset_token
 
@@ -153,9 +153,8 @@ def test_resets_are_limited() -> None:
 
 
 def test_a_configuration_that_is_being_phased_out_is_still_read() -> None:
-    old = profile_edge(rotation=2, key=b"the older key...")
-    endpoint = make_endpoint(ring=CidRing([CID_CONFIG, old]))
-    cid = CidIssuer(old, OTHER_ID, nonce_start=0).issue()
+    endpoint = make_endpoint(keys=KEYS.add(bytes(32), KEYS.issuing.created).use(1))
+    cid = cid_of(OTHER_ID)
     assert receive(endpoint, short_packet(cid))[1] == [PacketMisrouted(PATH, OTHER_ID, 0, short_packet(cid))]
 
 
@@ -195,7 +194,7 @@ def test_a_refusal_is_one_small_packet_that_the_client_understands(version: int)
 
 @pytest.mark.parametrize("version", [VERSION_1, VERSION_2])
 def test_a_retry_costs_one_round_trip_and_leaves_no_state(version: int) -> None:
-    endpoint = make_endpoint(admission=lambda _now: Verdict.RETRY, retry=RetryTokens(b"k" * 16))
+    endpoint = make_endpoint(admission=lambda _now: Verdict.RETRY, proof=True)
     direct = Direct(endpoint, supported_versions=[version])
     direct.client.connect((SERVICE_V4, 443), 0.0)
     ((first, _),) = direct.client.datagrams_to_send(0.0)
@@ -210,7 +209,7 @@ def test_a_retry_costs_one_round_trip_and_leaves_no_state(version: int) -> None:
 
 
 def test_a_token_that_was_stolen_gets_the_thief_a_clear_answer() -> None:
-    endpoint = make_endpoint(admission=lambda _now: Verdict.RETRY, retry=RetryTokens(b"k" * 16))
+    endpoint = make_endpoint(admission=lambda _now: Verdict.RETRY, proof=True)
     direct = Direct(endpoint)
     direct.client.connect((SERVICE_V4, 443), 0.0)
     ((first, _),) = direct.client.datagrams_to_send(0.0)

@@ -1,10 +1,9 @@
 """Stateless resets: recognisable to one client, never an answer to each other, never too many."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.quic.reset import TokenBucket, reset_token, stateless_reset
+from edge.quic.reset import can_reset, reset_token, stateless_reset
 
 TOKEN = b"t" * 16
 
@@ -23,11 +22,10 @@ def test_a_token_follows_from_key_and_cid() -> None:
 
 @given(st.integers(0, 2000))
 def test_a_reset_is_shorter_than_what_it_answers_and_looks_like_a_short_header(trigger: int) -> None:
-    reset = stateless_reset(TOKEN, trigger, noise)
-    if trigger < 22:
-        assert reset is None
+    if not can_reset(trigger):
+        assert trigger < 22
         return
-    assert reset is not None
+    reset = stateless_reset(TOKEN, trigger, noise)
     assert 21 <= len(reset) < trigger
     assert reset[0] >> 6 == 0b01
     assert reset.endswith(TOKEN)
@@ -35,19 +33,6 @@ def test_a_reset_is_shorter_than_what_it_answers_and_looks_like_a_short_header(t
 
 def test_two_endpoints_that_forgot_do_not_reset_each_other_for_ever() -> None:
     length, rounds = 1200, 0
-    while (reset := stateless_reset(TOKEN, length, noise)) is not None:
-        length, rounds = len(reset), rounds + 1
+    while can_reset(length):
+        length, rounds = len(stateless_reset(TOKEN, length, noise)), rounds + 1
     assert rounds <= 22
-
-
-def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
-    bucket = TokenBucket(rate=10.0, burst=5.0)
-    assert [bucket.take(0.0) for _ in range(6)] == [True] * 5 + [False]
-    assert bucket.take(0.1)
-    assert not bucket.take(0.15)
-    assert [bucket.take(100.0) for _ in range(6)] == [True] * 5 + [False]
-
-
-@pytest.mark.parametrize("first", [0.0, 1e9])
-def test_a_bucket_is_full_whenever_the_clock_begins(first: float) -> None:
-    assert TokenBucket(rate=1.0, burst=1.0).take(first)

@@ -13,9 +13,9 @@ from voice_stack import Told, VoiceStack
 from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendContext
 from edge.backend.echo import EchoBackend
-from edge.cid import CidIssuer, profile_edge
+from edge.keys import parse
 from edge.overload.limits import Limits
-from edge.quic import ClientConfig, ClientConnection, Endpoint, EndpointConfig, Identity, Path
+from edge.quic import ClientConfig, ClientConnection, Endpoint, EndpointConfig, Identity, Path, Secrets
 from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
@@ -97,9 +97,8 @@ class Site:
             EndpointConfig(
                 identity=Identity.from_pem(settings.certificate, settings.private_key),
                 alpn=(ALPN, "h3"),
-                reset_key=settings.reset_key,
             ),
-            CidIssuer(profile_edge(0, settings.cid_key), settings.server_id, nonce_start=0),
+            Secrets(parse(settings.keys), server_id=settings.server_id, nonce_start=0),
         )
         self.table = CallTable(
             CallSettings(

@@ -1,0 +1,128 @@
+"""edgectl keys"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_bytes
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.cli.layout import table
+from edge.cli.output import output_option, print_json
+from edge.errors import EdgeError, RefusedError, UnreachableError, UsageError
+
+if TYPE_CHECKING:
+    from edge.keys import KeyRing
+
+_file = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+
+
+@click.group()
+def keys() -> None:
+    """Make and change the fleet's key ring, the file that all nodes share.
+
+    Connection IDs, stateless resets, tickets and tokens are all made with it. It is changed in three steps, each of which
+    must have come to every node before the next: `add` a generation, `use` it, `drop` the one before.
+    """
+
+
+@keys.command("new")
+@_file
+def new(file: Path) -> None:
+    """Make a ring with one generation; a FILE that is there stays as it is."""
+    from edge.keys import SECRET_BYTES, KeyRing
+
+    if file.exists():
+        raise RefusedError(f"{file}: is there already; whoever has the old one would be cut off by a new one")
+    _write(file, KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC)))
+
+
+@keys.command("show")
+@_file
+@output_option
+def show(file: Path, as_json: bool) -> None:
+    """Say what is in a ring, without its secrets. Two files with the same fingerprints are the same."""
+    ring = _read(file)
+    rows = [
+        {
+            "number": generation.number,
+            "used": generation.number == ring.issue,
+            "created": generation.created.isoformat(timespec="seconds"),
+            "fingerprint": generation.fingerprint,
+        }
+        for generation in ring
+    ]
+    if as_json:
+        print_json({"apiVersion": "edge/v1", "kind": "KeyRing", "version": ring.version, "generations": rows})
+        return
+    click.echo(f"version {ring.version}\n")
+    heading = ("generation", "", "created", "fingerprint")
+    cells = [
+        (str(row["number"]), "used" * bool(row["used"]), row["created"], row["fingerprint"]) for row in rows
+    ]
+    click.echo(table([heading, *cells]))
+
+
+@keys.command("add")
+@_file
+def add(file: Path) -> None:
+    """Add a generation, that nodes accept and do not use yet."""
+    from edge.keys import SECRET_BYTES
+
+    ring = _change(file, lambda ring: ring.add(token_bytes(SECRET_BYTES), datetime.now(UTC)))
+    click.echo(f"added generation {ring.generations[-1].number}", err=True)
+
+
+@keys.command("use")
+@_file
+@click.argument("generation", type=int)
+def use(file: Path, generation: int) -> None:
+    """Use GENERATION. What is made with it means nothing to a node that does not have it yet."""
+    _change(file, lambda ring: ring.use(generation))
+
+
+@keys.command("drop")
+@_file
+@click.argument("generation", type=int)
+def drop(file: Path, generation: int) -> None:
+    """Drop GENERATION. What was made with it means nothing any more: calls that still need it are lost."""
+    _change(file, lambda ring: ring.drop(generation))
+
+
+def _change(file: Path, change: Callable[[KeyRing], KeyRing]) -> KeyRing:
+    from edge.keys import KeyRingError
+
+    before = _read(file)
+    try:
+        after = change(before)
+    except KeyRingError as error:
+        raise UsageError(f"{file}: {error}") from error
+    _write(file, after)
+    return after
+
+
+def _read(file: Path) -> KeyRing:
+    from edge.config.key_file import read_ring
+
+    try:
+        return read_ring(file)
+    except OSError as error:
+        raise _explained(file, error) from error
+
+
+def _write(file: Path, ring: KeyRing) -> None:
+    from edge.config.key_file import write_ring
+
+    try:
+        write_ring(file, ring)
+    except OSError as error:
+        raise _explained(file, error) from error
+
+
+def _explained(file: Path, error: OSError) -> EdgeError:
+    if isinstance(error, PermissionError):
+        return UnreachableError(f"{file}: no permission; run as its owner")
+    return UsageError(f"{file}: {error.strerror or error}; make a ring with 'edgectl keys new'")

@@ -1,0 +1,107 @@
+"""What an endpoint makes and knows again with the fleet's keys.
+
+                      made with                  known again by
+    connection IDs    the generation in use      its number in their first octet
+    reset tokens      that of the CID            the CID; where it has no number, any generation may be meant
+    address tokens    the generation in use      its number in front
+    session tickets   the same                   the same
+
+So everything that was made with a generation is good for as long as the ring has it, on every node and worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from edge.cid import CidConfig, CidError, CidIssuer, CidRing, DecodedCid, profile_aws, profile_edge
+from edge.keys import Generation, KeyRing, Purpose
+from edge.quic.reset import reset_token
+from edge.quic.tickets import TicketSeal
+from edge.quic.tokens import AddressTokens
+
+CidProfile = Literal["edge", "aws-nlb"]
+
+_CONFIGS: Final[Mapping[CidProfile, Callable[[Generation], CidConfig]]] = {
+    "edge": lambda generation: profile_edge(generation.number, generation.key(Purpose.CID)),
+    "aws-nlb": lambda _: profile_aws(),
+}
+
+
+class Secrets:
+    """Of one worker. ``nonce_start``: see `edge.cid.issuer`; the wall-clock time in nanoseconds will do."""
+
+    def __init__(
+        self,
+        keys: KeyRing,
+        *,
+        server_id: bytes,
+        worker: int = 0,
+        nonce_start: int,
+        profile: CidProfile = "edge",
+    ) -> None:
+        self.server_id = server_id
+        self.worker = worker if _CONFIGS[profile](keys.issuing).worker_octet else 0
+        self._profile = profile
+        self._lane = worker
+        self._nonce_start = nonce_start
+        self._issuers: dict[CidConfig, CidIssuer] = {}
+        self.set_keys(keys)
+
+    def set_keys(self, keys: KeyRing) -> None:
+        """Use this ring from now on."""
+        configs = {generation: _CONFIGS[self._profile](generation) for generation in keys}
+        self.keys = keys
+        self._ring = CidRing(set(configs.values()))
+        # One that goes on must go on counting.
+        self._issuers = {
+            config: issuer for config, issuer in self._issuers.items() if config in configs.values()
+        }
+        config = configs[keys.issuing]
+        if config not in self._issuers:
+            self._issuers[config] = CidIssuer(
+                config,
+                self.server_id,
+                self._lane,
+                nonce_start=self._nonce_start,
+                secret=keys.issuing.key(Purpose.CID),
+            )
+        self.issue = self._issuers[config].issue
+        """A connection ID nobody had before; raises `NonceExhausted`."""
+        self.cid_length = config.cid_length
+        self._reset_keys = _keys(keys, Purpose.RESET)
+        self._has_numbers = config.key is not None
+        self.tokens = AddressTokens(_keys(keys, Purpose.ADDRESS), keys.issue)
+        self.tickets = TicketSeal(_keys(keys, Purpose.TICKET), keys.issue)
+
+    def is_ours(self, owner: DecodedCid) -> bool:
+        """Whether the connection is this worker's."""
+        return owner.server_id == self.server_id and owner.worker == self.worker
+
+    def decode(self, cid: bytes) -> DecodedCid | None:
+        """Whose a connection ID is; None when it cannot be one of the fleet's."""
+        try:
+            return self._ring.decode(cid)
+        except CidError:
+            return None
+
+    def length_of(self, first_octet: int) -> int:
+        """Bytes of a connection ID that begins so; raises `CidError`."""
+        return self._ring.cid_length(first_octet)
+
+    def generation_of(self, cid: bytes) -> int:
+        """The number of the generation that a connection ID of ours was made with, as far as it says."""
+        return cid[0] >> 5 if self._has_numbers else self.keys.issue
+
+    def reset_token(self, cid: bytes) -> bytes:
+        """Of a connection ID that was just issued."""
+        return reset_token(self._reset_keys[self.generation_of(cid)], cid)
+
+    def reset_tokens(self, cid: bytes) -> list[bytes]:
+        """All that a connection ID of ours may have."""
+        keys = [self._reset_keys[cid[0] >> 5]] if self._has_numbers else self._reset_keys.values()
+        return [reset_token(key, cid) for key in keys]
+
+
+def _keys(ring: KeyRing, purpose: Purpose) -> dict[int, bytes]:
+    return {generation.number: generation.key(purpose) for generation in ring}
