@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from edge.forward import ReturnPath
 from edge.keys import KeyRing, render
 from edge.overload.limits import Limits
 from edge.runtime.messages import AuthSettings, WorkerSettings
@@ -38,6 +39,9 @@ def worker_settings(certificate: bytes, key: bytes, **changes: Any) -> WorkerSet
         lead_ms=1000,
         deadline="chat",
         resume_s=30.0,
+        forward_sockets={},
+        owners={},
+        return_path=ReturnPath.DIRECT,
         listeners={},
         plain_listener="",
         page=False,

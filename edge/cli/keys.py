@@ -46,24 +46,26 @@ def new(file: Path) -> None:
 def show(file: Path, as_json: bool) -> None:
     """Say what is in a ring, without its secrets. Two files with the same fingerprints are the same."""
     ring = _read(file)
-    rows = [
-        {
-            "number": generation.number,
-            "used": generation.number == ring.issue,
-            "created": generation.created.isoformat(timespec="seconds"),
-            "fingerprint": generation.fingerprint,
-        }
-        for generation in ring
-    ]
     if as_json:
-        print_json({"apiVersion": "edge/v1", "kind": "KeyRing", "version": ring.version, "generations": rows})
+        generations = [
+            {
+                "number": one.number,
+                "used": one.number == ring.issue,
+                "created": one.created,
+                "fingerprint": one.fingerprint,
+            }
+            for one in ring
+        ]
+        print_json(
+            {"apiVersion": "edge/v1", "kind": "KeyRing", "version": ring.version, "generations": generations}
+        )
         return
-    click.echo(f"version {ring.version}\n")
-    heading = ("generation", "", "created", "fingerprint")
-    cells = [
-        (str(row["number"]), "used" * bool(row["used"]), row["created"], row["fingerprint"]) for row in rows
+    rows = [
+        (str(one.number), "in use" * (one.number == ring.issue), one.created.isoformat(), one.fingerprint)
+        for one in ring
     ]
-    click.echo(table([heading, *cells]))
+    click.echo(f"version {ring.version}\n")
+    click.echo(table([("generation", "", "created", "fingerprint"), *rows]))
 
 
 @keys.command("add")

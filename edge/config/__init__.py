@@ -5,7 +5,14 @@ The structs that tune one piece of code live beside that code; here they are put
 """
 
 from edge.config.backends import backend_names, check_backends
-from edge.config.files import Credentials, key_file, load_credentials, load_keys, load_token_keys
+from edge.config.files import (
+    Credentials,
+    key_file,
+    load_credentials,
+    load_fleet,
+    load_keys,
+    load_token_keys,
+)
 from edge.config.load import load_config, parse_config
 from edge.config.schema import NodeConfig
 
@@ -17,6 +24,7 @@ __all__ = [
     "key_file",
     "load_config",
     "load_credentials",
+    "load_fleet",
     "load_keys",
     "load_token_keys",
     "parse_config",

@@ -14,6 +14,7 @@ from pathlib import Path
 from cryptography import x509
 
 from edge.auth import TokenKeys
+from edge.config.fleet_file import FleetFile, check_membership, parse_fleet
 from edge.config.key_file import read_ring, write_ring
 from edge.config.schema import NodeConfig
 from edge.errors import ConfigError, EdgeError, UnreachableError, UsageError
@@ -95,6 +96,21 @@ def load_keys(config: NodeConfig) -> KeyRing:
         raise _unusable("$.keys.file", path, error) from error
     except KeyRingError as error:
         raise ConfigError("$.keys.file", str(error)) from error
+
+
+def load_fleet(config: NodeConfig) -> FleetFile | None:
+    """Read the fleet file; None if the configuration names none. Raises as `load_keys` does."""
+    path = config.fleet.file
+    if path is None:
+        return None
+    try:
+        fleet = parse_fleet(_read("$.fleet.file", path).decode("utf-8", "replace"))
+        check_membership(fleet, config)
+    except ConfigError as error:
+        if error.where == "$.fleet.file":
+            raise
+        raise ConfigError("$.fleet.file", f"{path}: {error}") from error
+    return fleet
 
 
 def _make_directory(path: Path) -> None:

@@ -17,6 +17,7 @@ from bgp.route import MAX_MED, Community, LargeCommunity, Route, RouteError, par
 from bgp.starts import DELAYS_S, STABLE_S
 from bgp.view_params import ViewParams
 from edge.config.values import Address, Name, ServerId, SocketAddress
+from edge.forward import ReturnPath
 from edge.overload import Capacity, OverloadParams
 from edge.overload.limits import Limits
 from edge.quic import CidProfile
@@ -67,6 +68,22 @@ class Keys(Table, frozen=True):
     """``file``: the fleet's key ring, which `edgectl keys` makes; without it the node makes its own."""
 
     file: Path | None = None
+
+
+class Fleet(Table, frozen=True):
+    """``file``: who is in the fleet (`edge.config.fleet_file`); without it this node passes nothing on to others."""
+
+    file: Path | None = None
+
+
+class Forward(Table, frozen=True):
+    """Packets for other nodes' calls, and theirs for ours: from and to this port of the unicast addresses, over UDP.
+
+    ``return_path``: whether answers to callers whose packets reach another node leave from here, or from there.
+    """
+
+    port: Port = 4434
+    return_path: ReturnPath = ReturnPath.DIRECT
 
 
 class Cid(Table, frozen=True):
@@ -228,6 +245,8 @@ class NodeConfig(Table, frozen=True):
     tls: Tls
     keys: Keys = Keys()
     cid: Cid = Cid()
+    fleet: Fleet = Fleet()
+    forward: Forward = Forward()
     quic: Quic = Quic()
     voice: Voice = Voice()
     backends: dict[str, dict[str, Any]] = {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +18,9 @@ from bgp.policy import PolicyParams
 from bgp.starts import DELAYS_S, STABLE_S
 from bgp.view import ViewParams
 from edge.backend.demo import installed
+from edge.config.key_file import write_ring
 from edge.errors import EdgeError
+from edge.keys import SECRET_BYTES, KeyRing
 from edge.lab.certificates import write_certificate
 from edge.lab.faults import NONE, Fault
 from edge.lab.lab import Lab
@@ -26,6 +30,7 @@ from edge.lab.topology import Topology
 from edge.overload import OverloadParams
 from edge.runtime.admin_client import admin_request
 
+KEYS, FLEET = "keys.toml", "fleet.toml"
 SERVICE_NAME = "voice.example"
 SERVICE_PORT = 443
 
@@ -89,9 +94,12 @@ async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     service = (lab.topology.service_v4.ip, lab.topology.service_v6.ip)
     unicast = [address for name in edges for address in lab.addresses(name)]
     write_certificate(certificate, key, [SERVICE_NAME], [*service, *unicast])
+    write_ring(lab.run_dir / KEYS, KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC)))
+    (lab.run_dir / FLEET).write_text(toml_text(fleet_file(lab.topology)))
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"
         document = node_config(lab.topology, name, number, directories[name], certificate, key, options)
+        document |= {"keys": {"file": str(lab.run_dir / KEYS)}, "fleet": {"file": str(lab.run_dir / FLEET)}}
         config.write_text(toml_text(document))
         await start_node(lab, name, config)
     return Fleet(certificate, {name: directory / "admin.sock" for name, directory in directories.items()})
@@ -124,7 +132,7 @@ def node_config(
     uplinks = [one for one in topology.adjacencies(name) if one.link.bgp is not None]
     fault = options.fault
     return {
-        "node": {"name": name, "site": uplinks[0].peer.node, "server_id": f"{number:016x}"},
+        "node": _member(topology, name, number),
         "service": {
             "addresses": _texts(topology.service_v4.ip, topology.service_v6.ip),
             "port": SERVICE_PORT,
@@ -160,6 +168,21 @@ def node_config(
         "admin": {"socket": str(directory / "admin.sock")},
         "state": {"directory": str(directory)},
     }
+
+
+def fleet_file(topology: Topology) -> dict[str, Any]:
+    """Who is in the fleet, as TOML values."""
+    return {
+        "nodes": [
+            _member(topology, name, number) | {"addresses": _texts(*topology.addresses(name))}
+            for number, name in enumerate(topology.names(Role.EDGE), 1)
+        ]
+    }
+
+
+def _member(topology: Topology, name: str, number: int) -> dict[str, Any]:
+    site = next(one.peer.node for one in topology.adjacencies(name) if one.link.bgp is not None)
+    return {"name": name, "site": site, "server_id": f"{number:016x}"}
 
 
 def offered_backends() -> tuple[str, ...]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-import socket
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from itertools import chain
 from typing import Any
 
 import edge
@@ -22,15 +20,16 @@ from edge.config import (
     NodeConfig,
     check_backends,
     load_credentials,
-    load_keys,
     load_token_keys,
 )
 from edge.errors import EdgeError
+from edge.keys import render
 from edge.node import explanation
 from edge.node.control import Control, Evidence
 from edge.node.orders import Orders
 from edge.node.routing import Routing
-from edge.node.settings import worker_settings
+from edge.node.settings import Sockets, owners, worker_settings
+from edge.node.shared_files import SharedFiles
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
 from edge.runtime.admin import (
@@ -83,6 +82,7 @@ class Node:
             on_round=lambda *_: None,
         )
         self._credentials: Credentials
+        self._files: SharedFiles
         self._leaving = False
         self.defect = ""  # of this program, for which it has stopped by itself
 
@@ -94,22 +94,25 @@ class Node:
         config = self.config
         verify_engine()
         self._credentials = load_credentials(config, datetime.now(UTC))
-        keys = load_keys(config)
+        self._files = SharedFiles(config, self._files_changed)
         token_keys = load_token_keys(config)
         check_backends(config)
         await self._put_addresses(stack)
-        sockets, listeners = self._open_sockets(stack)
+        sockets = self._open_sockets(stack)
         self._supervisor = Supervisor(
-            config.workers.count,
-            lambda worker: worker_settings(config, worker, self._credentials, keys, token_keys),
-            lambda worker: {address: opened[worker].fileno() for address, opened in sockets.items()},
-            lambda worker: {address: opened[worker].fileno() for address, opened in listeners.items()},
+            worker_settings(config, worker, self._credentials, self._files, token_keys, sockets)
+            for worker in range(config.workers.count)
         )
         stack.push_async_callback(self._supervisor.stop, "the node stopped")
         await self._supervisor.start()
         await self._open_admin(stack)
         await self._start_routing(stack)
-        for work in (self._probe.run(), self._unicast_probe.run(), self._keep_control()):
+        for work in (
+            self._probe.run(),
+            self._unicast_probe.run(),
+            self._files.watch(),
+            self._keep_control(),
+        ):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
             task.add_done_callback(self._control_ended)
@@ -147,21 +150,24 @@ class Node:
         await netlink.put_source_routes(routes)
         stack.push_async_callback(netlink.remove_source_routes, routes)
 
-    def _open_sockets(
-        self, stack: AsyncExitStack
-    ) -> tuple[dict[str, list[socket.socket]], dict[str, list[socket.socket]]]:
-        """UDP and TCP, one for each worker on each local address."""
+    def _open_sockets(self, stack: AsyncExitStack) -> Sockets:
+        """One for each worker on each local address."""
         config, count = self.config, self.config.workers.count
         port, addresses = config.service.port, (*config.service.addresses, *config.unicast.addresses)
         udp = {str(address): open_udp(address, port, count=count) for address in addresses}
+        forward = {}
+        if config.fleet.file is not None:
+            unicast, forward_port = config.unicast.addresses, config.forward.port
+            forward = {str(address): open_udp(address, forward_port, count=count) for address in unicast}
         tcp = {}
         if config.web.enabled:
             tcp = {str(address): listen_tcp(address, port, count=count) for address in addresses}
         if (plain := config.web.plain_listen) is not None:
             tcp[host_port(plain.host, plain.port)] = listen_tcp(plain.host, plain.port, count=count)
-        for sock in chain.from_iterable((*udp.values(), *tcp.values())):
+        sockets = Sockets(udp, forward, tcp)
+        for sock in sockets:
             stack.callback(sock.close)
-        return udp, tcp
+        return sockets
 
     async def _start_routing(self, stack: AsyncExitStack) -> None:
         if self.config.bgp is not None:
@@ -192,6 +198,7 @@ class Node:
                 worker.set_gate(self._control.gate)
             self._update_route(now)
             self._control.publish(self._metrics)
+            self._metrics.set(metric.FILE_PROBLEMS, len(self._files.problems))
             if self._routing is not None:
                 self._routing.publish(now)
             await asyncio.sleep(CONTROL_INTERVAL_S)
@@ -212,9 +219,16 @@ class Node:
                     counters=report.counters,
                     connections=report.connections,
                     calls=report.calls,
+                    generations=report.generations,
+                    keys=report.keys,
                     loop_lag_s=report.load.loop_lag_s,
                 ),
             )
+
+    def _files_changed(self) -> None:
+        for worker in self._supervisor.workers:
+            worker.set_keys(render(self._files.keys))
+            worker.set_owners(owners(self.config, self._files.fleet))
 
     def _update_route(self, now: float) -> None:
         """Decide whether to announce; have the neighbors and the fleet know."""
@@ -299,6 +313,16 @@ class Node:
                 {"worker": worker.settings.worker, "pid": worker.process and worker.process.pid}
                 for worker in self._supervisor.workers
             ],
+            "keys": {
+                "version": self._files.keys.version,
+                "issue": self._files.keys.issue,
+                "in_use": sorted({report.keys for report in reports}),
+                "connections": {
+                    generation.number: sum(report.generations.get(generation.number, 0) for report in reports)
+                    for generation in self._files.keys
+                },
+            },
+            "problems": list(self._files.problems.values()),
         }
 
     def _bgp_status(self) -> dict[str, Any] | None:

@@ -2,14 +2,50 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+
 from edge.config import Credentials, NodeConfig, backend_names
-from edge.keys import KeyRing, render
-from edge.runtime.messages import AuthSettings, WorkerSettings
+from edge.config.fleet_file import FleetFile
+from edge.keys import render
+from edge.node.shared_files import SharedFiles
+from edge.runtime.messages import AuthSettings, Owners, WorkerSettings
 from edge.runtime.sockets import host_port, is_ipv6
+
+Opened = dict[str, list[socket.socket]]
+"""By local address, one for each worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sockets:
+    """All that the node listens on for callers and for other nodes."""
+
+    udp: Opened
+    forward: Opened
+    tcp: Opened
+
+    def __iter__(self) -> Iterator[socket.socket]:
+        return chain.from_iterable((*self.udp.values(), *self.forward.values(), *self.tcp.values()))
+
+
+def owners(config: NodeConfig, fleet: FleetFile | None) -> Owners:
+    """Where every node of the fleet takes packets that have reached another."""
+    port = config.forward.port
+    return {
+        bytes(node.server_id).hex(): [(str(address), port) for address in node.addresses]
+        for node in (fleet.nodes if fleet else ())
+    }
 
 
 def worker_settings(
-    config: NodeConfig, worker: int, credentials: Credentials, keys: KeyRing, token_keys: str
+    config: NodeConfig,
+    worker: int,
+    credentials: Credentials,
+    files: SharedFiles,
+    token_keys: str,
+    sockets: Sockets,
 ) -> WorkerSettings:
     port = config.service.port
     unicast = {is_ipv6(address): (str(address), port) for address in config.unicast.addresses}
@@ -19,7 +55,10 @@ def worker_settings(
     return WorkerSettings(
         node=str(config.node.name),
         worker=worker,
-        sockets={},
+        sockets=_descriptors(sockets.udp, worker),
+        forward_sockets=_descriptors(sockets.forward, worker),
+        owners=owners(config, files.fleet),
+        return_path=config.forward.return_path,
         service=[str(address) for address in config.service.addresses],
         preferred_v4=offered.get(False),
         preferred_v6=offered.get(True),
@@ -27,7 +66,7 @@ def worker_settings(
         certificate=credentials.certificate,
         private_key=credentials.private_key,
         server_id=bytes(config.node.server_id),
-        keys=render(keys),
+        keys=render(files.keys),
         cid_profile=config.cid.profile,
         nonce_start=0,
         idle_timeout_s=config.quic.idle_timeout_s,
@@ -38,9 +77,13 @@ def worker_settings(
         lead_ms=config.voice.lead_ms,
         deadline=config.voice.deadline,
         resume_s=config.voice.resume_s,
-        listeners={},
+        listeners=_descriptors(sockets.tcp, worker),
         plain_listener="" if plain is None else host_port(plain.host, plain.port),
         page=config.web.page,
         auth=AuthSettings(token_keys, config.auth.audience, config.auth.origins),
         limits=config.limits,
     )
+
+
+def _descriptors(opened: Opened, worker: int) -> dict[str, int]:
+    return {address: sockets[worker].fileno() for address, sockets in opened.items()}

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from edge.forward import ReturnPath
 from edge.overload import Gate, LoadSample
 from edge.overload.limits import Limits
 from edge.quic import CidProfile
@@ -18,6 +19,10 @@ from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
 LINE_LIMIT = 4 * 1024 * 1024  # bytes; the longest record is a list of calls
+
+
+Owners = dict[str, list[tuple[str, int]]]
+"""Server ID in hex -> where that node takes packets of others, (host, port)."""
 
 
 class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,11 +57,23 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     lead_ms: int | Literal["auto"]
     deadline: Preset
     resume_s: float
+    forward_sockets: dict[str, int]  # unicast address -> file descriptor in the worker
+    owners: Owners
+    return_path: ReturnPath
     listeners: dict[str, int]  # local address -> file descriptor of a TCP socket in the worker
     plain_listener: str  # the one of them that has no TLS, or ""
     page: bool
     auth: AuthSettings
     limits: Limits
+
+    @property
+    def descriptors(self) -> list[int]:
+        """The files that the worker has to inherit."""
+        return [
+            *self.sockets.values(),
+            *self.forward_sockets.values(),
+            *self.listeners.values(),
+        ]
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -73,6 +90,18 @@ class SetGate(Message, frozen=True, forbid_unknown_fields=True, tag=True):
     """Supervisor to worker: how to treat newcomers from now on."""
 
     gate: Gate
+
+
+class SetKeys(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker: the key ring from now on, as in its file."""
+
+    keys: str
+
+
+class SetOwners(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker: the fleet from now on."""
+
+    owners: Owners
 
 
 class ListCalls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -97,6 +126,8 @@ class Report(Message, frozen=True, forbid_unknown_fields=True, tag=True):
     load: LoadSample
     counters: dict[str, int]  # monotonic since the worker started
     connections: dict[str, int]  # by outcome: migrated, on_anycast, direct
+    generations: dict[int, int]  # of keys -> connections with connection IDs of it
+    keys: int  # the version of the key ring
     calls: dict[str, int]  # by carrier: quic, webtransport, websocket
     observations: dict[str, list[float]]  # since the last report: what histograms are made of
 

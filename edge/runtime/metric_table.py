@@ -102,6 +102,17 @@ GUARDS = (
     "sync",
     "last_site_broken",
 )
+FORWARD_DROPS = (
+    "unknown_owner",
+    "too_big",
+    "limited",
+    "malformed",
+    "forged",
+    "replayed",
+    "foreign",
+)
+GENERATIONS = 7
+GENERATION = "the number of a generation of keys"
 PREFIX = "an announced prefix"
 NEIGHBOR = "the address of a configured neighbor"
 
@@ -130,6 +141,16 @@ METRICS: Final[tuple[Metric, ...]] = (
     PACKETS_MISROUTED := Counter(
         name="edge_packets_misrouted_total",
         help="Packets whose connection ID belongs to another node or worker.",
+    ),
+    FORWARDED := Counter(
+        name="edge_forwarded_packets_total",
+        help="Packets between this worker and others of the fleet: strays for the owner of a call, and answers back.",
+        labels={"kind": ("stray", "answer"), "direction": ("sent", "received")},
+    ),
+    FORWARD_DROPPED := Counter(
+        name="edge_forward_dropped_total",
+        help="Packets that were not passed on, or not taken from another node.",
+        labels={"reason": FORWARD_DROPS},
     ),
     PACKETS_DROPPED := Counter(
         name="edge_packets_dropped_total",
@@ -173,6 +194,19 @@ METRICS: Final[tuple[Metric, ...]] = (
     CROWDED := Counter(
         name="edge_handshakes_crowded_total",
         help="New connections refused because their address has its share, or comes too often; see limits.",
+    ),
+    CONNECTIONS_OF_KEYS := Gauge(
+        name="edge_connections_of_keys",
+        help="Connections whose connection IDs are made with a generation of keys; during a rotation one may count twice.",
+        labels={"generation": GENERATION},
+    ),
+    KEYS_VERSION := Gauge(
+        name="edge_keys_version",
+        help="The version of the key ring that all workers use; 0 while they differ.",
+    ),
+    FILE_PROBLEMS := Gauge(
+        name="edge_shared_file_problems",
+        help="Files that all nodes share (keys, fleet) and that changed to something this node cannot use.",
     ),
     CONNECTIONS := Gauge(
         name="edge_connections",
@@ -375,6 +409,11 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "unsent_unreachable": (DATAGRAMS_UNSENT, ("unreachable",)),
     "socket_drops": (SOCKET_DROPS, ()),
     "misrouted": (PACKETS_MISROUTED, ()),
+    "forward_strays_sent": (FORWARDED, ("stray", "sent")),
+    "forward_strays_received": (FORWARDED, ("stray", "received")),
+    "forward_answers_sent": (FORWARDED, ("answer", "sent")),
+    "forward_answers_received": (FORWARDED, ("answer", "received")),
+    **{f"forward_dropped_{reason}": (FORWARD_DROPPED, (reason,)) for reason in FORWARD_DROPS},
     "resets_sent": (STATELESS_RESETS, ()),
     "version_negotiations": (VERSION_NEGOTIATIONS, ()),
     "initials": (INITIALS, ()),

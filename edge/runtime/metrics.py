@@ -17,6 +17,9 @@ from edge.runtime.metric_table import (
     CALLS,
     CARRIERS,
     CONNECTIONS,
+    CONNECTIONS_OF_KEYS,
+    GENERATIONS,
+    KEYS_VERSION,
     LOOP_LAG,
     METRICS,
     OUTCOMES,
@@ -43,6 +46,8 @@ class WorkerTotals:
     counters: Mapping[str, int] = field(default_factory=dict)
     connections: Mapping[str, int] = field(default_factory=dict)
     calls: Mapping[str, int] = field(default_factory=dict)
+    generations: Mapping[int, int] = field(default_factory=dict)
+    keys: int = 0
     loop_lag_s: float = 0.0
 
 
@@ -102,6 +107,14 @@ class NodeMetrics:
             self.set(CONNECTIONS, sum(worker.connections.get(outcome, 0) for worker in workers), outcome)
         for carrier in CARRIERS:
             self.set(CALLS, sum(worker.calls.get(carrier, 0) for worker in workers), carrier)
+        for generation in range(GENERATIONS):
+            self.set(
+                CONNECTIONS_OF_KEYS,
+                sum(worker.generations.get(generation, 0) for worker in workers),
+                str(generation),
+            )
+        versions = {worker.keys for worker in workers}
+        self.set(KEYS_VERSION, versions.pop() if len(versions) == 1 else 0)
         self.set(LOOP_LAG, max((worker.loop_lag_s for worker in workers), default=0.0))
 
     def render(self) -> bytes:

@@ -52,7 +52,7 @@ class QuicCalls:
                 self._pass_on(event, now)
 
     def _pass_on(self, event: Event, now: float) -> None:
-        if isinstance(event, PacketMisrouted):
+        if isinstance(event, PacketMisrouted):  # whoever reads the sockets passes it on
             return
         carrier = self._carriers.get(event.connection)
         if carrier is None or carrier.call is None:

@@ -15,14 +15,25 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 
 import msgspec
 
 from edge.errors import DeadlineError, EdgeError
 from edge.overload import Gate
 from edge.runtime import messages
-from edge.runtime.messages import CallRecord, ListCalls, Report, SetGate, Start, Stop, WorkerSettings
+from edge.runtime.messages import (
+    CallRecord,
+    ListCalls,
+    Owners,
+    Report,
+    SetGate,
+    SetKeys,
+    SetOwners,
+    Start,
+    Stop,
+    WorkerSettings,
+)
 
 log = logging.getLogger("edge.supervisor")
 
@@ -41,12 +52,8 @@ HUNG_S = 10.0
 class Worker:
     """One worker process and what it last said of itself: ``report`` is None while there is no such process."""
 
-    def __init__(
-        self, settings: WorkerSettings, sockets: Mapping[str, int], listeners: Mapping[str, int]
-    ) -> None:
+    def __init__(self, settings: WorkerSettings) -> None:
         self.settings = settings
-        self.sockets = dict(sockets)
-        self.listeners = dict(listeners)
         self.report: Report | None = None
         self.ready = asyncio.Event()
         self.process: asyncio.subprocess.Process | None = None
@@ -78,8 +85,6 @@ class Worker:
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=messages.LINE_LIMIT)
         settings = msgspec.structs.replace(
             self.settings,
-            sockets=self.sockets,
-            listeners=self.listeners,
             nonce_start=secrets.randbits(62),
         )
         self._send(Start(settings))
@@ -115,7 +120,7 @@ class Worker:
             str(control.fileno()),
             str(os.getpid()),
             str(log.getEffectiveLevel()),
-            pass_fds=[control.fileno(), *self.sockets.values(), *self.listeners.values()],
+            pass_fds=[control.fileno(), *self.settings.descriptors],
             stdin=asyncio.subprocess.DEVNULL,
             process_group=0,  # Ctrl-C at a terminal is for the supervisor alone, from the worker's first moment
         )
@@ -166,6 +171,15 @@ class Worker:
     def set_gate(self, gate: Gate) -> None:
         self._send(SetGate(gate))
 
+    def set_keys(self, keys: str) -> None:
+        """Now, and for those that come after it."""
+        self.settings = msgspec.structs.replace(self.settings, keys=keys)
+        self._send(SetKeys(keys))
+
+    def set_owners(self, owners: Owners) -> None:
+        self.settings = msgspec.structs.replace(self.settings, owners=owners)
+        self._send(SetOwners(owners))
+
     def stop(self, reason: str) -> None:
         self._send(Stop(reason))
 
@@ -185,19 +199,10 @@ class Worker:
 
 
 class Supervisor:
-    """All workers of a node. ``settings(worker)`` gives what a worker must know.
+    """All workers of a node, given what each must know; the descriptors in it are this process's own."""
 
-    ``sockets`` and ``listeners`` give its UDP sockets and its listening TCP sockets, as descriptors by local address.
-    """
-
-    def __init__(
-        self,
-        count: int,
-        settings: Callable[[int], WorkerSettings],
-        sockets: Callable[[int], Mapping[str, int]],
-        listeners: Callable[[int], Mapping[str, int]] = lambda _: {},
-    ) -> None:
-        self.workers = [Worker(settings(index), sockets(index), listeners(index)) for index in range(count)]
+    def __init__(self, settings: Iterable[WorkerSettings]) -> None:
+        self.workers = [Worker(one) for one in settings]
         self.restarts = 0
         self._tasks: list[asyncio.Task[None]] = []
         self._started = False

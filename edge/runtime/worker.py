@@ -23,15 +23,30 @@ from dataclasses import asdict
 from http import HTTPStatus
 
 from edge.errors import EdgeError
+from edge.forward import Delivery, Sending
+from edge.keys import KeyRing, parse
 from edge.overload import Gate, Verdict
-from edge.quic import Path, RequestReceived
+from edge.quic import PacketMisrouted, Path, RequestReceived
 from edge.runtime import messages
 from edge.runtime.call import Call
 from edge.runtime.call_settings import CallSettings
 from edge.runtime.calls import CallTable
-from edge.runtime.messages import Calls, ListCalls, Ready, Report, SetGate, Start, Stop, WorkerSettings
+from edge.runtime.messages import (
+    Calls,
+    ListCalls,
+    Owners,
+    Ready,
+    Report,
+    SetGate,
+    SetKeys,
+    SetOwners,
+    Start,
+    Stop,
+    WorkerSettings,
+)
 from edge.runtime.process import die_with_parent
 from edge.runtime.quic_calls import QuicCalls
+from edge.runtime.relay import Relay
 from edge.runtime.sampler import LoadMeter, LoopLag, Readings, cpu_seconds
 from edge.runtime.session_api import Request, error
 from edge.runtime.sockets import UdpSocket
@@ -48,6 +63,8 @@ log = logging.getLogger("edge.worker")
 
 REPORT_INTERVAL_S = 0.25
 BATCH = 64  # datagrams read from one socket before the others and the timers have their turn
+RENEWED_A_REPORT = 25
+"""Connections whose connection IDs are renewed at a time, after the keys have changed: 100 a second."""
 STOP_LINGER_S = 0.1  # for the CONNECTION_CLOSE packets to leave
 
 
@@ -64,7 +81,17 @@ class Worker:
             address: UdpSocket(socket.socket(fileno=descriptor))
             for address, descriptor in settings.sockets.items()
         }
-        self.endpoint = make_endpoint(settings, self._verdict, lambda now: now + self._wall_offset)
+        self._forward_sockets = {
+            address: UdpSocket(socket.socket(fileno=descriptor))
+            for address, descriptor in settings.forward_sockets.items()
+        }
+        keys = parse(settings.keys)
+        self._keys_version = keys.version
+        self._peers = {bytes.fromhex(server_id) for server_id in settings.owners}
+        self.endpoint = make_endpoint(
+            settings, keys, self._verdict, lambda now: now + self._wall_offset, self._peers
+        )
+        self._relay = Relay(settings, keys, self._forward_sockets, loop.time(), time.time_ns())
         self._observations: dict[str, list[float]] = {}
         doorkeeper = make_doorkeeper(settings)
         self.calls = CallTable(
@@ -96,8 +123,22 @@ class Worker:
         """Begin to read the sockets."""
         for udp in self._sockets.values():
             self._loop.add_reader(udp.fileno(), self._readable, udp)
+        for udp in self._forward_sockets.values():
+            self._loop.add_reader(udp.fileno(), self._forward_readable, udp)
         for web in self._webs:
             web.serve()
+
+    def set_keys(self, keys: KeyRing) -> None:
+        """Use this ring; connections change their connection IDs a few at a time (`report`)."""
+        self._keys_version = keys.version
+        self.endpoint.set_keys(keys)
+        self._relay.set_keys(keys)
+
+    def set_owners(self, owners: Owners) -> None:
+        """These nodes are the fleet."""
+        self._peers.clear()
+        self._peers.update(map(bytes.fromhex, owners))
+        self._relay.set_owners(owners, self._loop.time())
 
     def _has_room(self) -> bool:
         """For a newcomer on TCP, whose address its handshake has proved: that is what a Retry is for."""
@@ -109,7 +150,20 @@ class Worker:
     def _readable(self, udp: UdpSocket) -> None:
         now = self._loop.time()
         for data, host, port in udp.drain(BATCH):
-            self.endpoint.queue_datagram(data, Path(host, port, udp.host), now)
+            path = Path(host, port, udp.host)
+            self._relay.arrived(path)
+            self.endpoint.queue_datagram(data, path, now)
+        self._take_in(now)
+        self._wake()
+
+    def _forward_readable(self, udp: UdpSocket) -> None:
+        now = self._loop.time()
+        for found in self._relay.drain(udp, BATCH, now):
+            match found:
+                case Delivery(path, data):
+                    self.endpoint.queue_datagram(data, path, now, forwarded=True)
+                case Sending(path, data):
+                    self._send(self._sockets[path.local], data, path)
         self._take_in(now)
         self._wake()
 
@@ -134,7 +188,10 @@ class Worker:
         more_waits = self.endpoint.receive_waiting(now)
         self._take_in(now)
         for data, path in self.endpoint.datagrams_to_send(now):
-            self._send(self._sockets[path.local], data, path)
+            if (left_by := self._relay.answer(path, data)) is not None:
+                self._watch(left_by)
+            else:
+                self._send(self._sockets[path.local], data, path)
         if self._take_in(now) or more_waits:  # sending, too, may end a connection
             self._wake()
         self._arm()
@@ -147,15 +204,23 @@ class Worker:
         happened = False
         while (event := self.endpoint.next_event()) is not None:
             happened = True
-            if isinstance(event, RequestReceived):
-                self._respond(event)
-            else:
-                self._quic_calls.receive(event, now)
+            match event:
+                case RequestReceived():
+                    self._respond(event)
+                case PacketMisrouted():
+                    if (left_by := self._relay.pass_on(event, now)) is not None:
+                        self._watch(left_by)
+                case _:
+                    self._quic_calls.receive(event, now)
         self.calls.turn(now)
         return happened
 
     def _send(self, udp: UdpSocket, data: bytes, path: Path) -> None:
         udp.send(data, path.host, path.port)
+        self._watch(udp)
+
+    def _watch(self, udp: UdpSocket) -> None:
+        """Something was sent; what the kernel would not take waits."""
         if udp.waiting == 1:
             self._loop.add_writer(udp.fileno(), self._writable, udp)
 
@@ -199,6 +264,8 @@ class Worker:
 
     def report(self) -> Report:
         """What the supervisor is told several times a second."""
+        self.endpoint.renew(RENEWED_A_REPORT)
+        self._wake()
         readings = self._readings()
         observations, self._observations = self._observations, {}
         sockets = [udp.counters for udp in self._sockets.values()]
@@ -210,6 +277,7 @@ class Worker:
             load=self._meter.update(readings, self._loop.time()),
             counters=asdict(self.endpoint.counters)
             | self.calls.counters()
+            | {f"forward_{name}": value for name, value in asdict(self._relay.counters).items()}
             | {
                 name: sum(web.counters()[name] for web in self._webs)
                 for name in ("tcp_accepted", "tcp_refused", "tls_failed")
@@ -221,6 +289,8 @@ class Worker:
                 "unsent_unreachable": sum(counters.unsent_unreachable for counters in sockets),
             },
             connections=connections,
+            generations=dict(self.endpoint.generations()),
+            keys=self._keys_version,
             calls=self.calls.by_carrier(),
             observations=observations,
         )
@@ -233,7 +303,7 @@ class Worker:
         self._step()
         await asyncio.gather(*(web.close(Code.GOING_AWAY, reason) for web in self._webs))
         await asyncio.sleep(STOP_LINGER_S)
-        for udp in self._sockets.values():
+        for udp in (*self._sockets.values(), *self._forward_sockets.values()):
             self._loop.remove_reader(udp.fileno())
             self._loop.remove_writer(udp.fileno())
             udp.close()
@@ -261,6 +331,10 @@ async def converse(control: socket.socket) -> None:
                     worker.gate = gate
                 case ListCalls(request=request):
                     messages.write(writer, Calls(request, worker.calls.records()))
+                case SetKeys(keys=keys):
+                    worker.set_keys(parse(keys))
+                case SetOwners(owners=owners):
+                    worker.set_owners(owners)
                 case Stop(reason=reason):
                     break
                 case Start():

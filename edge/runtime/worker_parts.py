@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import load_backend
-from edge.keys import parse
+from edge.keys import KeyRing
 from edge.overload import Verdict
 from edge.quic import Endpoint, EndpointConfig, Identity, Secrets
 from edge.runtime.call_settings import BackendChoice
@@ -27,7 +27,11 @@ PACKETS_PER_S = 500.0
 
 
 def make_endpoint(
-    settings: WorkerSettings, verdict: Callable[[float], Verdict], unix_time: Callable[[float], float]
+    settings: WorkerSettings,
+    keys: KeyRing,
+    verdict: Callable[[float], Verdict],
+    unix_time: Callable[[float], float],
+    peers: Container[bytes],
 ) -> Endpoint:
     return Endpoint(
         EndpointConfig(
@@ -45,7 +49,7 @@ def make_endpoint(
             packets_per_s=PACKETS_PER_S,
         ),
         Secrets(
-            parse(settings.keys),
+            keys,
             server_id=settings.server_id,
             worker=settings.worker,
             nonce_start=settings.nonce_start,
@@ -55,6 +59,7 @@ def make_endpoint(
         proof=True,
         unix_time=unix_time,
         began_at=time.time(),
+        peers=peers,
     )
 
 

@@ -32,8 +32,8 @@ async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, 
     (sock,) = open_udp(HOST, 0)
     with sock:
         port = sock.getsockname()[1]
-        settings = _settings(port, certificate, key)
-        supervisor = Supervisor(1, lambda _: settings, lambda _: {HOST: sock.fileno()})
+        settings = _settings(port, certificate, key, sock.fileno())
+        supervisor = Supervisor([settings])
         await supervisor.start()
         process = supervisor.workers[0].process
         assert process is not None
@@ -43,10 +43,11 @@ async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, 
             await supervisor.stop("measured")
 
 
-def _settings(port: int, certificate: Path, key: Path) -> WorkerSettings:
+def _settings(port: int, certificate: Path, key: Path, descriptor: int) -> WorkerSettings:
     return worker_settings(
         certificate.read_bytes(),
         key.read_bytes(),
+        sockets={HOST: descriptor},
         unicast_url=f"https://{host_port(HOST, port)}",
         max_handshakes=1000,
         limits=Limits(per_address=1000, per_address_per_s=1000.0),

@@ -73,14 +73,14 @@ async def running_node(
             certificate,
             key,
             unicast_url=f"https://{SERVER_NAME}:{port}",
+            sockets={HOST: udp.fileno()},
+            listeners={HOST: tcp.fileno()},
             resume_s=5.0,
             page=True,
             auth=AuthSettings(token_keys, None, ()),
             limits=limits or Limits(),
         )
-        supervisor = Supervisor(
-            1, lambda _: settings, lambda _: {HOST: udp.fileno()}, lambda _: {HOST: tcp.fileno()}
-        )
+        supervisor = Supervisor([settings])
         await supervisor.start()
         node = Node(port, supervisor)
         try:

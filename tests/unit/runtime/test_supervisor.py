@@ -32,9 +32,8 @@ async def workers(settings: WorkerSettings, count: int = 1) -> AsyncIterator[tup
         for sock in sockets:
             stack.enter_context(sock)
         supervisor = Supervisor(
-            count,
-            lambda worker: msgspec.structs.replace(settings, worker=worker),
-            lambda worker: {HOST: sockets[worker].fileno()},
+            msgspec.structs.replace(settings, worker=worker, sockets={HOST: sock.fileno()})
+            for worker, sock in enumerate(sockets)
         )
         try:
             await supervisor.start()
