@@ -35,6 +35,7 @@ def connect(
     insecure: bool = False,
     family: socket.AddressFamily = socket.AF_UNSPEC,
     local_addr: str | None = None,
+    migrate: bool = True,
     timeout_s: float = DIAL_TIMEOUT_S,
     dead_after_s: float = DEAD_AFTER_S,
     redial_delays_s: Sequence[float] = REDIAL_DELAYS_S,
@@ -60,6 +61,7 @@ def connect(
         insecure=insecure,
         family=family,
         source=local_addr,
+        migrate=migrate,
     )
     dialing = Dialing(
         target=target,
@@ -82,5 +84,6 @@ def connect_to(target: Target, **options: Any) -> Call:
         insecure=target.insecure,
         family=target.family,
         local_addr=target.source,
+        migrate=target.migrate,
         **options,
     )

@@ -37,6 +37,7 @@ class Place(Record, frozen=True, tag=True):
     server_name: str
     ca: str
     save: str | None
+    migrate: bool = True
 
 
 class HangUp(Record, frozen=True, tag=True):
@@ -100,12 +101,20 @@ class Caller:
         self._listening = asyncio.create_task(self._listen())
 
     async def place(
-        self, name: str, host: str, port: int, server_name: str, ca: Path, save: Path | None
+        self,
+        name: str,
+        host: str,
+        port: int,
+        server_name: str,
+        ca: Path,
+        save: Path | None,
+        *,
+        migrate: bool = True,
     ) -> None:
         """Begin a call named ``name``."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(Place(name, host, port, server_name, str(ca), kept))
+        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate))
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -126,6 +135,10 @@ class Caller:
     def settled(self, name: str) -> bool:
         """Whether a call is on its unicast address, or will never be."""
         return name in self.failed or (name in self.standing and self.standing[name].migrated)
+
+    def answered(self, name: str) -> bool:
+        """Whether a call has reached a node, or will never."""
+        return name in self.failed or (name in self.standing and self.standing[name].node != "")
 
     def calls(self) -> dict[str, Any]:
         """The calls that are up, for the timeline."""
@@ -163,7 +176,12 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
         async with connect(
-            order.host, order.port, server_name=order.server_name, ca=Path(order.ca), early_data=False
+            order.host,
+            order.port,
+            server_name=order.server_name,
+            ca=Path(order.ca),
+            early_data=False,
+            migrate=order.migrate,
         ) as call:
             heard = call.record()
             reporting = asyncio.create_task(_report(channel, order.name, call))

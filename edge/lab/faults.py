@@ -21,6 +21,7 @@ class Fault:
     policy_mode: str = "act"
     backend: str = "echo"
     lead_ms: int = DEFAULT_LEAD_MS
+    forwarding: bool = True
 
 
 NONE = Fault(check="")

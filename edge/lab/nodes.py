@@ -20,6 +20,7 @@ from bgp.view import ViewParams
 from edge.backend.demo import installed
 from edge.config.key_file import write_ring
 from edge.errors import EdgeError
+from edge.forward import ReturnPath
 from edge.keys import SECRET_BYTES, KeyRing
 from edge.lab.certificates import write_certificate
 from edge.lab.faults import NONE, Fault
@@ -48,7 +49,7 @@ class FleetOptions:
 
     ``policy`` has keys of ``[policy]`` beside those that `TIME_FACTOR` shortens; ``calls`` is what one node can take.
     ``damping`` is how a node supposes that its upstreams count, all alike or each by name; those left out do not.
-    ``restart_delays_s`` is how long it waits before it announces, after no, one, two, ... lives that ended badly.
+    ``return_paths``: by node, where not directly. ``restart_delays_s`` is how long it waits before it announces, after no, one, two, ... lives that ended badly.
     """
 
     speaker: Literal["exabgp", "bird"] = "exabgp"
@@ -56,6 +57,7 @@ class FleetOptions:
     policy: Mapping[str, Any] = field(default_factory=dict)
     calls: int = CALL_CAPACITY
     restart_delays_s: tuple[float, ...] = tuple(delay_s * TIME_FACTOR for delay_s in DELAYS_S)
+    return_paths: Mapping[str, ReturnPath] = field(default_factory=dict)
     fault: Fault = NONE
 
     def damping_of(self, upstream: str) -> Damping:
@@ -99,7 +101,12 @@ async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"
         document = node_config(lab.topology, name, number, directories[name], certificate, key, options)
-        document |= {"keys": {"file": str(lab.run_dir / KEYS)}, "fleet": {"file": str(lab.run_dir / FLEET)}}
+        document |= {"keys": {"file": str(lab.run_dir / KEYS)}}
+        if options.fault.forwarding:
+            document |= {
+                "fleet": {"file": str(lab.run_dir / FLEET)},
+                "forward": {"return_path": options.return_paths.get(name, ReturnPath.DIRECT)},
+            }
         config.write_text(toml_text(document))
         await start_node(lab, name, config)
     return Fleet(certificate, {name: directory / "admin.sock" for name, directory in directories.items()})

@@ -107,3 +107,5 @@ class ClientConfig:
     halves the wait of the unlucky; on a path of more than 100 ms it costs each connection 2 kB."""
     connection_id_length: int = 8
     ticket: Ticket | None = None
+    migrate: bool = True
+    """Follow the server to its preferred address; many implementations do not."""

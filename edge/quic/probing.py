@@ -30,8 +30,10 @@ class ProbingConnection(Connection):
         *,
         configuration: QuicConfiguration,
         session_ticket_handler: Callable[[SessionTicket], None] | None = None,
+        migrate: bool = True,
     ) -> None:
         super().__init__(configuration=configuration, session_ticket_handler=session_ticket_handler)
+        self._migrate = migrate
         if configuration.connection_id_length < MIN_CHOSEN_CID:
             # aioquic makes up the server's first connection ID as long as its own (RFC 9000 section 7.2).
             self._peer_cid.cid = token_bytes(MIN_CHOSEN_CID)
@@ -64,6 +66,8 @@ class ProbingConnection(Connection):
         return None if path is None or path.is_validated else path
 
     def _probe_preferred_address(self) -> None:
+        if not self._migrate:
+            return
         known = len(self._network_paths)
         super()._probe_preferred_address()
         if len(self._network_paths) > known:

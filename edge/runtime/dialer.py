@@ -56,7 +56,8 @@ class Target:
     """Whom to call and whom to believe.
 
     The certificate must be for ``server_name`` (default: ``host``) and signed by one of ``ca`` (a PEM file;
-    default: the public CAs), unless ``insecure``. ``source`` is the local address to call from.
+    default: the public CAs), unless ``insecure``. ``source`` is the local address to call from. Without
+    ``migrate`` the connection stays at the address that was called, as those of some other clients do.
     """
 
     host: str
@@ -66,6 +67,7 @@ class Target:
     insecure: bool = False
     family: socket.AddressFamily = socket.AF_UNSPEC
     source: str | None = None
+    migrate: bool = True
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -107,6 +109,7 @@ async def dial(
         ca_pem=_read(target.ca) if target.ca else None,
         verify=not target.insecure,
         ticket=ticket,
+        migrate=target.migrate,
     )
     try:
         async with asyncio.timeout(timeout_s):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge.lab.faults import FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
+from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
 from edge.lab.scenarios.scenario import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -15,6 +16,12 @@ SCENARIOS: dict[str, Scenario] = {
             "a node is overloaded, withdraws its route, and nobody on it misses a frame",
             "edge.lab.scenarios.overload:play",
             faults={name: fault.check for name, fault in FAULTS.items()},
+        ),
+        Scenario(
+            "pinned",
+            "callers that stay on anycast while its routes come and go: their packets find the edge that knows them",
+            "edge.lab.scenarios.pinned:play",
+            faults={name: fault.check for name, fault in PINNED_FAULTS.items()},
         ),
         Scenario(
             "cascade",

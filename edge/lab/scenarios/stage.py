@@ -171,15 +171,18 @@ class Stage:
 
     # --- callers and load ---------------------------------------------------------------------------------
 
-    async def call(self, site: str, name: str, *, version: int = 4) -> str:
+    async def call(self, site: str, name: str, *, version: int = 4, migrate: bool = True) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
         By then it has moved to a unicast address, if it ever will.
         """
         caller = self.callers[site]
         host = getattr(self.lab.topology, f"service_v{version}").ip
-        await caller.place(name, str(host), SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None)
-        await caller.until(lambda: caller.settled(name), PATIENCE_CALL_S)
+        await caller.place(
+            name, str(host), SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None, migrate=migrate
+        )
+        stands = caller.settled if migrate else caller.answered
+        await caller.until(lambda: stands(name), PATIENCE_CALL_S)
         node = caller.standing[name].node if name in caller.standing else ""
         self.timeline.event(f"{name} at {site} is served by {node or 'nobody'}")
         return node
