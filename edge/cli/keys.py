@@ -25,7 +25,8 @@ def keys() -> None:
     """Make and change the fleet's key ring, the file that all nodes share.
 
     Connection IDs, stateless resets, tickets and tokens are all made with it. It is changed in three steps, each of which
-    must have come to every node before the next: `add` a generation, `use` it, `drop` the one before.
+    must have come to every node before the next: `add` a generation, `use` it, `drop` the one before. `rotate` does all
+    three and waits for the nodes in between.
     """
 
 
@@ -92,6 +93,51 @@ def use(file: Path, generation: int) -> None:
 def drop(file: Path, generation: int) -> None:
     """Drop GENERATION. What was made with it means nothing any more: calls that still need it are lost."""
     _change(file, lambda ring: ring.drop(generation))
+
+
+@keys.command("rotate")
+@_file
+@click.option(
+    "--node",
+    "nodes",
+    multiple=True,
+    help="A node that uses this ring: the path of its admin socket, or its name in a lab; all of them have to be named."
+    "  [default: this machine's]",
+)
+@click.option(
+    "--push",
+    default="",
+    metavar="COMMAND",
+    help="A shell command that takes FILE to the nodes, run after each step; not needed where they read FILE itself.",
+)
+@click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=600.0,
+    show_default=True,
+    help="Seconds that a step may take.",
+)
+def rotate(file: Path, nodes: tuple[str, ...], push: str, timeout_s: float) -> None:
+    """Replace the generation in use by a new one, while calls go on.
+
+    Each step waits until every node shows that it has taken the one before, and the last until no connection needs the
+    old generation. If that takes too long, run it again: it goes on where it stopped.
+    """
+    from edge.cli.rotation import Rotation
+    from edge.cli.where import find
+    from edge.keys import SECRET_BYTES
+
+    ring = _read(file)
+    places = [(node, find(node)) for node in nodes] or [("this node", find(None))]
+    rotation = Rotation(
+        places,
+        save=lambda ring: _write(file, ring),
+        push=push,
+        timeout_s=timeout_s,
+        tell=lambda line: click.echo(line, err=True),
+    )
+    rotation.run(ring, lambda ring: ring.add(token_bytes(SECRET_BYTES), datetime.now(UTC)))
 
 
 def _change(file: Path, change: Callable[[KeyRing], KeyRing]) -> KeyRing:

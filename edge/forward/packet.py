@@ -18,12 +18,13 @@ from functools import lru_cache
 from typing import Final
 
 from edge.errors import EdgeError
+from edge.quic.connection import MAX_UDP_PAYLOAD
 from edge.quic.path import Path
 
 VERSION: Final = 1
 SERVER_ID_BYTES: Final = 8
 TAG_BYTES: Final = 16
-MAX_PAYLOAD: Final = 1372
+MAX_PAYLOAD: Final = MAX_UDP_PAYLOAD
 """Bytes of a caller's datagram that are carried. With `MAX_OVERHEAD`, and UDP over IPv6 around it, it fits 1500."""
 
 _HEAD: Final = struct.Struct(f"!BBBB{SERVER_ID_BYTES}sQ")

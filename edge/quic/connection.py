@@ -30,6 +30,9 @@ from edge.quic.tickets import LIFETIME_S, MAX_EARLY_DATA, Resumption, StrikeRegi
 HELD_CIDS = 4
 """Our connection IDs that a peer holds: two for the two addresses of a node and two spare."""
 
+MAX_UDP_PAYLOAD = 1372
+"""Bytes of a datagram that a peer may send: what can be passed on to another node in one packet (`edge.forward`)."""
+
 MAX_STREAM_DATA = 256 * 1024
 """Bytes a peer may have under way on one stream, to begin with; aioquic doubles it as it is used."""
 MAX_HELD_BYTES = 2 * 1024 * 1024
@@ -259,13 +262,13 @@ class EdgeConnection(Connection):
         buffer.push_bytes(token)
 
     def _serialize_transport_parameters(self) -> bytes:
-        parameters = super()._serialize_transport_parameters()
-        if self._preferred is None:
-            return parameters
-        # A sequence in no particular order (RFC 9000 section 18): ours is added behind the engine's.
+        # A sequence in no particular order (RFC 9000 section 18): ours are added behind the engine's.
         buffer = Buffer(capacity=128)
-        push_quic_transport_parameters(buffer, QuicTransportParameters(preferred_address=self._preferred))
-        return parameters + buffer.data
+        push_quic_transport_parameters(
+            buffer,
+            QuicTransportParameters(max_udp_payload_size=MAX_UDP_PAYLOAD, preferred_address=self._preferred),
+        )
+        return super()._serialize_transport_parameters() + buffer.data
 
 
 def _held(stream: QuicStream) -> int:

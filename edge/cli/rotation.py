@@ -1,0 +1,94 @@
+"""A rotation of the fleet's keys from beginning to end: no step before every node has shown that it took the last.
+
+It begins where an earlier one has stopped, for the ring itself says how far it has come.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from edge.cli.where import Place
+from edge.errors import DeadlineError, EdgeError
+from edge.keys import KeyRing
+
+POLL_S = 0.5
+
+Statuses = dict[str, dict[str, Any]]
+
+
+class Rotation:
+    """``save`` puts a ring where the nodes find it, ``push`` is a command that takes it there, "" for none."""
+
+    def __init__(
+        self,
+        nodes: Sequence[tuple[str, Place]],
+        *,
+        save: Callable[[KeyRing], None],
+        push: str,
+        timeout_s: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._nodes = nodes
+        self._save = save
+        self._push = push
+        self._timeout_s = timeout_s
+        self._tell = tell
+
+    def run(self, ring: KeyRing, add: Callable[[KeyRing], KeyRing]) -> KeyRing:
+        """Raises `DeadlineError` when a node does not follow, and what asking it raises; run it again to go on."""
+        if len(ring.generations) == 1:
+            ring = self._step(add(ring), "added, and accepted by")
+        else:
+            self._tell("goes on with a rotation that has begun")
+            self._await_version(ring, "taken by")
+        newest = ring.generations[-1].number
+        if ring.issue != newest:
+            ring = self._step(ring.use(newest), "used by")
+        old = [generation.number for generation in ring if generation.number != newest]
+        self._await(
+            lambda statuses: [
+                f"{node} has {count} connections of generation {number}"
+                for node, status in statuses.items()
+                for number in old
+                if (count := status["keys"]["connections"].get(str(number), 0))
+            ],
+            "no connection uses an older one on",
+        )
+        for number in old:
+            ring = ring.drop(number)
+        return self._step(ring, "alone with")
+
+    def _step(self, ring: KeyRing, what: str) -> KeyRing:
+        self._save(ring)
+        if self._push:
+            done = subprocess.run(self._push, shell=True, check=False)
+            if done.returncode != 0:
+                raise EdgeError(
+                    f"--push ended with {done.returncode}; mend it and rotate again, to go on from here"
+                )
+        self._await_version(ring, what)
+        return ring
+
+    def _await_version(self, ring: KeyRing, what: str) -> None:
+        self._await(
+            lambda statuses: [
+                f"{node} uses version {', '.join(map(str, status['keys']['in_use'])) or 'none'}"
+                + "".join(f" ({problem})" for problem in status["problems"])
+                for node, status in statuses.items()
+                if status["keys"]["in_use"] != [ring.version]
+            ],
+            f"version {ring.version}, generation {ring.generations[-1].number}: {what}",
+        )
+
+    def _await(self, lacks: Callable[[Statuses], list[str]], what: str) -> None:
+        deadline = time.monotonic() + self._timeout_s
+        while missing := lacks({name: place.ask("GET", "/status") for name, place in self._nodes}):
+            if time.monotonic() > deadline:
+                raise DeadlineError(
+                    f"after {self._timeout_s:g} s {'; '.join(missing)}; rotate again to go on from here"
+                )
+            time.sleep(POLL_S)
+        self._tell(f"{what} {', '.join(name for name, _ in self._nodes)}")
