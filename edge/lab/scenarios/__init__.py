@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.lab.faults import FAULTS
+from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
@@ -22,6 +23,12 @@ SCENARIOS: dict[str, Scenario] = {
             "callers that stay on anycast while its routes come and go: their packets find the edge that knows them",
             "edge.lab.scenarios.pinned:play",
             faults={name: fault.check for name, fault in PINNED_FAULTS.items()},
+        ),
+        Scenario(
+            "key-rotation",
+            "the fleet's keys are replaced while people talk, and nobody hears it",
+            "edge.lab.scenarios.key_rotation:play",
+            faults=ROTATION_FAULTS,
         ),
         Scenario(
             "cascade",
