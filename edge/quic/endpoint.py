@@ -18,9 +18,9 @@ from aioquic.quic import events as engine_events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicErrorCode
 
+from edge.bucket import TokenBucket
 from edge.cid import CidIssuer, CidRing
 from edge.overload import Verdict
-from edge.overload.bucket import TokenBucket
 from edge.overload.clients import client_of
 from edge.quic.config import EndpointConfig
 from edge.quic.connection import MAX_STREAM_DATA, EdgeConnection
@@ -343,7 +343,7 @@ class Endpoint:
             return
         record = ConnectionRecord(next(self._handles), engine, path, on_service, now)
         if self.config.packets_per_s is not None:
-            record.budget = TokenBucket(self.config.packets_per_s, self.config.packets_at_once, now)
+            record.budget = TokenBucket(self.config.packets_per_s, self.config.packets_at_once)
         self._table.add(record, [newcomer.chosen_cid, *engine.initial_cids])
         self._handshakes += 1
         if newcomer.admit.retry_cid is not None:

@@ -17,6 +17,7 @@ Initial is another node's only if that node is known; anything else would turn s
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 
+from edge.bucket import TokenBucket
 from edge.cid import CidError, CidIssuer, CidRing, DecodedCid
 from edge.quic.counters import Counters
 from edge.quic.events import PacketMisrouted
@@ -30,7 +31,7 @@ from edge.quic.header import (
 )
 from edge.quic.packets import refusal, retry, version_negotiation
 from edge.quic.path import Path
-from edge.quic.reset import TokenBucket, reset_token, stateless_reset
+from edge.quic.reset import reset_token, stateless_reset
 
 RESETS_PER_S = 100.0
 
@@ -87,7 +88,7 @@ class Reception:
             self._counters.dropped_other_worker += 1
             return None
         reset = stateless_reset(reset_token(self._reset_key, cid), len(data), self._entropy)
-        if reset is None or not self._resets.take(now):
+        if reset is None or not self._resets.take(1, now):
             self._counters.dropped_dead += 1
             return None
         self._counters.resets_sent += 1

@@ -31,22 +31,3 @@ def stateless_reset(token: bytes, trigger_length: int, entropy: Callable[[int], 
         return None
     noise = entropy(length - TOKEN_LENGTH)
     return bytes((noise[0] & 0x3F | 0x40,)) + noise[1:] + token
-
-
-class TokenBucket:
-    """At most ``burst`` at once and ``rate`` a second in the long run."""
-
-    def __init__(self, rate: float, burst: float) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._level = burst
-        self._filled_at = 0.0
-
-    def take(self, now: float) -> bool:
-        """Whether one more is allowed now; if so, it is counted."""
-        self._level = min(self._burst, self._level + (now - self._filled_at) * self._rate)
-        self._filled_at = now
-        if self._level < 1.0:
-            return False
-        self._level -= 1.0
-        return True

@@ -1,10 +1,9 @@
 """Stateless resets: recognisable to one client, never an answer to each other, never too many."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.quic.reset import TokenBucket, reset_token, stateless_reset
+from edge.quic.reset import reset_token, stateless_reset
 
 TOKEN = b"t" * 16
 
@@ -38,16 +37,3 @@ def test_two_endpoints_that_forgot_do_not_reset_each_other_for_ever() -> None:
     while (reset := stateless_reset(TOKEN, length, noise)) is not None:
         length, rounds = len(reset), rounds + 1
     assert rounds <= 22
-
-
-def test_a_bucket_lets_a_burst_through_and_then_its_rate() -> None:
-    bucket = TokenBucket(rate=10.0, burst=5.0)
-    assert [bucket.take(0.0) for _ in range(6)] == [True] * 5 + [False]
-    assert bucket.take(0.1)
-    assert not bucket.take(0.15)
-    assert [bucket.take(100.0) for _ in range(6)] == [True] * 5 + [False]
-
-
-@pytest.mark.parametrize("first", [0.0, 1e9])
-def test_a_bucket_is_full_whenever_the_clock_begins(first: float) -> None:
-    assert TokenBucket(rate=1.0, burst=1.0).take(first)
