@@ -34,7 +34,7 @@ from edge.quic.events import (
     PathChanged,
 )
 from edge.quic.gate import Gate
-from edge.quic.header import LONG_HEADER_BIT, SUPPORTED_VERSIONS, parse_long_header
+from edge.quic.header import LONG_HEADER_BIT, SUPPORTED_VERSIONS, LongHeader, parse_long_header
 from edge.quic.http3 import ALPN as HTTP3
 from edge.quic.http3 import EXCESSIVE_LOAD as HTTP3_EXCESSIVE_LOAD
 from edge.quic.http3 import NO_ERROR as HTTP3_NO_ERROR
@@ -127,40 +127,15 @@ class Endpoint:
 
     def receive_datagram(self, data: bytes, path: Path, now: float) -> None:
         """A UDP payload arrived on ``path``."""
-        self.counters.datagrams_in += 1
-        if data and not data[0] & LONG_HEADER_BIT:
-            record = self._table.by_cid.get(data[1 : self._cid_end])
-            if record is None:
-                self._answer(self._reception.receive_short(data, path, now), path)
-                return
-        else:
-            header = parse_long_header(data)
-            if header is None:
-                self.counters.dropped_malformed += 1
-                return
-            record = self._table.by_cid.get(header.destination_cid)
-            if record is None:
-                found = self._reception.receive_long(
-                    header, data, path, now, connections=len(self._table), handshakes=self._handshakes
-                )
-                if isinstance(found, Newcomer):
-                    self._accept(found, data, path, now)
-                else:
-                    self._answer(found, path)
-                return
-        self._deliver(record, data, path, now)
+        header, record = self._whose(data)
+        self._read(header, record, data, path, now)
 
     def queue_datagram(self, data: bytes, path: Path, now: float) -> None:
         """As `receive_datagram`, but what can wait does, until `receive_waiting`; see `edge.quic.lanes`."""
-        if data and data[0] & LONG_HEADER_BIT:
-            header = parse_long_header(data)
-            record = None if header is None else self._table.by_cid.get(header.destination_cid)
-            can_wait = header is not None
-        else:
-            record = self._table.by_cid.get(data[1 : self._cid_end])
-            can_wait = record is not None
+        header, record = self._whose(data)
+        can_wait = header is not None or record is not None
         if not can_wait or not self._lanes.holds_back(data, path, record, now):
-            self.receive_datagram(data, path, now)
+            self._read(header, record, data, path, now)
 
     def receive_waiting(self, now: float) -> bool:
         """Read a little of what waits; whether there is more. To be called after each batch of `queue_datagram`."""
@@ -320,6 +295,32 @@ class Endpoint:
         return record is not None and record.engine.awaits_credit
 
     # Connections
+
+    def _whose(self, data: bytes) -> tuple[LongHeader | None, ConnectionRecord | None]:
+        """Its header, if it begins with a long one that is whole, and the connection that it belongs to."""
+        if data and not data[0] & LONG_HEADER_BIT:
+            return None, self._table.by_cid.get(data[1 : self._cid_end])
+        header = parse_long_header(data)
+        return header, None if header is None else self._table.by_cid.get(header.destination_cid)
+
+    def _read(
+        self, header: LongHeader | None, record: ConnectionRecord | None, data: bytes, path: Path, now: float
+    ) -> None:
+        self.counters.datagrams_in += 1
+        if record is not None:
+            self._deliver(record, data, path, now)
+        elif header is not None:
+            found = self._reception.receive_long(
+                header, data, path, now, connections=len(self._table), handshakes=self._handshakes
+            )
+            if isinstance(found, Newcomer):
+                self._accept(found, data, path, now)
+            else:
+                self._answer(found, path)
+        elif data and not data[0] & LONG_HEADER_BIT:
+            self._answer(self._reception.receive_short(data, path, now), path)
+        else:
+            self.counters.dropped_malformed += 1
 
     def _accept(self, newcomer: Newcomer, data: bytes, path: Path, now: float) -> None:
         on_service = path.local in self.config.service
