@@ -146,11 +146,12 @@ class Bird:
             while True:
                 async with asyncio.timeout(self._timeout_s):
                     if not await reader.read(_READ_SIZE):
-                        return "bird or its keeper has ended"
+                        break
         except TimeoutError:
             return f"no answer in {self._timeout_s:g} s from bird's keeper"
-        except OSError as error:
-            return f"bird's keeper: {error}"
+        except ConnectionError:
+            pass  # it left a heartbeat unread
+        return "bird or its keeper has ended"
 
     def terminate(self) -> None:
         """Ask it to end; its sessions close and its routes go."""

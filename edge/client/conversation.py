@@ -47,9 +47,9 @@ class Conversation(DrivenSession):
     ) -> None:
         """Say one utterance, in groups as they would leave a microphone, and wait until the edge has it all.
 
-        ``said`` is told of what leaves. A recording waits while there is no connection; a microphone cannot. Raises `SessionLost`, and `TimeoutError`
-        if the edge does not confirm it ``patience_s`` after its end. If cancelled, what has been said until then is an
-        utterance of its own.
+        ``said`` is told of what leaves. A recording waits while there is no connection; a microphone cannot. Raises
+        `SessionLost`, and `TimeoutError` if the edge does not confirm it ``patience_s`` after its end. If cancelled, what
+        has been said until then is an utterance of its own.
         """
         groups = self._paced(speech, faster) if isinstance(speech, Sequence) else _grouped(speech)
         try:

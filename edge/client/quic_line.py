@@ -1,13 +1,7 @@
 """What a voice session asks, carried by a QUIC connection. Sans-IO, driven as both of them are."""
 
-from edge.quic import (
-    ClientConnection,
-    DatagramReceived,
-    Event,
-    SendingStopped,
-    StreamDataReceived,
-    StreamReset,
-)
+from edge.quic import ClientConnection, Event
+from edge.runtime.carriers import StreamIds, deliver
 from edge.runtime.driver import Address
 from edge.voice import Code
 from edge.voice.base import Receiver
@@ -25,7 +19,7 @@ class QuicLine:
         self._dead_after_s = dead_after_s
         self._heard_at: float | None = None  # any datagram, once the handshake is complete
         self._control: int | None = None
-        self._streams: list[int] = []  # the session's number -> the connection's ID
+        self._streams = StreamIds(connection.open_stream)
 
     # --- as a stack ------------------------------------------------------------------------------------
 
@@ -59,19 +53,7 @@ class QuicLine:
 
     def deliver(self, event: Event, session: Receiver, now: float) -> None:
         """Hand ``session`` what has arrived."""
-        match event:
-            case StreamDataReceived(stream_id=stream_id) if stream_id == self._control:
-                session.receive_control(event.data, event.fin, now)
-            case StreamDataReceived(stream_id=stream_id):
-                session.receive_stream(stream_id, event.data, event.fin, now)
-            case StreamReset(stream_id=stream_id, code=code):
-                session.receive_reset(stream_id, code, now)
-            case SendingStopped(stream_id=stream_id, code=code) if stream_id in self._streams:
-                session.receive_stop(self._streams.index(stream_id), code, now)
-            case DatagramReceived(data=data):
-                session.receive_datagram(data, now)
-            case _:
-                pass
+        deliver(event, session, self._streams, self._control, now)
 
     def send_control(self, data: bytes) -> None:
         if self._control is None:
@@ -79,13 +61,13 @@ class QuicLine:
         self.connection.send_stream(self._control, data)
 
     def send_stream(self, stream: int, data: bytes, fin: bool) -> None:
-        self.connection.send_stream(self._stream_id(stream), data, fin)
+        self.connection.send_stream(self._streams.of(stream), data, fin)
 
     def reset_stream(self, stream: int, code: int) -> None:
-        self.connection.reset_stream(self._stream_id(stream), code)
+        self.connection.reset_stream(self._streams.of(stream), code)
 
     def expire_stream(self, stream: int) -> None:
-        self.connection.expire_stream(self._stream_id(stream), Code.DEADLINE)
+        self.connection.expire_stream(self._streams.of(stream), Code.DEADLINE)
 
     def stop_stream(self, peer_stream: int, code: int) -> None:
         self.connection.stop_stream(peer_stream, code)
@@ -98,8 +80,3 @@ class QuicLine:
 
     def rtt_s(self) -> float | None:
         return self.connection.rtt_s
-
-    def _stream_id(self, stream: int) -> int:
-        while len(self._streams) <= stream:
-            self._streams.append(self.connection.open_stream())
-        return self._streams[stream]

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from edge.bucket import TokenBucket
 from edge.forward.packet import (
     HEAD_BYTES,
     MAX_PAYLOAD,
@@ -30,7 +31,6 @@ from edge.forward.packet import (
 )
 from edge.forward.replay import ReplayWindow
 from edge.keys import KeyRing, Purpose
-from edge.overload.bucket import TokenBucket
 from edge.overload.clients import Rates, client_of
 from edge.quic.path import Path
 
@@ -93,8 +93,8 @@ class Sending(NamedTuple):
 class _Peer:
     """What is known of a node; ``ciphers`` by generation."""
 
-    outgoing: TokenBucket
-    incoming: TokenBucket
+    outgoing: TokenBucket = field(default_factory=lambda: TokenBucket(PER_NODE_PER_S, PER_NODE_PER_S))
+    incoming: TokenBucket = field(default_factory=lambda: TokenBucket(PER_NODE_PER_S, PER_NODE_PER_S))
     ciphers: dict[int, AESGCM] = field(default_factory=dict)
     windows: dict[tuple[int, int], ReplayWindow] = field(default_factory=dict)  # by generation and worker
 
@@ -113,7 +113,6 @@ class Forwarder:
         *,
         local: frozenset[str],
         counter: int,
-        now: float,
         return_path: ReturnPath = ReturnPath.DIRECT,
     ) -> None:
         self.counters = ForwardCounters()
@@ -126,7 +125,7 @@ class Forwarder:
         self._peers: dict[bytes, _Peer] = {}
         self._owners: Mapping[bytes, Address] = {}
         self.set_keys(keys)
-        self.set_owners(owners, now)
+        self.set_owners(owners)
 
     def set_keys(self, keys: KeyRing) -> None:
         """From now on. What was sealed with a generation that is gone is not opened any more."""
@@ -138,13 +137,11 @@ class Forwarder:
             peer.ciphers.clear()  # a number may stand for another secret now
             peer.windows = {who: window for who, window in peer.windows.items() if who[0] in numbers}
 
-    def set_owners(self, owners: Mapping[bytes, Address], now: float) -> None:
+    def set_owners(self, owners: Mapping[bytes, Address]) -> None:
         """These nodes are the fleet from now on."""
         self._owners = owners
         known = self._peers
-        self._peers = {
-            server_id: known.get(server_id) or _Peer(_bucket(now), _bucket(now)) for server_id in owners
-        }
+        self._peers = {server_id: known.get(server_id) or _Peer() for server_id in owners}
 
     def pass_on(self, path: Path, owner: Member, data: bytes, now: float) -> tuple[bytes, Address] | None:
         """The packet for the owner of a stray, and where to send it; None if it is dropped."""
@@ -229,7 +226,3 @@ class Forwarder:
         self._ingresses.move_to_end(path)
         if len(self._ingresses) > MAX_INGRESSES:
             self._ingresses.popitem(last=False)
-
-
-def _bucket(now: float) -> TokenBucket:
-    return TokenBucket(PER_NODE_PER_S, PER_NODE_PER_S, now)

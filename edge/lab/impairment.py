@@ -74,8 +74,7 @@ class Direction:
         impairment = self.impairment
         luck, jitter = self._dice(), 2 * self._dice() - 1
         self.packets += 1
-        lost = luck < impairment.loss if impairment.burst_ms is None else self._is_bad(now)
-        if impairment.cut or lost:
+        if impairment.cut or self._is_lost(luck, now):
             self.dropped += 1
             return None
         at = now + (impairment.delay_ms + impairment.jitter_ms * jitter) / 1000
@@ -83,10 +82,10 @@ class Direction:
             at = self._last_arrival = max(at, self._last_arrival)
         return at
 
-    def _is_bad(self, now: float) -> bool:
+    def _is_lost(self, luck: float, now: float) -> bool:
         impairment = self.impairment
         if impairment.burst_ms is None or impairment.loss == 0:
-            return False
+            return luck < impairment.loss
         if self._bursts is None or self._bursts[0] is not impairment:
             bursts = Bursts(impairment.loss, impairment.burst_ms / 1000, self._burst_dice, now)
             self._bursts = impairment, bursts

@@ -3,7 +3,7 @@
 from collections import Counter
 from ipaddress import IPv6Address
 
-from edge.overload.bucket import TokenBucket
+from edge.bucket import TokenBucket
 
 MAX_REMEMBERED = 10_000
 """Clients whose rate is known; those that have not come of late are forgotten first."""
@@ -55,5 +55,5 @@ class Rates:
             if len(self._of) >= MAX_REMEMBERED:
                 kept = {name: known for name, known in self._of.items() if not known.is_full(now)}
                 self._of = kept if len(kept) < MAX_REMEMBERED else {}
-            bucket = self._of[client] = TokenBucket(self._per_s, self._burst, now)
+            bucket = self._of[client] = TokenBucket(self._per_s, self._burst)
         return bucket.take(1, now)

@@ -15,8 +15,8 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """An *address* is one customer's: an IPv4 address or an IPv6 /64 (`edge.overload.clients.client_of`).
 
     ``per_address`` is how many QUIC connections it may have, how many of TCP, and how many calls, all of one worker;
-    ``per_address_per_s`` is how many may begin for good, and of QUIC twice as many at once. A caller is cut off that reads nothing of what waits
-    for it for ``unread_s``, or is not heard of for ``silent_s`` on a connection that stands.
+    ``per_address_per_s`` is how many may begin for good, and of QUIC twice as many at once. A caller is cut off that
+    reads nothing of what waits for it for ``unread_s``, or is not heard of for ``silent_s`` on a connection that stands.
     """
 
     per_address: Count = 256

@@ -18,9 +18,9 @@ from aioquic.quic import events as engine_events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicErrorCode
 
+from edge.bucket import TokenBucket
 from edge.keys import KeyRing
 from edge.overload import Verdict
-from edge.overload.bucket import TokenBucket
 from edge.overload.clients import client_of
 from edge.quic.config import EndpointConfig
 from edge.quic.connection import MAX_STREAM_DATA, EdgeConnection
@@ -34,7 +34,7 @@ from edge.quic.events import (
     PathChanged,
 )
 from edge.quic.gate import Gate
-from edge.quic.header import LONG_HEADER_BIT, SUPPORTED_VERSIONS, parse_long_header
+from edge.quic.header import LONG_HEADER_BIT, SUPPORTED_VERSIONS, LongHeader, parse_long_header
 from edge.quic.http3 import ALPN as HTTP3
 from edge.quic.http3 import EXCESSIVE_LOAD as HTTP3_EXCESSIVE_LOAD
 from edge.quic.http3 import NO_ERROR as HTTP3_NO_ERROR
@@ -121,41 +121,15 @@ class Endpoint:
 
     def receive_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> None:
         """A UDP payload arrived on ``path``, or elsewhere and was ``forwarded`` to us: then it is ours or nobody's."""
-        self.counters.datagrams_in += 1
-        if data and not data[0] & LONG_HEADER_BIT:
-            record = self._table.by_cid.get(data[1 : self._cid_end])
-            if record is None:
-                self._answer(self._reception.receive_short(data, path, now), path, forwarded)
-                return
-        else:
-            header = parse_long_header(data)
-            if header is None:
-                self.counters.dropped_malformed += 1
-                return
-            record = self._table.by_cid.get(header.destination_cid)
-            if record is None:
-                found = self._reception.receive_long(
-                    header, data, path, now, connections=len(self._table), handshakes=self._handshakes
-                )
-                if isinstance(found, Newcomer):
-                    self._accept(found, data, path, now)
-                else:
-                    self._answer(found, path, forwarded)
-                return
-        self._deliver(record, data, path, now)
+        header, record = self._whose(data)
+        self._read(header, record, data, path, now, forwarded)
 
     def queue_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> None:
         """As `receive_datagram`, but what can wait does, until `receive_waiting`; see `edge.quic.lanes`."""
-        if data and data[0] & LONG_HEADER_BIT:
-            header = parse_long_header(data)
-            record = None if header is None else self._table.by_cid.get(header.destination_cid)
-            can_wait = header is not None
-        else:
-            record = self._table.by_cid.get(data[1 : self._cid_end])
-            can_wait = record is not None
-        can_wait = can_wait and not (forwarded and record is None)
+        header, record = self._whose(data)
+        can_wait = record is not None or (header is not None and not forwarded)
         if not can_wait or not self._lanes.holds_back(data, path, record, now):
-            self.receive_datagram(data, path, now, forwarded=forwarded)
+            self._read(header, record, data, path, now, forwarded)
 
     def receive_waiting(self, now: float) -> bool:
         """Read a little of what waits; whether there is more. To be called after each batch of `queue_datagram`."""
@@ -337,6 +311,38 @@ class Endpoint:
 
     # Connections
 
+    def _whose(self, data: bytes) -> tuple[LongHeader | None, ConnectionRecord | None]:
+        """Its header, if it begins with a long one that is whole, and the connection that it belongs to."""
+        if data and not data[0] & LONG_HEADER_BIT:
+            return None, self._table.by_cid.get(data[1 : self._cid_end])
+        header = parse_long_header(data)
+        return header, None if header is None else self._table.by_cid.get(header.destination_cid)
+
+    def _read(
+        self,
+        header: LongHeader | None,
+        record: ConnectionRecord | None,
+        data: bytes,
+        path: Path,
+        now: float,
+        forwarded: bool,
+    ) -> None:
+        self.counters.datagrams_in += 1
+        if record is not None:
+            self._deliver(record, data, path, now)
+        elif header is not None:
+            found = self._reception.receive_long(
+                header, data, path, now, connections=len(self._table), handshakes=self._handshakes
+            )
+            if isinstance(found, Newcomer):
+                self._accept(found, data, path, now)
+            else:
+                self._answer(found, path, forwarded)
+        elif data and not data[0] & LONG_HEADER_BIT:
+            self._answer(self._reception.receive_short(data, path, now), path, forwarded)
+        else:
+            self.counters.dropped_malformed += 1
+
     def _accept(self, newcomer: Newcomer, data: bytes, path: Path, now: float) -> None:
         on_service = path.local in self.config.service
         try:
@@ -360,7 +366,7 @@ class Endpoint:
             return
         record = ConnectionRecord(next(self._handles), engine, path, on_service, now)
         if self.config.packets_per_s is not None:
-            record.budget = TokenBucket(self.config.packets_per_s, self.config.packets_at_once, now)
+            record.budget = TokenBucket(self.config.packets_per_s, self.config.packets_at_once)
         self._table.add(record, [newcomer.chosen_cid, *engine.initial_cids])
         self._handshakes += 1
         if newcomer.admit.proved:

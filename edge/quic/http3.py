@@ -6,7 +6,8 @@ are held back.
 
 What a peer can make this hold is bounded: `MAX_STREAM_BYTES` on each stream of HTTP/3 and `MAX_ARRIVING_BYTES`
 over all requests that have not ended, else the connection is closed; `MAX_HELD_BYTES` and `MAX_HELD_EVENTS` of
-streams held back, else the stream is turned away; `MAX_UNSENT_BYTES` of answers, else the connection is closed. How many streams there can be at a time is QUIC's to bound.
+streams held back, else the stream is turned away; `MAX_UNSENT_BYTES` of answers, else the connection is closed. How
+many streams there can be at a time is QUIC's to bound.
 """
 
 from collections.abc import Iterator

@@ -18,8 +18,8 @@ turn some newcomers away.
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 
+from edge.bucket import TokenBucket
 from edge.cid import CidError, DecodedCid
-from edge.overload.bucket import TokenBucket
 from edge.quic.counters import Counters
 from edge.quic.events import PacketMisrouted
 from edge.quic.gate import Admit, AskAgain, Gate, Refuse
@@ -67,7 +67,7 @@ class Reception:
         self._secrets = secrets
         self._peers = peers
         self._entropy = entropy
-        self._resets = TokenBucket(RESETS_PER_S, RESETS_PER_S, 0.0)
+        self._resets = TokenBucket(RESETS_PER_S, RESETS_PER_S)
 
     def receive_short(self, data: bytes, path: Path, now: float) -> Answer:
         """A datagram that begins with a short header."""

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from edge.overload.bucket import TokenBucket
+from edge.bucket import TokenBucket
 from edge.quic.connection import EdgeConnection
 from edge.quic.events import Outcome
 from edge.quic.http3 import Http3Connection
@@ -57,7 +57,7 @@ class ConnectionRecord:
     """Of packets that are read; None: of any number."""
     excess: int = 0
     """Packets that were dropped because they were beyond it."""
-    prompt: TokenBucket = field(init=False)
+    prompt: TokenBucket = field(default_factory=lambda: TokenBucket(PROMPT_PER_S, PROMPT_AT_ONCE))
     """Of datagrams that are read at once; see `edge.quic.lanes`."""
     waiting: int = 0
     """Datagrams that are not, yet."""
@@ -67,7 +67,6 @@ class ConnectionRecord:
 
     def __post_init__(self) -> None:
         self.on_service = self.arrived_on_service
-        self.prompt = TokenBucket(PROMPT_PER_S, PROMPT_AT_ONCE, self.opened_at)
 
     @property
     def outcome(self) -> Outcome:

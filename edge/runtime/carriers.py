@@ -7,6 +7,7 @@ changes when a caller comes back on a new connection, so nobody keeps a copy of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from edge.quic import (
@@ -18,6 +19,7 @@ from edge.quic import (
     StreamReset,
 )
 from edge.voice import actions
+from edge.voice.base import Receiver
 
 if TYPE_CHECKING:
     from edge.runtime.call import Call
@@ -91,6 +93,46 @@ def carry_out(wire: Wire, action: actions.Action) -> None:
             wire.close(code, reason)
 
 
+class StreamIds:
+    """What QUIC calls the streams that a session numbers from 0; ``open_stream`` opens the next one."""
+
+    def __init__(self, open_stream: Callable[[], int]) -> None:
+        self._open_stream = open_stream
+        self._ids: list[int] = []
+        self._numbers: dict[int, int] = {}
+
+    def of(self, number: int) -> int:
+        """The ID of a stream, which is opened if it is not yet."""
+        while len(self._ids) <= number:
+            stream_id = self._open_stream()
+            self._numbers[stream_id] = len(self._ids)
+            self._ids.append(stream_id)
+        return self._ids[number]
+
+    def number(self, stream_id: int) -> int | None:
+        """The session's number; None for a stream that is not one of its own."""
+        return self._numbers.get(stream_id)
+
+
+def deliver(event: Event, session: Receiver, streams: StreamIds, control: int | None, now: float) -> None:
+    """Hand ``session`` what happened on a QUIC connection, whose stream ``control`` is the control stream."""
+    match event:
+        case StreamDataReceived(stream_id=stream_id) if stream_id == control:
+            session.receive_control(event.data, event.fin, now)
+        case StreamDataReceived(stream_id=stream_id):
+            session.receive_stream(stream_id, event.data, event.fin, now)
+        case StreamReset(stream_id=stream_id, code=code):
+            session.receive_reset(stream_id, code, now)
+        case SendingStopped(stream_id=stream_id, code=code):
+            number = streams.number(stream_id)
+            if number is not None:
+                session.receive_stop(number, code, now)
+        case DatagramReceived(data=data):
+            session.receive_datagram(data, now)
+        case _:
+            pass
+
+
 class QuicCarrier:
     """A QUIC connection whose ALPN is `edge-voice/1`."""
 
@@ -103,39 +145,24 @@ class QuicCarrier:
         self._connection = connection
         info = endpoint.connection(connection)
         self.host = "" if info is None else info.path.host
-        self._streams: list[int] = []  # the session's number of a stream -> its QUIC stream ID
-        self._numbers: dict[int, int] = {}  # and back
+        self._streams = StreamIds(lambda: endpoint.open_stream(connection))
 
     def receive(self, event: Event, now: float) -> None:
         """Hand the session what happened on the connection."""
-        if self.call is None:
-            return
-        session = self.call.session
-        match event:
-            case StreamDataReceived() if event.stream_id == CONTROL_STREAM:
-                session.receive_control(event.data, event.fin, now)
-            case StreamDataReceived():
-                session.receive_stream(event.stream_id, event.data, event.fin, now)
-            case StreamReset():
-                session.receive_reset(event.stream_id, event.code, now)
-            case SendingStopped() if event.stream_id in self._numbers:
-                session.receive_stop(self._numbers[event.stream_id], event.code, now)
-            case DatagramReceived():
-                session.receive_datagram(event.data, now)
-            case _:
-                pass
+        if self.call is not None:
+            deliver(event, self.call.session, self._streams, CONTROL_STREAM, now)
 
     def send_control(self, data: bytes) -> None:
         self._endpoint.send_stream(self._connection, CONTROL_STREAM, data)
 
     def send_stream(self, stream: int, data: bytes, fin: bool) -> None:
-        self._endpoint.send_stream(self._connection, self._stream_id(stream), data, fin)
+        self._endpoint.send_stream(self._connection, self._streams.of(stream), data, fin)
 
     def reset_stream(self, stream: int, code: int) -> None:
-        self._endpoint.reset_stream(self._connection, self._stream_id(stream), code)
+        self._endpoint.reset_stream(self._connection, self._streams.of(stream), code)
 
     def expire_stream(self, stream: int) -> None:
-        self._endpoint.expire_stream(self._connection, self._stream_id(stream))
+        self._endpoint.expire_stream(self._connection, self._streams.of(stream))
 
     def stop_stream(self, peer_stream: int, code: int) -> None:
         self._endpoint.stop_stream(self._connection, peer_stream, code)
@@ -161,10 +188,3 @@ class QuicCarrier:
     @property
     def awaits_credit(self) -> bool:
         return self._endpoint.awaits_credit(self._connection)
-
-    def _stream_id(self, stream: int) -> int:
-        while len(self._streams) <= stream:
-            stream_id = self._endpoint.open_stream(self._connection)
-            self._numbers[stream_id] = len(self._streams)
-            self._streams.append(stream_id)
-        return self._streams[stream]

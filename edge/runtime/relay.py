@@ -20,7 +20,6 @@ class Relay:
         settings: WorkerSettings,
         keys: KeyRing,
         sockets: Mapping[str, UdpSocket],
-        now: float,
         unix_ns: int,
     ) -> None:
         self._sockets = {is_ipv6(address): udp for address, udp in sockets.items()}
@@ -30,7 +29,6 @@ class Relay:
             self._reachable(settings.owners),
             local=frozenset(settings.service),
             counter=unix_ns,
-            now=now,
             return_path=settings.return_path,
         )
 
@@ -41,8 +39,8 @@ class Relay:
     def set_keys(self, keys: KeyRing) -> None:
         self._forwarder.set_keys(keys)
 
-    def set_owners(self, owners: Owners, now: float) -> None:
-        self._forwarder.set_owners(self._reachable(owners), now)
+    def set_owners(self, owners: Owners) -> None:
+        self._forwarder.set_owners(self._reachable(owners))
 
     def arrived(self, path: Path) -> None:
         """Something came on ``path`` by itself."""

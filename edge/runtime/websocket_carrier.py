@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 from aiohttp import WSMsgType, web
 
-from edge.overload.bucket import TokenBucket
+from edge.bucket import TokenBucket
 from edge.runtime.pings import MAX_UNANSWERED, PING_INTERVAL_S, Pings
 from edge.runtime.tcp_room import TcpRoom
 from edge.voice.errors import Code, WireError
@@ -77,9 +77,8 @@ class WebSocketCarrier:
         self._waiting = asyncio.Event()  # something is there to be sent
         self._pings = Pings()
         self._pong: bytes | None = None  # to be sent
-        now = self._loop.time()
-        self._messages = TokenBucket(MESSAGES_PER_S, MESSAGES_AT_ONCE, now)
-        self._bytes = TokenBucket(BYTES_PER_S, BYTES_AT_ONCE, now)
+        self._messages = TokenBucket(MESSAGES_PER_S, MESSAGES_AT_ONCE)
+        self._bytes = TokenBucket(BYTES_PER_S, BYTES_AT_ONCE)
         self._room = TcpRoom(ws.get_extra_info("socket"))
 
     # --- Carrier ---------------------------------------------------------------------------------------

@@ -91,7 +91,7 @@ class Worker:
         self.endpoint = make_endpoint(
             settings, keys, self._verdict, lambda now: now + self._wall_offset, self._peers
         )
-        self._relay = Relay(settings, keys, self._forward_sockets, loop.time(), time.time_ns())
+        self._relay = Relay(settings, keys, self._forward_sockets, time.time_ns())
         self._observations: dict[str, list[float]] = {}
         doorkeeper = make_doorkeeper(settings)
         self.calls = CallTable(
@@ -138,7 +138,7 @@ class Worker:
         """These nodes are the fleet."""
         self._peers.clear()
         self._peers.update(map(bytes.fromhex, owners))
-        self._relay.set_owners(owners, self._loop.time())
+        self._relay.set_owners(owners)
 
     def _has_room(self) -> bool:
         """For a newcomer on TCP, whose address its handshake has proved: that is what a Retry is for."""

@@ -1,5 +1,6 @@
 """How much of a caller an edge takes, and how often."""
 
+from edge.bucket import TokenBucket
 from edge.voice.errors import Code, WireError
 
 MAX_EVENT_ERRORS = 100
@@ -15,21 +16,21 @@ class Patience:
 
     def __init__(self) -> None:
         self._errors = 0
-        self._events = _Rate("control events", EVENTS_PER_S, EVENTS_AT_ONCE)
-        self._datagrams = _Rate("datagrams", DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE)
-        self._frames = _Rate("frames of speech", FRAMES_PER_S, FRAMES_AT_ONCE)
+        self._events = TokenBucket(EVENTS_PER_S, EVENTS_AT_ONCE)
+        self._datagrams = TokenBucket(DATAGRAMS_PER_S, DATAGRAMS_AT_ONCE)
+        self._frames = TokenBucket(FRAMES_PER_S, FRAMES_AT_ONCE)
 
     def event(self, now: float) -> None:
         """One more control event."""
-        self._events.take(now)
+        _take(self._events, "control events", 1, now)
 
     def datagram(self, now: float) -> None:
         """One more datagram."""
-        self._datagrams.take(now)
+        _take(self._datagrams, "datagrams", 1, now)
 
     def frames(self, count: int, now: float) -> None:
         """``count`` more frames of speech that can be passed on."""
-        self._frames.take(now, count)
+        _take(self._frames, "frames of speech", count, now)
 
     def nonsense(self) -> None:
         """One more event that makes no sense."""
@@ -38,20 +39,6 @@ class Patience:
             raise WireError("control stream", f"more than {MAX_EVENT_ERRORS} events that make no sense")
 
 
-class _Rate:
-    """A bucket of tokens, ``burst`` when it is full, that fills at ``per_s``."""
-
-    def __init__(self, what: str, per_s: float, burst: int) -> None:
-        self._what = what
-        self._per_s = per_s
-        self._burst = burst
-        self._tokens = float(burst)
-        self._filled_at: float | None = None
-
-    def take(self, now: float, count: int = 1) -> None:
-        if self._filled_at is not None:
-            self._tokens = min(self._burst, self._tokens + (now - self._filled_at) * self._per_s)
-        self._filled_at = now
-        if self._tokens < count:
-            raise WireError(self._what, f"more than {self._per_s:g} a second", Code.LIMIT)
-        self._tokens -= count
+def _take(bucket: TokenBucket, what: str, count: int, now: float) -> None:
+    if not bucket.take(count, now):
+        raise WireError(what, f"more than {bucket.rate:g} a second", Code.LIMIT)

@@ -34,21 +34,19 @@ import msgspec
 sys.path.insert(0, str(File(__file__).resolve().parents[1]))
 
 from voice_stack import VoiceStack
-from worker_rig import worker_settings
+from worker_rig import call_settings, worker_settings
 
-from edge.auth import Doorkeeper, Origins
-from edge.backend.echo import EchoBackend
+from edge.auth import Origins
 from edge.lab.certificates import write_certificate
 from edge.overload import Verdict
 from edge.quic import ClientConfig, ClientConnection, Path
 from edge.runtime.call import Call
-from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import WorkerSettings
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.worker import BATCH
 from edge.runtime.worker_parts import make_endpoint
-from edge.voice import ALPN, PRESETS, Codec, Deadlines, control, varint
+from edge.voice import ALPN, Codec, Deadlines, control, varint
 from edge.voice.caller import CallerSession
 from edge.voice.events import FramesReceived
 from edge.voice.wire import (
@@ -84,22 +82,7 @@ class Server:
         self.endpoint = make_endpoint(settings, lambda _: Verdict.ACCEPT, lambda now: now)
         numbers = itertools.count(1)
         self.calls = CallTable(
-            CallSettings(
-                node="bench",
-                worker=0,
-                unicast_url="https://bench",
-                lead_ms=1000,
-                deadlines=PRESETS["chat"],
-                resume_s=1.0,
-                backends={"echo": BackendChoice(EchoBackend)},
-                doorkeeper=Doorkeeper(
-                    keys=None, origins=Origins(), default="echo", backends=set(), unix_time=time.time
-                ),
-                limits=settings.limits,
-                clock=lambda: self.clock,
-                changed=self._wake,
-                observe=lambda *_: None,
-            ),
+            call_settings(lambda: self.clock, self._wake, resume_s=1.0, limits=settings.limits),
             lambda: f"sess_{next(numbers)}",
         )
         self._quic_calls = QuicCalls(self.endpoint, self.calls, Origins())

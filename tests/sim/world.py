@@ -215,14 +215,13 @@ class World:
             {},
             local=config.service,
             counter=0,
-            now=self.now,
             return_path=self._forward or ReturnPath.DIRECT,
         )
         node = SimNode(name, build, build(0), server_id, peers, forwarder, v4, v6, on_event)
         self.nodes.append(node)
         owners = {one.server_id: (one.v4, FORWARD_PORT) for one in self.nodes}
         for one in self.nodes:
-            one.forwarder.set_owners(owners, self.now)
+            one.forwarder.set_owners(owners)
         return node
 
     def add_client(

@@ -150,10 +150,13 @@ class FakeNode:
 @pytest.fixture(autouse=True)
 def _untouched_logging() -> Iterator[None]:
     root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    handlers = root.handlers[:]
+    # The commands set these.
+    levels = {name: logging.getLogger(name).level for name in ("", "edge", "quic")}
     yield
     root.handlers[:] = handlers
-    root.setLevel(level)
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(autouse=True)

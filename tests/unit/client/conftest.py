@@ -23,22 +23,21 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from worker_rig import KEYS, worker_settings
+from worker_rig import KEYS, call_settings, worker_settings
 
 from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendFactory
 from edge.backend.echo import EchoBackend
 from edge.errors import UnreachableError
 from edge.overload import Verdict
-from edge.overload.limits import Limits
 from edge.quic import Endpoint, EndpointConfig, Identity, Path, Secrets
 from edge.runtime.call import Call
-from edge.runtime.call_settings import BackendChoice, CallSettings
+from edge.runtime.call_settings import BackendChoice
 from edge.runtime.calls import CallTable
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.sockets import listen_tcp, open_udp
 from edge.runtime.worker import Worker
-from edge.voice import ALPN, PRESETS
+from edge.voice import ALPN
 
 ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
@@ -224,19 +223,13 @@ class Edge:
         loop = self.network.loop
         secrets = Secrets(KEYS, server_id=self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6))
         self.endpoint = Endpoint(self._config, secrets, admission=lambda _: self.verdict)
-        settings = CallSettings(
+        settings = call_settings(
+            loop.time,
+            self._spoke,
             node=self.name,
-            worker=0,
             unicast_url=f"https://{self.unicast}:{self._port}",
-            lead_ms=1000,
-            deadlines=PRESETS["chat"],
-            resume_s=30.0,
             backends={"echo": BackendChoice(self._backend)},
             doorkeeper=self._doorkeeper,
-            limits=Limits(),
-            clock=loop.time,
-            changed=self._spoke,
-            observe=lambda *_: None,
         )
         self.calls = CallTable(settings, lambda: f"sess_{token_hex(4)}")
         self._quic_calls = QuicCalls(self.endpoint, self.calls, self._doorkeeper.origins)

@@ -24,7 +24,7 @@ V6 = Path("2001:db8:1::7", 50_000, "2001:db8:a::1")
 
 
 def forwarder(me: Member, **changes: Any) -> Forwarder:
-    options = {"keys": RING, "owners": NODES, "local": SERVICE, "counter": 1_000_000, "now": 0.0} | changes
+    options = {"keys": RING, "owners": NODES, "local": SERVICE, "counter": 1_000_000} | changes
     return Forwarder(me, **options)
 
 
@@ -156,6 +156,6 @@ def test_one_address_cannot_use_up_what_is_there_for_all() -> None:
 def test_a_node_that_leaves_the_fleet_is_not_heard_any_more() -> None:
     one, two = forwarder(ONE), forwarder(TWO, return_path=ReturnPath.INGRESS)
     two.receive(passed_on(one), 0.0)
-    two.set_owners({TWO.server_id: NODES[TWO.server_id]}, 1.0)
+    two.set_owners({TWO.server_id: NODES[TWO.server_id]})
     assert two.receive(passed_on(one), 1.0) is None
     assert two.answer(V4, b"answer") is None

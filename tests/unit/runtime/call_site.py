@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import Any
 
 from voice_stack import Told, VoiceStack
+from worker_rig import call_settings
 
-from edge.auth import Doorkeeper, Origins, TokenKeys
+from edge.auth import Origins, TokenKeys
 from edge.backend.base import BackendContext
 from edge.backend.echo import EchoBackend
 from edge.keys import parse
 from edge.overload.limits import Limits
 from edge.quic import ClientConfig, ClientConnection, Endpoint, EndpointConfig, Identity, Path, Secrets
 from edge.runtime.call import Call
-from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import WorkerSettings
 from edge.runtime.quic_calls import QuicCalls
-from edge.voice import ALPN, PRESETS
+from edge.voice import ALPN
 from edge.voice.caller import CallerSession
 from edge.voice.errors import Code
 
@@ -101,20 +100,14 @@ class Site:
             Secrets(parse(settings.keys), server_id=settings.server_id, nonce_start=0),
         )
         self.table = CallTable(
-            CallSettings(
-                node="unit",
+            call_settings(
+                lambda: self.now,
+                self._changed,
+                backend=backend,
+                keys=keys,
                 worker=3,
-                unicast_url="https://unit",
-                lead_ms=1000,
-                deadlines=PRESETS["chat"],
                 resume_s=resume_s,
-                backends={"it": BackendChoice(backend)},
-                doorkeeper=Doorkeeper(
-                    keys=keys, origins=Origins(), default="it", backends=set(), unix_time=time.time
-                ),
                 limits=limits,
-                clock=lambda: self.now,
-                changed=self._changed,
                 observe=lambda name, value: self.observed.append((name, value)),
             ),
             lambda: f"sess_{next(numbers)}",

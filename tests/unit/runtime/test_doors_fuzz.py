@@ -14,6 +14,7 @@ from typing import Any
 
 import jwt
 import pytest
+from mutation import mutate
 
 from edge.auth import Doorkeeper, Origins, TokenKeys, Unauthorized
 from edge.auth.tokens import MAX_TOKEN
@@ -31,21 +32,7 @@ def mutated(dice: random.Random, seed: bytes) -> bytes:
     """A few bits, bytes or pieces of it are not what they were; now and then nothing of it is left."""
     if dice.random() < 0.05:
         return dice.randbytes(dice.randrange(80))
-    data = bytearray(seed)
-    for _ in range(dice.randrange(4)):
-        place = dice.randrange(len(data) + 1)
-        match dice.randrange(5):
-            case 0 if data:
-                data[place % len(data)] ^= 1 << dice.randrange(8)
-            case 1:
-                data[place:place] = dice.randbytes(dice.randrange(1, 9))
-            case 2:
-                del data[place : place + dice.randrange(1, 9)]
-            case 3:
-                data[place:place] = varint.encode(dice.choice([0, 63, 64, 16383, 2**30, 2**62 - 1]))
-            case _:
-                data = data[: place or None]
-    return bytes(data)
+    return mutate(dice, seed)
 
 
 # --- tokens ----------------------------------------------------------------------------------------------

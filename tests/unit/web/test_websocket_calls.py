@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worker_rig import call_settings
 
-from edge.auth import Doorkeeper, Origins
-from edge.backend.echo import EchoBackend
 from edge.client.conversation import Conversation
 from edge.client.websocket_leg import WebSocketLeg
 from edge.errors import DeadlineError, RefusedError, UnreachableError
-from edge.overload.limits import Limits
-from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.dialer import CertificateRejected, Target
 from edge.runtime.sockets import listen_tcp
-from edge.voice import PRESETS, CallerSession
+from edge.voice import CallerSession
 from edge.voice.events import FramesReceived, ItemDone, SessionReady, UtteranceCommitted
 
 HOST = "127.0.0.1"
@@ -36,21 +33,11 @@ class Worker:
         self._awake = False
         numbers = count(1)
         self.table = CallTable(
-            CallSettings(
-                node="unit",
-                worker=0,
+            call_settings(
+                self._loop.time,
+                self._changed,
                 unicast_url="https://unicast.example:4433",
-                lead_ms=1000,
-                deadlines=PRESETS["chat"],
                 resume_s=resume_s,
-                backends={"echo": BackendChoice(EchoBackend)},
-                doorkeeper=Doorkeeper(
-                    keys=None, origins=Origins(), default="echo", backends=set(), unix_time=lambda: 0.0
-                ),
-                limits=Limits(),
-                clock=self._loop.time,
-                changed=self._changed,
-                observe=lambda *_: None,
             ),
             lambda: f"sess_{next(numbers)}",
         )

@@ -1,14 +1,16 @@
 """A token bucket: how much somebody may do at once, and how much for good."""
 
+import math
+
 
 class TokenBucket:
     """Full at first with ``burst`` tokens; ``rate`` of them come back in a second. ``now`` never goes backwards."""
 
-    def __init__(self, rate: float, burst: float, now: float) -> None:
+    def __init__(self, rate: float, burst: float) -> None:
         self.rate = rate
         self._burst = burst
         self._tokens = burst
-        self._at = now
+        self._at = -math.inf
 
     def take(self, amount: float, now: float) -> bool:
         """Whether ``amount`` tokens were there; if not, none are taken."""
