@@ -180,14 +180,13 @@ class Endpoint:
                 at = record.engine.get_timer()
                 if record.leave_at is not None and record.leave_at <= now and not record.closed:
                     record.engine.close(error_code=HTTP3_NO_ERROR)
-                    self._settle(record)
-                    self._touch(record)
                 elif at is not None and at <= now:
                     record.engine.handle_timer(now)
-                    self._settle(record)
-                    self._touch(record)
                 else:
                     self._arm(record, now)
+                    continue
+                self._settle(record)
+                self._touch(record)
             except Exception as error:  # noqa: BLE001 - as above
                 self._fail(record, error)
 
@@ -241,7 +240,7 @@ class Endpoint:
         return self._decide(connection, session, lambda asked_for: asked_for.refuse(status))
 
     def close_session(self, connection: int, session: int, code: int = 0, reason: str = "") -> None:
-        """End a WebTransport session. `SessionClosed` follows at once; its connection ends when the peer has told its page."""
+        """End a WebTransport session. `SessionClosed` follows at once, the end of its connection after `LINGER_S`."""
         record = self._table.find(connection)
         found = None if record is None else record.session(session)
         if record is not None and found is not None:
