@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from typing import Self
 
@@ -17,6 +19,7 @@ from edge.runtime.sockets import host_port
 from edge.runtime.websocket_carrier import LINGER_S, SUBPROTOCOL, WebSocketCarrier
 from edge.voice.mux import MAX_MESSAGE, Frame, Role, deliver
 
+CLOSED_POLL_S = 0.005
 _BUSY = 503
 
 
@@ -25,7 +28,7 @@ class WebSocketLeg(Leg):
 
     carrier: CarrierName = "websocket"
 
-    def __init__(self, http: aiohttp.ClientSession, ws: aiohttp.ClientWebSocketResponse) -> None:
+    def __init__(self, http: _Http, ws: aiohttp.ClientWebSocketResponse) -> None:
         super().__init__()
         self._http = http
         self._wire = WebSocketCarrier(ws, Role.CALLER)
@@ -39,14 +42,10 @@ class WebSocketLeg(Leg):
         read, `RefusedError` if what answers gives no call, and `UnreachableError` if nothing does."""
         began = asyncio.get_running_loop().time()
         url = f"wss://{host_port(target.host, target.port)}{VOICE_PATH}"
-        http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                family=target.family, local_addr=(target.source, 0) if target.source else None
-            )
-        )
+        http = _Http(target)
         try:
             async with asyncio.timeout(timeout_s):
-                ws = await http.ws_connect(
+                ws = await http.session.ws_connect(
                     url,
                     protocols=(SUBPROTOCOL,),
                     ssl=_trust(target),
@@ -83,15 +82,41 @@ class WebSocketLeg(Leg):
 
     async def _run(self) -> None:
         try:
-            ended = await self._wire.run(self._receive)
+            self._end(await self._wire.run(self._receive))
         finally:
             await self._http.close()
-        self._end(ended)
 
     def _receive(self, frame: Frame, now: float) -> None:
         if self.rider is not None:
             deliver(frame, self.rider.receiver, now)
             self.rider.wake()
+
+
+class _Http:
+    """A session for one connection, which is over when it is closed: aiohttp alone leaves TLS saying goodbye."""
+
+    def __init__(self, target: Target) -> None:
+        self._sockets: list[socket.socket] = []
+        self.session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                family=target.family,
+                local_addr=(target.source, 0) if target.source else None,
+                socket_factory=self._open,
+            )
+        )
+
+    async def close(self) -> None:
+        """Returns when its sockets are closed, `LINGER_S` later at the latest."""
+        await self.session.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                while any(opened.fileno() >= 0 for opened in self._sockets):  # noqa: ASYNC110 - aiohttp tells nobody
+                    await asyncio.sleep(CLOSED_POLL_S)
+
+    def _open(self, address: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        self._sockets.append(socket.socket(family, kind, protocol))
+        return self._sockets[-1]
 
 
 def _trust(target: Target) -> ssl.SSLContext:

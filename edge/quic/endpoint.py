@@ -55,6 +55,9 @@ EXCESSIVE = 8
 """The error code of a connection that sends more packets than one may."""
 MAX_EXCESS = 20_000
 """Packets that are dropped before that ends it: a sender that means well slows down when a few hundred are lost."""
+LINGER_S = 1.0
+"""From when a session is over and the peer knows until its connection is closed. A browser acknowledges the capsule
+at once and tells its page a task later; a connection that closes in between is to the page one that was lost."""
 
 
 def accept_all(_now: float) -> Verdict:
@@ -169,12 +172,15 @@ class Endpoint:
                 continue
             try:
                 at = record.engine.get_timer()
-                if at is not None and at <= now:
+                if record.leave_at is not None and record.leave_at <= now and not record.closed:
+                    record.engine.close(error_code=HTTP3_NO_ERROR)
+                elif at is not None and at <= now:
                     record.engine.handle_timer(now)
-                    self._settle(record)
-                    self._touch(record)
                 else:
                     self._arm(record, now)
+                    continue
+                self._settle(record)
+                self._touch(record)
             except Exception as error:  # noqa: BLE001 - as above
                 self._fail(record, error)
 
@@ -228,7 +234,7 @@ class Endpoint:
         return self._decide(connection, session, lambda asked_for: asked_for.refuse(status))
 
     def close_session(self, connection: int, session: int, code: int = 0, reason: str = "") -> None:
-        """End a WebTransport session. `SessionClosed` follows at once; its connection ends when the peer knows."""
+        """End a WebTransport session. `SessionClosed` follows at once, the end of its connection after `LINGER_S`."""
         record = self._table.find(connection)
         found = None if record is None else record.session(session)
         if record is not None and found is not None:
@@ -420,8 +426,6 @@ class Endpoint:
                     self._events.append(translate(record.handle, event))
         if record.closed:
             return
-        if record.http3 is not None and record.http3.is_done:
-            engine.close(error_code=HTTP3_NO_ERROR)
         path = engine.validated_path
         if path is not record.path and path is not None and record.established:
             self._on_path(record, path)
@@ -539,6 +543,9 @@ class Endpoint:
             return
         if not record.established:
             at = min(at, self._handshake_deadline(record))
+        elif record.http3 is not None and record.http3.is_done and not record.closed:
+            record.leave_at = record.leave_at or now + LINGER_S
+            at = min(at, record.leave_at)
         self._timers.arm(record, max(at, now + MIN_TIMER_S))
 
     def _handshake_deadline(self, record: ConnectionRecord) -> float:

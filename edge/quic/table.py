@@ -48,6 +48,8 @@ class ConnectionRecord:
     established: bool = False
     closed: bool = False
     """Either side has closed; the engine may still be draining."""
+    leave_at: float | None = None
+    """When it is closed, as the only thing it was for is over."""
     removed: bool = False
     dirty: bool = False
     """Has something to send, or a new deadline."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from inside_lab import part
 from prometheus_client.parser import text_string_to_metric_families
 
+from bgp.echo import EchoParams
 from edge.lab.nodes import FleetOptions
 from edge.lab.scenarios.scenario import Order
 from edge.lab.scenarios.stage import Stage, staged
@@ -27,6 +28,8 @@ FAMILIES = 2
 OWN_PATHS = 2 * 3
 PATIENCE_S = 15.0
 POLL_S = 0.05
+
+Seen = TypeVar("Seen")
 
 
 def fleet(argument: Any, tell: Callable[[Any], None]) -> Any:
@@ -47,8 +50,7 @@ async def _fleet(argument: Any, tell: Callable[[Any], None]) -> Any:
         found["with_one"] = await told_of_by(stage, ("rr2",))
         await stage.lab.resume(HALTED)
         found["with_both"] = await told_of_by(stage, ("rr1", "rr2"))
-        # A session that comes up while a route goes away spoils the time it took; IPv6 has sessions of its own.
-        await own_paths(stage, NEAREST)
+        await listened_to(stage, NEAREST)
         found["moves"] = sum(stage.departures(edge, halted_at) for edge in EDGES)
 
         found["served"] = [await stage.call(SITE, "before")]
@@ -71,42 +73,62 @@ async def told_of_by(stage: Stage, reflectors: Sequence[str]) -> dict[str, Any]:
     """What every node sees, once these reflectors and no others tell it of all the others, who announce steadily."""
     tellers = {str(stage.lab.addresses(reflector).v4) for reflector in reflectors}
 
-    async def seen_by(edge: str) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                view: dict[str, Any] = (await stage.explain(edge))["view"]
-                steady, nodes = view["others"]["announcing"], view["nodes"]
-                complete = steady == len(nodes) == len(EDGES) - 1 and not view["problem"]
-                if complete and all(set(node["seen_by"]) == tellers for node in nodes):
-                    return view
-                await asyncio.sleep(POLL_S)
+    async def view(edge: str) -> Any:
+        return (await stage.explain(edge))["view"]
 
-    return dict(zip(EDGES, await asyncio.gather(*map(seen_by, EDGES)), strict=True))
+    def is_complete(view: Any) -> bool:
+        steady, nodes = view["others"]["announcing"], view["nodes"]
+        complete = steady == len(nodes) == len(EDGES) - 1 and not view["problem"]
+        return complete and all(set(node["seen_by"]) == tellers for node in nodes)
+
+    views = [patiently(lambda edge=edge: view(edge), is_complete) for edge in EDGES]  # type: ignore[misc]
+    return dict(zip(EDGES, await asyncio.gather(*views), strict=True))
+
+
+async def listened_to(stage: Stage, edge: str) -> None:
+    """Until whatever a reflector says counts, in both families: before, nobody can time how a route goes away."""
+    await own_paths(stage, edge)
+
+    async def sessions() -> Any:
+        document: Any = (await stage.ask(edge, "GET", "/bgp/peers")).checked()
+        return [peer["since_s"] for peer in document["peers"] if peer["role"] == "fleet"]
+
+    await patiently(sessions, lambda ages: min(ages) > EchoParams().sync_s)
 
 
 async def own_paths(stage: Stage, edge: str) -> list[tuple[str, str]]:
-    """From whom a node hears of itself, and what, once both reflectors have said all they can or patience ends."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
+    """From whom a node hears of itself, and what, once both reflectors have said all they can."""
+
+    async def paths() -> list[tuple[str, str]]:
         document: Any = (await stage.ask(edge, "GET", "/bgp/routes")).checked()
-        paths = sorted({(path["neighbor"], path["prefix"]) for path in document["received"] if path["own"]})
-        if len(paths) >= OWN_PATHS or time.monotonic() > deadline:
-            return paths
-        await asyncio.sleep(POLL_S)
+        return sorted({(path["neighbor"], path["prefix"]) for path in document["received"] if path["own"]})
+
+    return await patiently(paths, lambda paths: len(paths) >= OWN_PATHS)
 
 
 async def converged(stage: Stage, edge: str) -> float:
-    """How many changes of its own route a node has seen come back, once both families have or patience ends."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
+    """How many changes of its own route a node has seen come back, once both families have."""
+
+    async def count() -> float:
         text = (await stage.ask(edge, "GET", "/metrics")).checked()
         assert isinstance(text, str)
-        count = sum(
+        return sum(
             sample.value
             for family in text_string_to_metric_families(text)
             for sample in family.samples
             if sample.name == "edge_bgp_convergence_seconds_count"
         )
-        if count >= FAMILIES or time.monotonic() > deadline:
-            return count
+
+    return await patiently(count, lambda count: count >= FAMILIES)
+
+
+async def patiently(look: Callable[[], Awaitable[Seen]], is_enough: Callable[[Seen], bool]) -> Seen:
+    """What ``look`` finds once that is enough."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        seen = await look()
+        if is_enough(seen):
+            return seen
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {PATIENCE_S:g} s still {seen}")
         await asyncio.sleep(POLL_S)

@@ -133,10 +133,9 @@ async def _transit(log_dir: Path) -> Any:
             await speakers[edge].start(claims="e2" if edge == "e1" else "")
         await usual(t1, t2, t3, since=0.0)
 
-        for speaker in speakers.values():
-            await speaker.say("disable", PLAIN)
-        await both(t1, goes_to("e2"))
-        await both(t2, goes_to("e4"))
+        at = [await speaker.say("disable", PLAIN) for speaker in speakers.values()]
+        await both(t1, goes_to("e2"), since=at[0])  # as it may have gone while they started, too
+        await both(t2, goes_to("e4"), since=at[0])
         found["last_resort"] = {
             name: {route.session: route.local_pref for route in await lab.router(name).routes(v4)}
             for name in ("t1", "t2")

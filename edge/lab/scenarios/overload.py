@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from bgp.state import State
 from edge.errors import DeadlineError
 from edge.lab.callers import Caller
 from edge.lab.faults import FAULTS, NONE
@@ -163,7 +164,7 @@ class Story:
 
     async def _withdrawn(self) -> None:
         """The hot edge decides to withdraw, and its router's kernel no longer sends anybody there."""
-        decided_at = await self._until_announced(HOT, False, PATIENCE_WITHDRAW_S)
+        decided_at = await self._until_in(State.WITHDRAWN, PATIENCE_WITHDRAW_S)
         if decided_at is None:
             self._timeline.event(f"{HOT} has not withdrawn within {PATIENCE_WITHDRAW_S:g} s", mark=True)
             return
@@ -194,7 +195,7 @@ class Story:
         )
 
     async def _announced_again(self) -> None:
-        decided_at = await self._until_announced(HOT, True, PATIENCE_RETURN_S if self._left else 0.0)
+        decided_at = await self._until_in(State.ANNOUNCED, PATIENCE_RETURN_S if self._left else 0.0)
         if decided_at is None or not self._left:
             return
         for prefix in self._lab.anycast_prefixes:
@@ -208,13 +209,14 @@ class Story:
             for name, error in caller.failed.items():
                 self._timeline.event(f"{name} failed: {error}")
 
-    async def _until_announced(self, node: str, announced: bool, timeout_s: float) -> float | None:
-        """When the node decided so (monotonic); None if it does not in time."""
+    async def _until_in(self, state: State, timeout_s: float) -> float | None:
+        """When the hot edge carried out its decision for this state (monotonic); None if it does not in time."""
+        announced = state is State.ANNOUNCED
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
-                    status = await self._fleet.status(node)
-                    if status is not None and status["announced"] is announced:
+                    status = await self._fleet.status(HOT)
+                    if status and (status["state"], status["announced"]) == (state.value, announced):
                         return float(status["announced_changed_at"])
                     await asyncio.sleep(0.05)
         except TimeoutError:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
 
 from edge.backend.story import recording
-from edge.client import CallRefused, audio, connect, speech
+from edge.client import CallRefused, audio, connect, speech, websocket_leg
 from edge.client import tickets as ticket_module
 from edge.errors import EdgeError
 from edge.overload import Gate
@@ -108,6 +109,32 @@ def test_an_interruption_on_a_websocket_adds_up(start: Any, authority: Any) -> N
         assert summary.barge_ins[0].adds_up
         assert summary.barge_ins[0].within_lead
         assert summary.flawless
+
+    asyncio.run(main())
+
+
+def test_a_call_that_is_over_has_left_nothing_open(
+    start: Any, authority: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever ends its event loop then has none of our transports in it."""
+    edge = start(udp=False)
+    opened: list[socket.socket] = []
+    real = websocket_leg._Http._open
+
+    def noted(http: Any, address: Any) -> socket.socket:
+        opened.append(real(http, address))
+        return opened[-1]
+
+    monkeypatch.setattr(websocket_leg._Http, "_open", noted)
+
+    async def main() -> None:
+        async with call_to(edge, authority, carrier="websocket"):
+            assert [sock.fileno() >= 0 for sock in opened] == [True]
+        assert [sock.fileno() for sock in opened] == [-1]
+        with pytest.raises(CallRefused):
+            async with call_to(edge, authority, carrier="websocket", backend="nobody"):
+                pass
+        assert [sock.fileno() for sock in opened] == [-1, -1]
 
     asyncio.run(main())
 
