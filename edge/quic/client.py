@@ -56,6 +56,7 @@ class ClientConnection:
                 supported_versions=list(SUPPORTED_VERSIONS),
             ),
             session_ticket_handler=self._on_ticket,
+            migrate=config.migrate,
         )
         self._connected_to: Address | None = None
         self._failed = False

@@ -72,6 +72,8 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "calls": int,
     "connections": dict,
     "probe": dict,
+    "keys": dict,
+    "problems": list,
     "bgp": (dict, type(None)),
     "workers": list,
     "decisions": list,

@@ -29,6 +29,7 @@ from edge.auth import Doorkeeper, Origins, TokenKeys
 from edge.backend.base import BackendFactory
 from edge.backend.echo import EchoBackend
 from edge.errors import UnreachableError
+from edge.keys import KeyRing
 from edge.overload import Verdict
 from edge.quic import Endpoint, EndpointConfig, Identity, Path, Secrets
 from edge.runtime.call import Call
@@ -218,10 +219,10 @@ class Edge:
         for address in self._service:
             self.network.edges[address] = self.receive
 
-    def restart(self) -> None:
+    def restart(self, keys: KeyRing = KEYS) -> None:
         """Forget every call, as a process that is started again does."""
         loop = self.network.loop
-        secrets = Secrets(KEYS, server_id=self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6))
+        secrets = Secrets(keys, server_id=self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6))
         self.endpoint = Endpoint(self._config, secrets, admission=lambda _: self.verdict)
         settings = call_settings(
             loop.time,

@@ -7,6 +7,7 @@ import base64
 import json
 import stat
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge.client import CallRefused, audio, connect, speech
 from edge.client import tickets as ticket_module
 from edge.client.tickets import TicketStore
 from edge.errors import UsageError
+from edge.keys import KeyRing
 from edge.overload import Verdict
 from edge.runtime.dialer import NoAnswer, Target
 
@@ -33,6 +35,7 @@ KEYS = TokenKeys(
         }
     )
 )
+OTHER_KEYS = KeyRing.new(bytes(32), datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.fixture(autouse=True)
@@ -74,13 +77,13 @@ def test_the_second_call_speaks_before_the_first_answer(world: Any) -> None:
 
 
 def test_what_a_stranger_to_the_ticket_ignores_is_said_again(world: Any) -> None:
-    """The node that issued it was started again: the handshake goes on as if there had been no ticket."""
+    """The fleet has other keys than those it was issued with: the handshake goes on as if there had been no ticket."""
 
     async def main() -> None:
         edge = world.edge()
         async with call_to(world) as call:
             await say_and_hear(call)
-        edge.restart()
+        edge.restart(OTHER_KEYS)
         async with call_to(world) as call:
             summary = await say_and_hear(call)
         assert not summary.legs[0].early_data
