@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
 from edge.client.load import LoadReport, Profile
 from edge.errors import DeadlineError, EdgeError
@@ -149,6 +150,18 @@ class Stage:
     async def ask(self, edge: str, method: str, target: str, body: object = None) -> Answer:
         """What its admin socket answers. Raises as `admin_request`."""
         return await admin_request(self.fleet.sockets[edge], method, target, body)
+
+    async def counted(self, metric: str, **labels: str) -> float:
+        """The sum over all edges of a counter's series that have these labels."""
+        total = 0.0
+        for edge in self.fleet.sockets:
+            text = (await self.ask(edge, "GET", "/metrics")).checked()
+            assert isinstance(text, str)
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == metric and labels.items() <= sample.labels.items():
+                        total += sample.value
+        return total
 
     async def explain(self, edge: str) -> dict[str, Any]:
         """Why it is where it is, see `edge.runtime.documents.NodeExplanation`. Raises as `admin_request`."""
