@@ -49,8 +49,10 @@ def svg(lines: Sequence[str]) -> str:
         [
             f'<svg class="sequence" viewBox="0 0 {width} {height}" role="img" xmlns="http://www.w3.org/2000/svg">',
             f"<title>{escape(' | '.join(columns))}</title><style>{STYLE}</style>",
-            '<defs><marker id="sequence-arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7"'
-            ' markerHeight="7" orient="auto"><path d="M0 0 L10 5 L0 10 z"/></marker></defs>',
+            (
+                '<defs><marker id="sequence-arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7"'
+                ' markerHeight="7" orient="auto"><path d="M0 0 L10 5 L0 10 z"/></marker></defs>'
+            ),
             *(
                 f'<line class="life" x1="{x}" y1="{BOX[1]}" x2="{x}" y2="{height - 8}"/>'
                 f'<g class="who"><rect x="{x - BOX[0] / 2}" y="2" width="{BOX[0]}" height="{BOX[1]}" rx="7"/>'
