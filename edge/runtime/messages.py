@@ -158,7 +158,7 @@ class Calls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 encode = msgspec.json.Encoder().encode
-decode_to_worker = msgspec.json.Decoder(Start | SetGate | ListCalls | Stop).decode
+decode_to_worker = msgspec.json.Decoder(Start | SetGate | SetKeys | SetOwners | ListCalls | Stop).decode
 decode_to_supervisor = msgspec.json.Decoder(Ready | Report | Calls).decode
 
 
