@@ -151,8 +151,8 @@ class Worker:
         now = self._loop.time()
         for data, host, port in udp.drain(BATCH):
             path = Path(host, port, udp.host)
-            self._relay.arrived(path)
-            self.endpoint.queue_datagram(data, path, now)
+            if self.endpoint.queue_datagram(data, path, now):
+                self._relay.arrived(path)
         self._take_in(now)
         self._wake()
 
