@@ -46,7 +46,7 @@ def test_its_one_address_is_for_callers_nodes_and_health_checks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "where", "says"),
+    "old, new, where, says",
     [
         ('return_path = "ingress"', "", "$.forward.return_path", 'set "ingress"'),
         ("preferred_address = false", "", "$.quic.preferred_address", "192.0.2.11; set false"),

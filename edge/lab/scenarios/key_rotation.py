@@ -51,7 +51,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         before = read_ring(stage.lab.run_dir / KEYS)
         await asyncio.sleep(LISTEN_S)
         newcomers = asyncio.create_task(_come(stage))
-        code = await (_hasty(stage) if order.fault == HASTY else _rotate(stage))
+        code = await (_hasty(stage) if order.fault == HASTY else rotate(stage))
         stage.timeline.event("the keys are new", mark=True)
         await asyncio.sleep(LISTEN_S)
         newcomers.cancel()
@@ -88,8 +88,8 @@ async def _come(stage: Stage) -> list[str]:
             return served
 
 
-async def _rotate(stage: Stage) -> int:
-    """What an operator types."""
+async def rotate(stage: Stage) -> int:
+    """What an operator types; its exit code."""
     stage.timeline.event("edgectl keys rotate", mark=True)
     nodes = [word for path in stage.fleet.sockets.values() for word in ("--node", str(path))]
     argv = [sys.executable, "-P", "-m", "edge.cli", "keys", "rotate", str(stage.lab.run_dir / KEYS), *nodes]
