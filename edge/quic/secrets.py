@@ -44,9 +44,8 @@ class Secrets:
         profile: CidProfile = "edge",
     ) -> None:
         self.server_id = server_id
-        self.worker = worker if _CONFIGS[profile](keys.issuing).worker_octet else 0
+        self.worker = worker
         self._profile = profile
-        self._lane = worker
         self._nonce_start = nonce_start
         self._issuers: dict[CidConfig, CidIssuer] = {}
         self.set_keys(keys)
@@ -65,7 +64,7 @@ class Secrets:
             self._issuers[config] = CidIssuer(
                 config,
                 self.server_id,
-                self._lane,
+                self.worker,
                 nonce_start=self._nonce_start,
                 secret=keys.issuing.key(Purpose.CID),
             )
@@ -76,10 +75,6 @@ class Secrets:
         self._has_numbers = config.key is not None
         self.tokens = AddressTokens(_keys(keys, Purpose.ADDRESS), keys.issue)
         self.tickets = TicketSeal(_keys(keys, Purpose.TICKET), keys.issue)
-
-    def is_ours(self, owner: DecodedCid) -> bool:
-        """Whether the connection is this worker's."""
-        return owner.server_id == self.server_id and owner.worker == self.worker
 
     def decode(self, cid: bytes) -> DecodedCid | None:
         """Whose a connection ID is; None when it cannot be one of the fleet's."""
