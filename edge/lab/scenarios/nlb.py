@@ -30,13 +30,15 @@ from edge.lab.topologies import balanced_topology
 FIVE_TUPLE_ONLY: Final = "five-tuple-only"
 FAULTS: Final = {FIVE_TUPLE_ONLY: "calls_lost"}
 HOMES: Final = {"h1": "c1", "h2": "c2"}
-MAX_CALLS: Final = 24
-"""So many flows miss one of three targets once in 5,600 runs."""
+MIN_CALLS, MAX_CALLS = 8, 24
+"""Over QUIC. Of so few all stay with their target by chance, when their flow is another, once in 6,500 runs; so many
+miss one of three targets once in 5,600."""
 NEWCOMERS: Final = 4
+REBINDINGS: Final = 4
 LISTEN_S: Final = 3.0
 """After each act: long enough for path validation to fail and for what is lost to be missed."""
-MIN_STRAYS: Final = 50
-"""Of one call that has moved to another target: it speaks 17 times a second, for `LISTEN_S`."""
+MIN_STRAYS: Final = 30
+"""Of one call whose packets reach another target: it speaks 17 times a second, for `LISTEN_S`."""
 STRAYS: Final = "edge_forwarded_packets_total"
 
 
@@ -54,7 +56,10 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         balancer, homes = await _boxes(stage, order.seed)
         await balancer.read_connection_ids(not is_plain)
         served = await _call(stage)
-        placed = len(served)
+        by_tcp = [
+            await stage.call(site, f"{site} by TCP", migrate=False, carrier="websocket")
+            for site in HOMES.values()
+        ]
 
         await _rebind(stage, homes)
         rotated = await rotate(stage)
@@ -79,14 +84,16 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         await stage.hang_up()
         callers = list(stage.callers.values())
         calls = counts.finished(callers)
-        complete = len(calls) == placed + len(late)
+        placed = len(served) + len(by_tcp) + len(late)
+        changes = REBINDINGS * len(served) + len(late)  # newcomers see the last one
+        complete = len(calls) == placed
         undelivered = await stage.counted("edge_forward_dropped_total")
         return [
             Check("calls_lost", counts.lost(callers), 0, "calls"),
             Check("frames_missing", counts.missing(calls) if complete else None, 0, "frames"),
             Check("frames_altered", counts.altered(calls) if complete else None, 0, "calls"),
             Check("targets_serving", len({*served}), len(topology.names(Role.EDGE)), "targets"),
-            Check("ports_changed", bindings - placed - len(late), 3 * placed, "ports", "at_least"),
+            Check("ports_changed", bindings - placed, changes, "ports", "at_least"),
             Check("rotated", float(rotated == 0), 1, "rotations"),
             Check("strays_before", strays_before, 0, "packets"),
             Check("strays_passed_on", strays, MIN_STRAYS, "packets", "at_least"),
@@ -106,17 +113,13 @@ async def _boxes(stage: Stage, seed: int) -> tuple[BalancerBox, list[HomeBox]]:
 
 
 async def _call(stage: Stage) -> list[str]:
-    """One call of each home over WebSocket, and as many over QUIC as it takes; who serves them."""
-    served = [
-        await stage.call(site, f"{site} by TCP", migrate=False, carrier="websocket")
-        for site in HOMES.values()
-    ]
+    """As many calls over QUIC as it takes; who serves them."""
     edges = set(stage.lab.topology.names(Role.EDGE))
-    by_quic: list[str] = []
-    while not edges <= {*by_quic} and len(by_quic) < MAX_CALLS:
-        site = list(HOMES.values())[len(by_quic) % len(HOMES)]
-        by_quic.append(await stage.call(site, f"{site} number {len(by_quic)}", migrate=False, carrier="quic"))
-    return [*by_quic, *served]
+    served: list[str] = []
+    while len(served) < MIN_CALLS or (not edges <= {*served} and len(served) < MAX_CALLS):
+        site = list(HOMES.values())[len(served) % len(HOMES)]
+        served.append(await stage.call(site, f"{site} number {len(served)}", migrate=False, carrier="quic"))
+    return served
 
 
 async def _rebind(stage: Stage, homes: list[HomeBox]) -> None:
