@@ -42,12 +42,13 @@ def _errors(config: NodeConfig) -> Iterator[ConfigError]:
 
 def _addresses(config: NodeConfig) -> Iterator[ConfigError]:
     seen: dict[Address, str] = {}
-    if config.cid.profile == BEHIND_NLB and set(config.service.addresses) == set(config.unicast.addresses):
-        return  # a target has one address: the balancer's stands for all of them
     for table, addresses in (("service", config.service.addresses), ("unicast", config.unicast.addresses)):
         for index, address in enumerate(addresses):
             where = f"$.{table}.addresses[{index}]"
-            if address in seen:
+            # A target has one address for everything; the balancer has the one that they share.
+            if address in seen and (
+                config.cid.profile != BEHIND_NLB or seen[address].startswith(f"$.{table}.")
+            ):
                 yield ConfigError(where, f"{address} is also {seen[address]}; one address has one purpose")
             seen[address] = where
     versions = [address.version for address in config.unicast.addresses]
