@@ -29,7 +29,6 @@ def check(config: NodeConfig) -> None:
 
 def _errors(config: NodeConfig) -> Iterator[ConfigError]:
     yield from _addresses(config)
-    yield from _workers(config)
     yield from _callers(config)
     yield from _source_routes(config)
     yield from _operators_side(config)
@@ -48,16 +47,6 @@ def _addresses(config: NodeConfig) -> Iterator[ConfigError]:
     versions = [address.version for address in config.unicast.addresses]
     if len(versions) != len(set(versions)):
         yield ConfigError("$.unicast.addresses", "at most one IPv4 and one IPv6 address; remove the others")
-
-
-def _workers(config: NodeConfig) -> Iterator[ConfigError]:
-    if config.workers.count != 1:
-        # The kernel spreads packets by address and port. A caller who changes either would reach another worker.
-        yield ConfigError(
-            "$.workers.count",
-            f"{config.workers.count}: packets are not steered by connection ID yet, so callers that move would be "
-            "lost; use 1 worker",
-        )
 
 
 def _callers(config: NodeConfig) -> Iterator[ConfigError]:

@@ -56,6 +56,7 @@ class FleetOptions:
     damping: Damping | Mapping[str, Damping] = "cisco"
     policy: Mapping[str, Any] = field(default_factory=dict)
     calls: int = CALL_CAPACITY
+    workers: int = 1
     restart_delays_s: tuple[float, ...] = tuple(delay_s * TIME_FACTOR for delay_s in DELAYS_S)
     return_paths: Mapping[str, ReturnPath] = field(default_factory=dict)
     fault: Fault = NONE
@@ -161,6 +162,7 @@ def node_config(
             "stable_s": STABLE_S * TIME_FACTOR,
         },
         "shutdown": {"grace_s": 1.0},
+        "workers": {"count": options.workers},
         "bgp": {
             "speaker": options.speaker,
             "router_id": str(topology.addresses(name).v4),
