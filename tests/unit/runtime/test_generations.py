@@ -211,7 +211,9 @@ def test_workers_of_another_protocol_are_refused_in_words(
     async def main() -> None:
         async with workers(settings) as (supervisor, port):
             monkeypatch.setattr(worker_process, "Start", functools.partial(Start, protocol=99))
-            with pytest.raises(EdgeError, match=r"speak protocol \d+, the supervisor 99: .* restart the node"):
+            with pytest.raises(
+                EdgeError, match=r"speak protocol \d+, the supervisor 99: .* restart the node"
+            ):
                 await supervisor.reload()
             async with call_to(port) as call:
                 await say_and_hear(call)
@@ -277,5 +279,3 @@ def test_newcomers_do_not_wait_for_a_worker_that_is_away(
                 assert not supervisor.workers[0].ready.is_set()
 
     asyncio.run(main())
-
-
