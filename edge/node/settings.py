@@ -12,8 +12,8 @@ from edge.config import Credentials, NodeConfig, backend_names
 from edge.config.fleet_file import FleetFile
 from edge.keys import render
 from edge.node.shared_files import SharedFiles
-from edge.runtime.messages import AuthSettings, Owners, WorkerSettings
 from edge.quic import CID_LENGTHS, CidProfile
+from edge.runtime.messages import AuthSettings, Owners, WorkerSettings
 from edge.runtime.sockets import host_port, is_ipv6, steer
 
 Opened = dict[str, list[socket.socket]]

@@ -14,7 +14,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from edge.cid import KEY_LENGTH, CidConfig, CidError, CidIssuer, CidRing, DecodedCid, profile_aws, profile_edge
+from edge.cid import (
+    KEY_LENGTH,
+    CidConfig,
+    CidError,
+    CidIssuer,
+    CidRing,
+    DecodedCid,
+    profile_aws,
+    profile_edge,
+)
 from edge.keys import Generation, KeyRing, Purpose
 from edge.quic.reset import reset_token
 from edge.quic.tickets import TicketSeal

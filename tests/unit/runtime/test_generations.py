@@ -211,7 +211,9 @@ def test_workers_of_another_protocol_are_refused_in_words(
     async def main() -> None:
         async with workers(settings) as (supervisor, port):
             monkeypatch.setattr(worker_process, "Start", functools.partial(Start, protocol=99))
-            with pytest.raises(EdgeError, match=r"speak protocol \d+, the supervisor 99: .* restart the node"):
+            with pytest.raises(
+                EdgeError, match=r"speak protocol \d+, the supervisor 99: .* restart the node"
+            ):
                 await supervisor.reload()
             async with call_to(port) as call:
                 await say_and_hear(call)
@@ -246,7 +248,8 @@ def test_a_worker_that_dies_while_it_leaves_is_not_replaced(settings: Any) -> No
             (new,) = supervisor.workers
             await until(lambda: up(new) == 1)
             await say_and_hear(call)
-            assert new.report is not None and new.report.counters["resets_sent"] > 0
+            assert new.report is not None
+            assert new.report.counters["resets_sent"] > 0
 
     asyncio.run(main())
 
@@ -277,5 +280,3 @@ def test_newcomers_do_not_wait_for_a_worker_that_is_away(
                 assert not supervisor.workers[0].ready.is_set()
 
     asyncio.run(main())
-
-

@@ -161,7 +161,12 @@ def test_the_kernel_steers_as_the_program_says(address: str) -> None:
         program = steer_callers(slots, 18)
         packets = [b"\x40\x31" + os.urandom(16) + bytes((octet,)) + bytes(30) for octet in range(8)]
         packets += [b"\xc3\0\0\0\1\x08" + os.urandom(8) + bytes(1200) for _ in range(20)]
-        packets += [b"\xe3\0\0\0\1\x12\x31" + os.urandom(16) + b"\x01" + bytes(50), b"\x40", b"", b"\xc0" * 12]
+        packets += [
+            b"\xe3\0\0\0\1\x12\x31" + os.urandom(16) + b"\x01" + bytes(50),
+            b"\x40",
+            b"",
+            b"\xc0" * 12,
+        ]
         for packet in packets:
             with socket.socket(group[0].family, socket.SOCK_DGRAM) as caller:
                 caller.sendto(packet, group[0].getsockname())
@@ -185,7 +190,7 @@ def test_a_steered_socket_keeps_its_place_while_its_worker_is_away() -> None:
 
 
 def test_a_kernel_that_does_not_steer_says_so() -> None:
-    with open_udp("127.0.0.1", 0)[0] as sock, pytest.raises(EdgeError, match="steered.*Linux 4.5"):
+    with open_udp("127.0.0.1", 0)[0] as sock, pytest.raises(EdgeError, match=r"steered.*Linux 4.5"):
         steer(sock, [])
 
 

@@ -362,6 +362,9 @@ def test_closing_takes_no_longer_than_it_must(serve: Callable[..., Any]) -> None
 def test_no_other_daemon_joins_a_listener() -> None:
     first = listen_tcp(HOST, 0)
     port = first.getsockname()[1]
-    with first, pytest.raises(Exception, match=rf"^{HOST}:{port}/tcp: another process has this port.*ss -ltnp"):
+    with (
+        first,
+        pytest.raises(Exception, match=rf"^{HOST}:{port}/tcp: another process has this port.*ss -ltnp"),
+    ):
         listen_tcp(HOST, port)
     listen_tcp(HOST, port).close()  # at once, whatever is in TIME_WAIT
