@@ -35,7 +35,7 @@ from edge.runtime.messages import (
 
 log = logging.getLogger("edge.supervisor")
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 30.0
 LEAVE_S = 1.0
 """From a worker's last word to its end."""
 LOOK_S = 1.0

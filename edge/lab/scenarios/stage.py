@@ -171,15 +171,24 @@ class Stage:
 
     # --- callers and load ---------------------------------------------------------------------------------
 
-    async def call(self, site: str, name: str, *, version: int = 4, migrate: bool = True) -> str:
+    async def call(
+        self, site: str, name: str, *, version: int = 4, migrate: bool = True, pause_s: float | None = None
+    ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will.
+        By then it has moved to a unicast address, if it ever will. ``pause_s``: see `edge.lab.callers.Place`.
         """
         caller = self.callers[site]
         host = getattr(self.lab.topology, f"service_v{version}").ip
         await caller.place(
-            name, str(host), SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None, migrate=migrate
+            name,
+            str(host),
+            SERVICE_PORT,
+            SERVICE_NAME,
+            self.fleet.certificate,
+            None,
+            migrate=migrate,
+            pause_s=pause_s,
         )
         stands = caller.settled if migrate else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)
