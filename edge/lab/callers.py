@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from edge.client import connect
+from edge.client.dialing import CarrierChoice
 from edge.client.speech import NAMES, recording
 from edge.client.summary import CallSummary
 from edge.errors import EdgeError
@@ -42,6 +43,7 @@ class Place(Record, frozen=True, tag=True):
     ca: str
     save: str | None
     migrate: bool = True
+    carrier: CarrierChoice = "auto"
     pause_s: float | None = None
 
 
@@ -115,12 +117,13 @@ class Caller:
         save: Path | None,
         *,
         migrate: bool = True,
+        carrier: CarrierChoice = "auto",
         pause_s: float | None = None,
     ) -> None:
         """Begin a call named ``name``; see `Place`."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate, pause_s))
+        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate, carrier, pause_s))
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -188,6 +191,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             ca=Path(order.ca),
             early_data=False,
             migrate=order.migrate,
+            carrier=order.carrier,
         ) as call:
             heard = call.record()
             reporting = asyncio.create_task(_report(channel, order.name, call))

@@ -161,7 +161,8 @@ class Node:
     def _open_sockets(self, stack: AsyncExitStack) -> Sockets:
         """On each local address, for UDP one for each slot of a worker: those of two generations."""
         config, count = self.config, 2 * self.config.workers.count
-        port, addresses = config.service.port, (*config.service.addresses, *config.unicast.addresses)
+        port = config.service.port
+        addresses = dict.fromkeys((*config.service.addresses, *config.unicast.addresses))
         udp = {str(address): open_udp(address, port, count=count) for address in addresses}
         forward = {}
         if config.fleet.file is not None:

@@ -1,7 +1,8 @@
 """What an endpoint makes and knows again with the fleet's keys.
 
                       made with                  known again by
-    connection IDs    the generation in use      its number in their first octet
+    connection IDs    the generation in use      its number in their first octet, unless AWS reads them: then they are
+                                                 plaintext, and their connection knows
     reset tokens      that of the CID            the CID; where it has no number, any generation may be meant
     address tokens    the generation in use      its number in front
     session tickets   the same                   the same
@@ -30,10 +31,12 @@ from edge.quic.tickets import TicketSeal
 from edge.quic.tokens import AddressTokens
 
 CidProfile = Literal["edge", "aws-nlb"]
+BEHIND_NLB: Final = "aws-nlb"
+"""Callers come through an AWS Network Load Balancer, which reads connection IDs."""
 
 _CONFIGS: Final[Mapping[CidProfile, Callable[[Generation], CidConfig]]] = {
     "edge": lambda generation: profile_edge(generation.number, generation.key(Purpose.CID)),
-    "aws-nlb": lambda _: profile_aws(),
+    BEHIND_NLB: lambda _: profile_aws(),
 }
 
 CID_LENGTHS: Final[Mapping[CidProfile, int]] = {
@@ -98,13 +101,9 @@ class Secrets:
         """Bytes of a connection ID that begins so; raises `CidError`."""
         return self._ring.cid_length(first_octet)
 
-    def generation_of(self, cid: bytes) -> int:
-        """The number of the generation that a connection ID of ours was made with, as far as it says."""
-        return cid[0] >> 5 if self._has_numbers else self.keys.issue
-
     def reset_token(self, cid: bytes) -> bytes:
         """Of a connection ID that was just issued."""
-        return reset_token(self._reset_keys[self.generation_of(cid)], cid)
+        return reset_token(self._reset_keys[self.keys.issue], cid)
 
     def reset_tokens(self, cid: bytes) -> list[bytes]:
         """All that a connection ID of ours may have."""

@@ -54,6 +54,7 @@ from edge.runtime.messages import (
 from edge.runtime.process import die_with_parent
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.relay import Relay
+from edge.runtime.resuming import Resuming
 from edge.runtime.sampler import LoadMeter, LoopLag, Readings, cpu_seconds
 from edge.runtime.session_api import Request, error
 from edge.runtime.sockets import UdpSocket
@@ -112,6 +113,9 @@ class Worker:
                 resume_s=settings.resume_s,
                 backends=make_backends(settings),
                 doorkeeper=doorkeeper,
+                resuming=Resuming(
+                    keys, server_id=settings.server_id, worker=settings.worker, unix_time=time.time
+                ),
                 limits=settings.limits,
                 clock=loop.time,
                 changed=self._spoke,
@@ -141,6 +145,7 @@ class Worker:
         self._keys_version = keys.version
         self.endpoint.set_keys(keys)
         self._relay.set_keys(keys)
+        self.calls.set_keys(keys)
 
     def set_owners(self, owners: Owners) -> None:
         """These nodes are the fleet."""
@@ -169,8 +174,8 @@ class Worker:
         now = self._loop.time()
         for data, host, port in udp.drain(BATCH):
             path = Path(host, port, udp.host)
-            self._relay.arrived(path)
-            self.endpoint.queue_datagram(data, path, now)
+            if self.endpoint.queue_datagram(data, path, now):
+                self._relay.arrived(path)
         self._take_in(now)
         self._wake()
 

@@ -15,7 +15,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 import msgspec
@@ -58,6 +58,16 @@ class Node:
     def counted(self, name: str) -> int:
         report = self.supervisor.workers[0].report
         return 0 if report is None else report.counters[name]
+
+
+class Place(Protocol):
+    """What a caller has to know of a node."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def came(self) -> list[Driver[Any]]: ...
 
 
 @contextlib.asynccontextmanager
@@ -113,7 +123,7 @@ class Neighbour:
         self._standing = asyncio.Event()
 
     @classmethod
-    async def come(cls, node: Node, number: int = 0) -> Self:
+    async def come(cls, node: Place, number: int = 0) -> Self:
         """One that talks until `leave`."""
         neighbour = cls()
         await neighbour._loop.create_datagram_endpoint(
@@ -126,6 +136,15 @@ class Neighbour:
             await neighbour._standing.wait()
         neighbour._talking = asyncio.create_task(neighbour._talk(number * 0.003))
         return neighbour
+
+    async def take_another_port(self) -> None:
+        """As when a NAT forgets: what is under way to the old one gets lost."""
+        old = self._driver._transport
+        await self._loop.create_datagram_endpoint(
+            lambda: self._driver, local_addr=(NEIGHBOURS, 0), family=socket.AF_INET
+        )
+        assert old is not None
+        old.close()
 
     @property
     def is_whole(self) -> bool:

@@ -7,6 +7,7 @@ from edge.lab.scenarios.hot_upgrade import FAULTS as UPGRADE_FAULTS
 from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
+from edge.lab.scenarios.nlb import FAULTS as NLB_FAULTS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
 from edge.lab.scenarios.scenario import Scenario
 
@@ -36,6 +37,12 @@ SCENARIOS: dict[str, Scenario] = {
             "the workers of all edges are replaced by new ones while sixty people talk, and nobody hears it",
             "edge.lab.scenarios.hot_upgrade:play",
             faults=UPGRADE_FAULTS,
+        ),
+        Scenario(
+            "nlb",
+            "behind a balancer as AWS has them, callers get new ports, the fleet new keys, and a node leaves",
+            "edge.lab.scenarios.nlb:play",
+            faults=NLB_FAULTS,
         ),
         Scenario(
             "cascade",
