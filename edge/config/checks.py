@@ -32,7 +32,6 @@ def check(config: NodeConfig) -> None:
 def _errors(config: NodeConfig) -> Iterator[ConfigError]:
     yield from _addresses(config)
     yield from _behind_nlb(config)
-    yield from _workers(config)
     yield from _callers(config)
     yield from _source_routes(config)
     yield from _operators_side(config)
@@ -81,16 +80,6 @@ def _behind_nlb(config: NodeConfig) -> Iterator[ConfigError]:
         yield ConfigError(
             "$.unicast.name",
             f"callers whose connection is lost would look for {min(map(str, private))}; set the balancer's name",
-        )
-
-
-def _workers(config: NodeConfig) -> Iterator[ConfigError]:
-    if config.workers.count != 1:
-        # The kernel spreads packets by address and port. A caller who changes either would reach another worker.
-        yield ConfigError(
-            "$.workers.count",
-            f"{config.workers.count}: packets are not steered by connection ID yet, so callers that move would be "
-            "lost; use 1 worker",
         )
 
 

@@ -57,6 +57,7 @@ class FleetOptions:
     damping: Damping | Mapping[str, Damping] = "cisco"
     policy: Mapping[str, Any] = field(default_factory=dict)
     calls: int = CALL_CAPACITY
+    workers: int = 1
     restart_delays_s: tuple[float, ...] = tuple(delay_s * TIME_FACTOR for delay_s in DELAYS_S)
     return_paths: Mapping[str, ReturnPath] = field(default_factory=dict)
     fault: Fault = NONE
@@ -164,6 +165,7 @@ def node_config(
         },
         "shutdown": {"grace_s": 1.0},
         **_routing(topology, name, directory, options),
+        "workers": {"count": options.workers},
         "admin": {"socket": str(directory / "admin.sock")},
         "state": {"directory": str(directory)},
     }
