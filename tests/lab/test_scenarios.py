@@ -74,6 +74,16 @@ CHECKS = {
         "frames_altered",
         "newcomers_served",
     },
+    "hot-upgrade": {
+        "reloaded",
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "frames_counted",
+        "served",
+        "served_by_the_new",
+        "old_workers_left",
+    },
     "prepend": {
         "moved_at_deprefer",
         "move_ms",
@@ -94,11 +104,12 @@ STILL_PASS = {
     "crash-loop": {"dark_s", "back_s"},
     "pinned": {"migrated", "departures"},
     "key-rotation": {"rotated", "newcomers_served"},
+    "hot-upgrade": {"reloaded", "served", "old_workers_left"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation")
+USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "hot-upgrade")
 LABS_AT_ONCE = 2
 
 
