@@ -84,6 +84,20 @@ CHECKS = {
         "served_by_the_new",
         "old_workers_left",
     },
+    "nlb": {
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "targets_serving",
+        "ports_changed",
+        "rotated",
+        "strays_before",
+        "strays_passed_on",
+        "answers_passed_on",
+        "forwards_dropped",
+        "unknown_server_ids",
+        "newcomers_served",
+    },
     "prepend": {
         "moved_at_deprefer",
         "move_ms",
@@ -105,11 +119,12 @@ STILL_PASS = {
     "pinned": {"migrated", "departures"},
     "key-rotation": {"rotated", "newcomers_served"},
     "hot-upgrade": {"reloaded", "served", "old_workers_left"},
+    "nlb": {"targets_serving", "rotated", "unknown_server_ids"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "hot-upgrade")
+USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "hot-upgrade", "nlb")
 LABS_AT_ONCE = 2
 
 
