@@ -67,7 +67,8 @@ class AnnounceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``POST /reload``: replace the workers by a new generation, which takes the new calls.
 
-    ``deadline_s``: from then until what is left of the calls of the one before is ended; None: they end by themselves.
+    ``deadline_s``: until the callers that the one before still has are asked to move to it; None: their calls end by
+    themselves.
     """
 
     deadline_s: Annotated[float, msgspec.Meta(ge=0)] | None = None

@@ -21,6 +21,7 @@ from edge.overload import Gate, LoadSample
 from edge.overload.limits import Limits
 from edge.quic import CidProfile
 from edge.runtime.hand_over import State as HandOverState
+from edge.voice.control import GoAwayReason
 from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
@@ -125,6 +126,19 @@ class ListCalls(Message, frozen=True, tag=True):
     request: int
 
 
+class HandOver(Message, frozen=True, tag=True):
+    """Supervisor to worker: ask the calls to go on elsewhere, see `CallTable.hand_over`.
+
+    ``urls`` are for callers over IPv4, ``urls_v6`` for the others; None is the service address.
+    """
+
+    urls: list[str | None]
+    urls_v6: list[str | None]
+    reason: GoAwayReason
+    within_ms: int
+    leave: bool
+
+
 class Leave(Message, frozen=True, tag=True):
     """Supervisor to worker: others take the newcomers now, also those on TCP; keep the calls that are up."""
 
@@ -183,7 +197,7 @@ class Calls(Message, frozen=True, tag=True):
     calls: list[CallRecord]
 
 
-ToWorker = Start | SetGate | SetKeys | SetOwners | SetSiblings | ListCalls | Leave | Stop
+ToWorker = Start | SetGate | SetKeys | SetOwners | SetSiblings | ListCalls | HandOver | Leave | Stop
 ToSupervisor = Ready | Failed | Report | Calls
 
 encode = msgspec.json.Encoder().encode

@@ -38,6 +38,7 @@ from edge.runtime.calls import CallTable
 from edge.runtime.messages import (
     Calls,
     Failed,
+    HandOver,
     Leave,
     ListCalls,
     Owners,
@@ -157,6 +158,11 @@ class Worker:
         """These octets are this node's workers, this one's among them."""
         self._siblings.clear()
         self._siblings.update(siblings)
+
+    def hand_over(self, order: HandOver) -> None:
+        """Ask the calls to go on elsewhere."""
+        self.calls.hand_over(order.urls, order.reason, order.within_ms, order.leave)
+        self._wake()
 
     def leave(self) -> None:
         """Accept no more TCP connections; newcomers over UDP are not steered here any more."""
@@ -349,7 +355,7 @@ async def converse(control: socket.socket) -> None:
         reports = asyncio.create_task(_report(worker, writer))
         reason = "the node stopped"
         while line := await _next_line(reader):
-            match messages.decode_to_worker(line):
+            match message := messages.decode_to_worker(line):
                 case SetGate(gate=gate):
                     worker.gate = gate
                 case ListCalls(request=request):
@@ -360,6 +366,8 @@ async def converse(control: socket.socket) -> None:
                     worker.set_owners(owners)
                 case SetSiblings(siblings=siblings):
                     worker.set_siblings(siblings)
+                case HandOver():
+                    worker.hand_over(message)
                 case Leave():
                     worker.leave()
                 case Stop(reason=reason):

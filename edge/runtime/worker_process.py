@@ -19,6 +19,7 @@ from edge.overload import Gate
 from edge.runtime import messages
 from edge.runtime.messages import (
     CallRecord,
+    HandOver,
     Leave,
     ListCalls,
     Owners,
@@ -205,6 +206,9 @@ class Worker:
     def set_siblings(self, siblings: list[int]) -> None:
         self.settings = msgspec.structs.replace(self.settings, siblings=siblings)
         self._send(SetSiblings(siblings))
+
+    def hand_over(self, order: HandOver) -> None:
+        self._send(order)
 
     def leave(self) -> None:
         """Newcomers are for others from now on."""

@@ -81,6 +81,7 @@ CHECKS = {
         "frames_altered",
         "frames_counted",
         "served",
+        "moved",
         "served_by_the_new",
         "old_workers_left",
     },
