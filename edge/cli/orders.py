@@ -51,9 +51,13 @@ def ending(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_until
 
 
-def give(place: Place, target: str, order: Mapping[str, object], *, as_json: bool) -> None:
-    """Send an order in the name of whoever types, and tell how the node stands then."""
+def give(
+    place: Place, target: str, order: Mapping[str, object], *, as_json: bool, quiet: bool = False
+) -> None:
+    """Send an order in the name of whoever types, and tell how the node stands then, unless ``quiet``."""
     status = place.ask("POST", target, {**order, "who": _who()})
+    if quiet:
+        return
     if as_json:
         print_json(status)
     else:

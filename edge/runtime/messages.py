@@ -110,6 +110,25 @@ class ListCalls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
     request: int
 
 
+class HandOver(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker: ask the calls that have not been asked, or would not, to go on elsewhere.
+
+    ``targets`` are URLs for callers of IPv4 and of IPv6, taken in turn; None is the service address. So many
+    ``calls_per_s`` are asked, and each is given ``within_ms``.
+    """
+
+    targets: list[tuple[str | None, str | None]]
+    reason: str
+    within_ms: int
+    calls_per_s: float
+
+
+class CloseCalls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+    """Supervisor to worker: end the calls that are up."""
+
+    reason: str
+
+
 class Stop(Message, frozen=True, forbid_unknown_fields=True, tag=True):
     """Supervisor to worker: close what is open and leave."""
 
@@ -153,7 +172,7 @@ class Calls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 encode = msgspec.json.Encoder().encode
-decode_to_worker = msgspec.json.Decoder(Start | SetGate | SetKeys | SetOwners | ListCalls | Stop).decode
+decode_to_worker = msgspec.json.Decoder(Start | SetGate | SetKeys | SetOwners | ListCalls | HandOver | CloseCalls | Stop).decode
 decode_to_supervisor = msgspec.json.Decoder(Ready | Report | Calls).decode
 
 

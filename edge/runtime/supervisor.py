@@ -15,7 +15,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -24,6 +24,8 @@ from edge.overload import Gate
 from edge.runtime import messages
 from edge.runtime.messages import (
     CallRecord,
+    CloseCalls,
+    HandOver,
     ListCalls,
     Owners,
     Report,
@@ -179,6 +181,20 @@ class Worker:
     def set_owners(self, owners: Owners) -> None:
         self.settings = msgspec.structs.replace(self.settings, owners=owners)
         self._send(SetOwners(owners))
+
+    def hand_over(
+        self,
+        targets: Sequence[tuple[str | None, str | None]],
+        reason: str,
+        *,
+        within_ms: int,
+        calls_per_s: float,
+    ) -> None:
+        """See `HandOver`."""
+        self._send(HandOver(list(targets), reason, within_ms, calls_per_s))
+
+    def close_calls(self, reason: str) -> None:
+        self._send(CloseCalls(reason))
 
     def stop(self, reason: str) -> None:
         self._send(Stop(reason))

@@ -64,6 +64,7 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "deprefer": bool,
     "announced_changed_at": (float, type(None)),
     "hold": (dict, type(None)),
+    "drain": (dict, type(None)),
     "pressure": (float, int),
     "pressure_signal": str,
     "admission": str,

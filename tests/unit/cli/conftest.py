@@ -14,11 +14,13 @@ import msgspec
 import pytest
 
 from edge.errors import EdgeError
-from edge.runtime.admin import AdminSocket, AnnounceOrder, Health, WithdrawOrder, admin_routes
+from edge.runtime.admin import AdminSocket, AnnounceOrder, DrainOrder, Health, WithdrawOrder, admin_routes
 from edge.runtime.documents import (
     AnnouncedRoute,
     BgpPeers,
     BgpRoutes,
+    DrainReport,
+    DrainStatus,
     NodeExplanation,
     Peer,
     ReceivedRoute,
@@ -35,6 +37,8 @@ class FakeNode:
         self.orders: list[WithdrawOrder | AnnounceOrder] = []
         self.refusal: EdgeError | None = None
         self.calls_up = 7
+        self.reports: list[DrainReport] = []
+        """What it tells of its drain, one after the other; the last one again and again."""
 
     def live(self) -> Health:
         return Health(True)
@@ -136,6 +140,17 @@ class FakeNode:
 
     async def withdraw(self, order: WithdrawOrder) -> object:
         return self._take(order)
+
+    async def drain(self, order: DrainOrder) -> object:
+        return self._take(order)
+
+    def drain_report(self) -> DrainReport:
+        if not self.reports:
+            status = DrainStatus(
+                phase="empty", since_s=0.0, hand_over=True, deadline_in_s=None, left=0, fates={}
+            )
+            return DrainReport(node="e1", drain=status, calls=())
+        return self.reports.pop(0) if len(self.reports) > 1 else self.reports[0]
 
     async def announce(self, order: AnnounceOrder) -> object:
         return self._take(order)
