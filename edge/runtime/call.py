@@ -18,6 +18,7 @@ from edge.auth import Unauthorized
 from edge.backend.base import BackendContext
 from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier, carry_out
+from edge.runtime.hand_over import HandOver
 from edge.runtime.messages import CallRecord
 from edge.runtime.seat import Seat
 from edge.runtime.tally import COUNTS, Tally
@@ -55,6 +56,7 @@ class Call:
         self.session = EdgeSession(call_id, lead_ms=settings.lead_ms, deadlines=settings.deadlines, held=True)
         self.carrier: Carrier | None = carrier
         self.deadlines: list[float] = []  # of `Timers`
+        self.hand_over = HandOver()
         self._settings = settings
         self._reconnect = reconnect
         self._place = place
@@ -105,6 +107,7 @@ class Call:
         self.carrier = carrier
         carrier.call = self
         self._gives_up_at = None
+        self.hand_over.attached()
         self._tally.counts["resumed"] += 1
         self.session.attach(item, frames, now)
         self._announce()
@@ -124,17 +127,19 @@ class Call:
         while (event := self.session.next_event()) is not None:
             self._tell(event)
         self._admit(now)
+        self._move(now)
         while (action := self.session.next_action()) is not None:
             if self.carrier is not None:
                 carry_out(self.carrier, action)
         if self._seat is not None:
-            self._seat.make_room(self.session.wants_audio)
+            self._seat.make_room(self.session.wants_audio and self.hand_over.state != "left")
         self._look_after(now)
 
     def get_timer(self) -> float | None:
         """When it must have a turn."""
         timers = [self.session.get_timer(), self._gives_up_at]
         if self._serves:
+            timers.append(self.hand_over.get_timer())
             timers.append(self._last_heard + self._settings.limits.silent_s)
             if self._unread_since is not None:
                 timers.append(self._unread_since + self._settings.limits.unread_s)
@@ -143,6 +148,7 @@ class Call:
     def handle_timer(self, now: float) -> bool:
         """False if the call is over because nobody came."""
         self.session.handle_timer(now)
+        self.hand_over.handle_timer(now)
         if self._gives_up_at is None or now < self._gives_up_at:
             return True
         if self.carrier is None:
@@ -228,6 +234,18 @@ class Call:
             resume_token=self._resume_token,
         )
 
+    def _move(self, now: float) -> None:
+        """Ask the caller to go elsewhere, if it is time; let go of one that wants to, as soon as it has everything."""
+        if not self._serves or self._seat is None:
+            return
+        if (request := self.hand_over.ask(now)) is not None:
+            self.session.go_away(request.url, request.reason, request.within_ms(now), request.leave)
+        if not self.hand_over.leaving:
+            return
+        if (self.session.is_written and not self._seat.speaks) or self.hand_over.may_cut(now):
+            self.session.leave(self._resume_token or "", self.heard.count(), self.said.count(), now)
+            self.hand_over.left()
+
     def _cut(self, what: str) -> None:
         self.session.close(Code.LIMIT, what)
         if self.carrier is not None:
@@ -238,6 +256,10 @@ class Call:
         match event:
             case voice.Presented():
                 self._presented = event
+            case voice.LeaveRequested() if self._seat is not None and self.hand_over.state != "left":
+                now = self._settings.clock()
+                self.hand_over.leave(now)
+                self.session.lift_lead(now)
             case voice.StatsRequested():
                 self.session.answer_stats(self.heard.count(), self.said.count())
             case voice.PlayoutReported():
@@ -282,6 +304,7 @@ class Call:
             outcome=self._outcome if self.carrier is None else self.carrier.outcome,
             age_s=self._settings.clock() - self._started_at,
             ended=ended,
+            hand_over=self.hand_over.state,
             heard=self.heard.count(),
             said=self.said.count(),
         )

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from edge.overload.clients import Shares, client_of
@@ -18,13 +18,17 @@ from edge.quic.timers import Timers
 from edge.runtime.call import TOTALS, Call
 from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier
+from edge.runtime.hand_over import Request
 from edge.runtime.messages import CallRecord
 from edge.voice import Code
+from edge.voice.control import GoAwayReason
 from edge.voice.events import ReconnectRequested
 
 log = logging.getLogger("edge.calls")
 
 MIN_TIMER_S = 0.001
+SPREAD: Final = 0.25
+"""The part of the time in which callers shall go elsewhere over which they are asked: they must not arrive in step."""
 REMEMBERED = 256  # ended calls that can still be asked about
 CUTS: Final[dict[int, str]] = {
     Code.LIMIT: "cut_limit",
@@ -156,6 +160,7 @@ class CallTable:
         """Forget it; the result is the connection that it was on."""
         del self._calls[call]
         carrier = call.let_go()
+        call.hand_over.ended()
         self._awake.pop(call, None)
         client = self._places.pop(call, None)
         if client is not None:
@@ -181,6 +186,20 @@ class CallTable:
     def records(self) -> list[CallRecord]:
         """The last calls that ended, then those that are up."""
         return [*self._ended, *(call.record(ended=False) for call in self._calls)]
+
+    def hand_over(
+        self, urls: Sequence[str | None], reason: GoAwayReason, within_ms: int, leave: bool
+    ) -> None:
+        """Ask all callers to go on elsewhere, dealt out over ``urls`` (None: the service address) and over some time.
+
+        With ``leave``, those places do not know the calls. `CallRecord.hand_over` tells what became of it.
+        """
+        now = self._settings.clock()
+        until, spread_s = now + within_ms / 1000, within_ms / 1000 * SPREAD
+        for number, call in enumerate(self._calls):
+            at = now + spread_s * number / len(self._calls)
+            call.hand_over.plan(Request(urls[number % len(urls)], reason, leave, at, until))
+            self.wake(call)
 
     def say_goodbye(self, reason: str) -> None:
         """Hang up every call."""

@@ -15,6 +15,7 @@ from edge.forward import ReturnPath
 from edge.overload import Gate, LoadSample
 from edge.overload.limits import Limits
 from edge.quic import CidProfile
+from edge.runtime.hand_over import State as HandOverState
 from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
@@ -152,7 +153,10 @@ class Report(Message, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One call as this node counted it; frames are counted where the backend takes and gives them."""
+    """One call as this node counted it; frames are counted where the backend takes and gives them.
+
+    ``hand_over``: what has become of asking its caller to go elsewhere.
+    """
 
     call_id: str
     worker: int
@@ -160,6 +164,7 @@ class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     outcome: str
     age_s: float
     ended: bool
+    hand_over: HandOverState = ""
     heard: LedgerCount
     said: LedgerCount
 

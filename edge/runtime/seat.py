@@ -86,6 +86,11 @@ class Seat:
         elif (said := _in_its_words(event)) is not None:
             self._ask(lambda backend: backend.notify(said))
 
+    @property
+    def speaks(self) -> bool:
+        """Whether the backend has begun an item and not ended it."""
+        return self._item is not None
+
     def make_room(self, room: bool) -> None:
         """Whether more speech may be pulled."""
         if room:

@@ -71,6 +71,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             control.SessionCreated: self._session_state,
             control.SessionUpdated: self._session_state,
             control.EdgeSessionInfo: self._session_info,
+            control.Left: self._session_info,
             control.Reconnected: self._reconnected,
             control.Stats: self._stats,
         }
@@ -179,7 +180,9 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._detached = False
         self._numbers.restart()
         item, frames = self._hearing.items.position
-        hello = control.Reconnect(resume_token=self.resume_token, item=item, frames=frames)
+        hello = control.Reconnect(
+            resume_token=self.resume_token, item=item, frames=frames, utterance=self._words.unconfirmed
+        )
         for event in (hello, control.SessionUpdate(session=self._settings)):
             super()._act(SendControl(records.encode(event)))
         self._settle()
@@ -246,7 +249,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     def _session_state(self, event: control.SessionCreated | control.SessionUpdated) -> None:
         self.lead_ms = event.session.lead_ms
 
-    def _session_info(self, event: control.EdgeSessionInfo) -> None:
+    def _session_info(self, event: control.EdgeSessionInfo | control.Left) -> None:
         self.resume_token = event.resume_token
 
     def _reconnected(self, event: control.Reconnected) -> None:

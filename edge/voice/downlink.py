@@ -189,6 +189,11 @@ class Downlink:
             if item.stage is Stage.SENT and not whole:
                 item.move(Trigger.MISSING)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether all that was begun is on the wire to its end."""
+        return all(item.stage is Stage.SENT for item in self._items)
+
     def item_of(self, stream: int) -> int | None:
         """The item that travels on ``stream``."""
         return next((item.number for item in self._items if item.way and item.way.runs_on(stream)), None)

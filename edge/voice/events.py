@@ -5,6 +5,7 @@ from typing import Any
 
 from edge.voice.anatomy import Turn
 from edge.voice.barge_in import BargeIn
+from edge.voice.control_edge import GoAwayReason
 from edge.voice.deadline import Deadlines
 from edge.voice.frame import Frame
 from edge.voice.lead import Lead
@@ -75,6 +76,13 @@ class ReconnectRequested:
     resume_token: str
     item: int
     frames: int
+    utterance: int = 0
+    """The oldest that has not been confirmed, be it the next; 0 is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRequested:
+    """The caller goes elsewhere. Let it have all that there is (`EdgeSession.lift_lead`), then `EdgeSession.leave`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +198,24 @@ class CallContinued:
 
 
 @dataclass(frozen=True, slots=True)
+class AskedToMove:
+    """The edge asks to go on at ``url``, or None at the service address, ``within_ms``, and with ``leave`` to say so here."""
+
+    url: str | None
+    reason: GoAwayReason
+    within_ms: int
+    leave: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLeft:
+    """The edge has let the call go: it has written all that it had, and counted this."""
+
+    heard: LedgerCount
+    said: LedgerCount
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorReceived:
     """The edge could not do something; the call goes on."""
 
@@ -258,6 +284,7 @@ EdgeEvent = (
     | ClientEvent
     | Presented
     | ReconnectRequested
+    | LeaveRequested
     | PlayoutReported
     | TurnTimed
     | StatsRequested
@@ -279,6 +306,8 @@ CallerEvent = (
     | BargedIn
     | TurnTimed
     | CallContinued
+    | AskedToMove
+    | EdgeLeft
     | ErrorReceived
     | ControlReceived
     | StatsReceived

@@ -6,15 +6,13 @@ a host hands events to a backend and the backend's replies to the verbs. What th
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-
-import msgspec
+from collections.abc import Callable, Iterable, Sequence
 
 from edge.voice import control, events, records, wire
 from edge.voice.actions import Action, SendControl
 from edge.voice.agreement import Agreement
 from edge.voice.anatomy import Turn
-from edge.voice.base import Session
+from edge.voice.base import P, Session
 from edge.voice.deadline import DEFAULT_PRESET, PRESETS, Deadlines
 from edge.voice.downlink import Downlink, Dropped, Finished
 from edge.voice.errors import WireError
@@ -162,22 +160,43 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
 
     def answer_stats(self, heard: LedgerCount, said: LedgerCount) -> None:
         """Tell the caller what was counted here; ``heard`` is completed by what has been lost."""
-        super().answer_stats(msgspec.structs.replace(heard, lost=self._uplink.lost), said)
+        super().answer_stats(heard.without(self._uplink.lost), said)
+
+    def go_away(self, url: str | None, reason: control.GoAwayReason, within_ms: int, leave: bool) -> None:
+        """Ask the caller to go on at ``url``, or None at the service address; with ``leave`` it says so here first."""
+        self.send_control(control.GoAway(url=url, reason=reason, within_ms=within_ms, leave=leave))
+
+    def lift_lead(self, now: float) -> None:
+        """Write whatever there is: the caller leaves, and takes it along."""
+        self._now = now
+        self._downlink.window.lift()
+        self._settle()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether all that the backend has begun to say has been said, and written."""
+        return self._downlink.is_written
+
+    def leave(self, resume_token: str, heard: LedgerCount, said: LedgerCount, now: float) -> None:
+        """Let the caller go: this is the last that it is told here, and nothing more is taken in (`LeaveRequested`).
+
+        What happens further waits for another carrier, as if this one were gone.
+        """
+        self._now = now
+        heard = heard.without(self._uplink.lost)
+        self.send_control(control.Left(resume_token=resume_token, heard=heard, said=said))
+        self._drop_carrier()
 
     # --- one carrier after another ---------------------------------------------------------------------
 
     def detach(self, now: float) -> None:
         """The carrier is gone: nothing is written and no timer runs until there is another."""
         self._now = now
-        self._detached = True
-        self._gate.disconnect()
         unsaid, self._actions = self._actions, deque()
+        self._drop_carrier()
         for action in unsaid:
             if isinstance(action, SendControl):
                 self._act(action)
-        self._records = records.RecordStream()
-        self._uplink.detach()
-        self._downlink.detach()
 
     def attach(self, item: int, frames: int, now: float) -> None:
         """There is another, to a caller that has ``frames`` of ``item`` and all before it (`ReconnectRequested`)."""
@@ -243,6 +262,17 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._send_fault(error.code, str(error), error.event_id)
 
     # --- what follows ----------------------------------------------------------------------------------
+
+    def _receive(self, now: float, step: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        if not self._detached:
+            super()._receive(now, step, *args, **kwargs)
+
+    def _drop_carrier(self) -> None:
+        self._detached = True
+        self._gate.disconnect()
+        self._records = records.RecordStream()
+        self._uplink.detach()
+        self._downlink.detach()
 
     def _hear(self, progress: Sequence[Progress]) -> None:
         frames = sum(len(told.frames) for told in progress if isinstance(told, events.FramesHeard))
