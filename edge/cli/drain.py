@@ -14,7 +14,9 @@ from edge.cli.where import Place, node_argument
 
 @click.command()
 @node_argument
-@click.option("--deadline", "deadline_s", type=Span(), help="Close the calls that are left after so long: 20s, 10m, 1h.")
+@click.option(
+    "--deadline", "deadline_s", type=Span(), help="Close the calls that are left after so long: 20s, 10m, 1h."
+)
 @click.option(
     "--hand-over/--let-end",
     default=True,

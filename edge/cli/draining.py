@@ -53,7 +53,9 @@ def watch(place: Place, *, as_json: bool) -> int | None:
                 break
             time.sleep(POLL_S)
     except KeyboardInterrupt:
-        click.echo("the drain goes on; watch it with the same command, end it with: edgectl undrain", err=True)
+        click.echo(
+            "the drain goes on; watch it with the same command, end it with: edgectl undrain", err=True
+        )
         return INTERRUPTED
     if as_json:
         print_json(document)
@@ -75,7 +77,10 @@ def watch(place: Place, *, as_json: bool) -> int | None:
 def progress(report: DrainReport) -> str:
     """``e1: handing-over, lets nobody in, ...; 3 calls left, 4 moved, 1 refused``"""
     drain = report.drain
-    counts = [f"{drain.left} calls left", *(f"{n} {fate}" for fate in TOLD if (n := drain.fates.get(fate, 0)))]
+    counts = [
+        f"{drain.left} call{'' if drain.left == 1 else 's'} left",
+        *(f"{n} {fate}" for fate in TOLD if (n := drain.fates.get(fate, 0))),
+    ]
     return printable(f"{report.node} {PHASES.get(drain.phase, drain.phase)}; {', '.join(counts)}")
 
 

@@ -20,6 +20,8 @@ STILL_SEEN_S: Final = 15.0
 tried by then. Calls are handed over all the same, for they go to unicast addresses."""
 LEFT_FOR_ANOTHER: Final = 0.5
 """Of what is left until the deadline, how much a call is given to move: there is time to ask once more."""
+ASKED_OVER: Final = 0.25
+"""The part of the time that callers are given over which they are asked; see `CallTable.hand_over`."""
 BETWEEN_S: Final = 2.0
 """From the end of what calls were given to the next time that those which stayed are asked."""
 
@@ -27,7 +29,8 @@ BETWEEN_S: Final = 2.0
 class DrainParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """``settle_s``: from the withdrawal to the last router's knowing of it, where no reflector shows that.
 
-    ``within_s``: how long a caller is given to move. ``calls_per_s``: how many are asked in a second, all over the node.
+    ``within_s``: how long callers are given to move, or longer if there are so many that ``calls_per_s`` takes longer: no
+    more of them are asked in a second, all over the node, unless a deadline leaves no time for that.
     """
 
     settle_s: Wait = 10.0
@@ -94,7 +97,7 @@ class Drain:
             case Phase.CLOSING:
                 return Close()
             case Phase.HANDING_OVER if now >= self._ask_at:
-                within_s = self._within_s(now)
+                within_s = self._within_s(evidence.calls, now)
                 self._ask_at = now + within_s + BETWEEN_S
                 return Ask(within_s)
         return None
@@ -127,7 +130,8 @@ class Drain:
             return now - self._gone_since >= SEEN_GONE_S
         return waited_s >= STILL_SEEN_S
 
-    def _within_s(self, now: float) -> float:
+    def _within_s(self, calls: int, now: float) -> float:
+        within_s = max(self._params.within_s, calls / self._params.calls_per_s / ASKED_OVER)
         if self.deadline is None:
-            return self._params.within_s
-        return min(self._params.within_s, LEFT_FOR_ANOTHER * (self.deadline - now))
+            return within_s
+        return min(within_s, LEFT_FOR_ANOTHER * (self.deadline - now))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -18,7 +18,7 @@ from edge.node.routing import Routing
 from edge.runtime import metric_table as metric
 from edge.runtime.documents import DrainedCall, DrainReport, DrainStatus
 from edge.runtime.holds import Draining, Hold
-from edge.runtime.messages import CallRecord
+from edge.runtime.messages import CallRecord, HandOver
 from edge.runtime.metrics import NodeMetrics
 from edge.runtime.supervisor import Supervisor
 
@@ -129,11 +129,15 @@ class Drainer:
         )
         for number, worker in enumerate(supervisor.workers):
             first = number % len(targets)  # or all of them would begin with the same node
+            turns = (*targets[first:], *targets[:first])
             worker.hand_over(
-                [(one.v4, one.v6) for one in (*targets[first:], *targets[:first])],
-                "drain",
-                within_ms=int(within_s * 1000),
-                calls_per_s=self._config.drain.calls_per_s / len(supervisor.workers),
+                HandOver(
+                    urls=[one.v4 for one in turns],
+                    urls_v6=[one.v6 for one in turns],
+                    reason="drain",
+                    within_ms=int(within_s * 1000),
+                    leave=True,
+                )
             )
 
     def _tell(self, changed: Iterable[Entry]) -> None:
@@ -186,15 +190,26 @@ class Drainer:
         )
 
 
-FATES: Final = {"": Fate.STAYS, "asked": Fate.ASKED, "left": Fate.ASKED, "refused": Fate.REFUSED}
+_FATES: Final[Mapping[str, Fate]] = {
+    "asked": Fate.ASKED,
+    "left": Fate.ASKED,
+    "refused": Fate.REFUSED,
+}
+"""Of a call that is up. One that has moved and is up has done so within this node."""
 
 
 def _seen(record: CallRecord) -> Seen:
     """What a worker's record means."""
-    if record.hand_over == "moved":
-        fate = Fate.MOVED
-    elif record.ended:
-        fate = Fate.ENDED
+    was_let_go = record.hand_over_ms is not None
+    if not record.ended:
+        fate = _FATES.get(record.hand_over, Fate.STAYS)
     else:
-        fate = FATES[record.hand_over]
-    return Seen(call_id=record.call_id, worker=record.worker, fate=fate)
+        fate = Fate.MOVED if record.hand_over == "moved" and was_let_go else Fate.ENDED
+    return Seen(
+        call_id=record.call_id,
+        worker=record.worker,
+        fate=fate,
+        to=record.hand_over_url or "",
+        took_ms=record.hand_over_ms,
+        frames_missing=record.frames_lost if was_let_go else None,
+    )

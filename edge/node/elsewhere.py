@@ -16,7 +16,7 @@ def candidates(
     config: NodeConfig, fleet: FleetFile | None, seen: Sequence[NodeSeen], *, reliable: bool
 ) -> Iterator[Candidate]:
     """The other nodes of the file. ``seen`` counts if it is ``reliable``: then who is not in it serves nobody."""
-    found = {node.address: node for node in seen}
+    found = {str(node.address): node for node in seen}
     for node in fleet.nodes if fleet is not None else ():
         if node.name == config.node.name:
             continue

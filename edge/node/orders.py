@@ -63,7 +63,9 @@ class Orders:
         drain = None
         if isinstance(order, DrainOrder):
             if order.deadline is not None and order.deadline <= now:
-                raise UsageError("this drain would be over already: 'deadline' has passed by the node's clock")
+                raise UsageError(
+                    "this drain would be over already: 'deadline' has passed by the node's clock"
+                )
             drain = Draining(order.hand_over, order.deadline)
         hold = Hold(order.reason, now, kind, order.who, order.until, drain)
         before = self.hold(now)

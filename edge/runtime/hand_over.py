@@ -42,6 +42,8 @@ class HandOver:
     def __init__(self) -> None:
         self.state: State = ""
         self.leaving = False
+        self.took_ms: float | None = None
+        """From the question to letting it go; None if it was not let go, or came back."""
         self._waiting: Request | None = None
         self._asked: Request | None = None
         self._cut_at = 0.0
@@ -59,6 +61,11 @@ class HandOver:
         self.state = "asked"
         return self._asked
 
+    @property
+    def url(self) -> str | None:
+        """Where it was asked to go last."""
+        return None if self._asked is None else self._asked.url
+
     def withdraw(self) -> None:
         """It is not needed (any more)."""
         self._waiting = self._asked = None
@@ -75,13 +82,15 @@ class HandOver:
         """Whether what the backend is saying need not be waited for any longer."""
         return now >= self._cut_at
 
-    def left(self) -> None:
+    def left(self, now: float) -> None:
         self.leaving = False
         self.state = "left"
+        self.took_ms = 0.0 if self._asked is None else (now - self._asked.at) * 1000
 
     def attached(self) -> None:
         """The call goes on here, on another connection: which is what was asked for, or the way elsewhere failed."""
         self.leaving = False
+        self.took_ms = None
         if self._asked is None:
             self.state = ""
         elif self._asked.reason == "anycast":

@@ -16,6 +16,7 @@ from edge.overload import Gate, LoadSample
 from edge.overload.limits import Limits
 from edge.quic import CidProfile
 from edge.runtime.hand_over import State as HandOverState
+from edge.voice.control import GoAwayReason
 from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
@@ -112,16 +113,16 @@ class ListCalls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 class HandOver(Message, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Supervisor to worker: ask the calls that have not been asked, or would not, to go on elsewhere.
+    """Supervisor to worker: ask the calls to go on elsewhere, see `CallTable.hand_over`.
 
-    ``targets`` are URLs for callers of IPv4 and of IPv6, taken in turn; None is the service address. So many
-    ``calls_per_s`` are asked, and each is given ``within_ms``.
+    ``urls`` are for callers over IPv4, ``urls_v6`` for the others; None is the service address.
     """
 
-    targets: list[tuple[str | None, str | None]]
-    reason: str
+    urls: list[str | None]
+    urls_v6: list[str | None]
+    reason: GoAwayReason
     within_ms: int
-    calls_per_s: float
+    leave: bool
 
 
 class CloseCalls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
@@ -155,7 +156,9 @@ class Report(Message, frozen=True, forbid_unknown_fields=True, tag=True):
 class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One call as this node counted it; frames are counted where the backend takes and gives them.
 
-    ``hand_over``: what has become of asking its caller to go elsewhere.
+    ``hand_over``: what has become of asking its caller to go elsewhere, ``hand_over_url`` where, None for the service
+    address or nowhere; ``hand_over_ms`` from the question until it was let go, None if it was not.
+    ``frames_lost``: what the caller said and was given up here.
     """
 
     call_id: str
@@ -165,6 +168,9 @@ class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     age_s: float
     ended: bool
     hand_over: HandOverState = ""
+    hand_over_url: str | None = None
+    hand_over_ms: float | None = None
+    frames_lost: int = 0
     heard: LedgerCount
     said: LedgerCount
 
@@ -177,7 +183,9 @@ class Calls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
 
 
 encode = msgspec.json.Encoder().encode
-decode_to_worker = msgspec.json.Decoder(Start | SetGate | SetKeys | SetOwners | ListCalls | HandOver | CloseCalls | Stop).decode
+decode_to_worker = msgspec.json.Decoder(
+    Start | SetGate | SetKeys | SetOwners | ListCalls | HandOver | CloseCalls | Stop
+).decode
 decode_to_supervisor = msgspec.json.Decoder(Ready | Report | Calls).decode
 
 

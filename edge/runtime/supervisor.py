@@ -15,7 +15,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import msgspec
 
@@ -182,16 +182,8 @@ class Worker:
         self.settings = msgspec.structs.replace(self.settings, owners=owners)
         self._send(SetOwners(owners))
 
-    def hand_over(
-        self,
-        targets: Sequence[tuple[str | None, str | None]],
-        reason: str,
-        *,
-        within_ms: int,
-        calls_per_s: float,
-    ) -> None:
-        """See `HandOver`."""
-        self._send(HandOver(list(targets), reason, within_ms, calls_per_s))
+    def hand_over(self, order: HandOver) -> None:
+        self._send(order)
 
     def close_calls(self, reason: str) -> None:
         self._send(CloseCalls(reason))

@@ -193,6 +193,30 @@ def test_a_hold_is_kept_by_the_next_node_until_it_is_taken_back(config: NodeConf
     assert not (config.state.directory / "hold.json").exists()
 
 
+def test_a_drained_node_says_so_lets_nobody_in_and_is_drained_after_a_restart(config: NodeConfig) -> None:
+    async def first() -> None:
+        async with running(config) as node:
+            await until(lambda: is_ready(node))
+            assert (await ask(config, "POST", "/drain", {"reason": "a new disk"})).status == 200
+            assert node.ready().problems[0].startswith("draining (")
+            await until(lambda: node.drain_report().drain.phase == "empty")
+            assert node.status()["admission"] == "draining"
+
+    async def second() -> None:
+        async with running(config) as node:
+            await until(lambda: node.drain_report().drain.phase == "empty")
+            status = msgspec.to_builtins(node.status())
+            assert (status["drain"]["phase"], status["hold"]["reason"]) == ("empty", "a new disk")
+            await until(lambda: node.status()["probe"]["passed"] > 5)  # refused, and that is an answer
+            await ask(config, "POST", "/undrain")
+            assert node.status()["drain"] is None
+            await until(lambda: is_ready(node))
+            assert node.status()["admission"] == "accepting"
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
 def test_a_hold_that_cannot_be_kept_is_none(config: NodeConfig) -> None:
     """An operator who was told that it failed must not find the node held, nor one who was told so released."""
 

@@ -67,7 +67,9 @@ def test_a_withdrawal_is_timed_until_the_last_copy_is_gone() -> None:
 
 
 def test_what_is_withdrawn_is_visible_until_the_last_copy_is_gone() -> None:
-    neighbors = [Neighbor(address, OWN, 64600, 64600, frozenset({4}), role=Role.FLEET) for address in (R1, R2)]
+    neighbors = [
+        Neighbor(address, OWN, 64600, 64600, frozenset({4}), role=Role.FLEET) for address in (R1, R2)
+    ]
     fleet = Reflected()
     fleet.echo = Echo(EchoParams(), frozenset({OWN}), [SERVICE], neighbors)
     for address in (R1, R2):

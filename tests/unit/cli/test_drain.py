@@ -38,9 +38,7 @@ def place(tmp_path: Path, serve: Callable[[Path], None], monkeypatch: pytest.Mon
 def report(phase: str, *calls: DrainedCall) -> DrainReport:
     fates = {fate: sum(call.fate == fate for call in calls) for fate in draining.FATES}
     left = sum(call.fate in ("stays", "asked", "refused") for call in calls)
-    status = DrainStatus(
-        phase=phase, since_s=1.0, hand_over=True, deadline_in_s=None, left=left, fates=fates
-    )
+    status = DrainStatus(phase=phase, since_s=1.0, hand_over=True, deadline_in_s=None, left=left, fates=fates)
     return DrainReport(node="e1", drain=status, calls=calls)
 
 
@@ -58,9 +56,9 @@ def test_it_tells_every_step_and_then_each_call(
     assert main(["drain", place, "--wait"]) == 0
     out, err = capsys.readouterr()
     assert err.splitlines() == [
-        "e1 its routes are taken back; 1 calls left",
-        "e1 waits until the routers send nobody to it any more; 1 calls left",
-        "e1 lets nobody in, and asks its calls to go on elsewhere; 1 calls left, 1 ended",
+        "e1 its routes are taken back; 1 call left",
+        "e1 waits until the routers send nobody to it any more; 1 call left",
+        "e1 lets nobody in, and asks its calls to go on elsewhere; 1 call left, 1 ended",
         "e1 no call is left; 0 calls left, 1 moved, 1 ended",
     ]
     _, _, head, first, second = out.splitlines()

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from edge.drain import Ask, Close, Drain, DrainParams, Evidence, Phase
-from edge.drain.phases import BETWEEN_S, SEEN_GONE_S, STILL_SEEN_S, UNCONFIRMED_S
+from edge.drain.phases import ASKED_OVER, BETWEEN_S, SEEN_GONE_S, STILL_SEEN_S, UNCONFIRMED_S
 
 PARAMS = DrainParams(settle_s=10.0, within_s=30.0)
 TICK_S = 0.25
@@ -80,9 +80,14 @@ def test_who_stays_is_asked_again_but_not_before_the_time_it_was_given_is_over()
     play.live(GONE, 100.0)
     times = [at for at, _ in play.done]
     assert len(times) == 4
-    assert all(
-        later - earlier == PARAMS.within_s + BETWEEN_S for earlier, later in itertools.pairwise(times)
-    )
+    assert all(later - earlier == PARAMS.within_s + BETWEEN_S for earlier, later in itertools.pairwise(times))
+
+
+def test_many_are_not_asked_all_at_once_and_have_the_longer_for_it() -> None:
+    play = Play()
+    many = Evidence(withdrawn=True, visible=False, calls=1000)
+    play.live(many, 5.0)
+    assert [what for _, what in play.done] == [Ask(1000 / PARAMS.calls_per_s / ASKED_OVER)]
 
 
 def test_with_a_deadline_there_is_time_to_ask_twice_and_then_what_is_left_is_closed() -> None:

@@ -25,7 +25,6 @@ from edge.runtime.admin_client import Answer, admin_request
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainedCall, DrainReport, DrainStatus, NodeExplanation
 from edge.runtime.http1 import HttpServer
 
-
 REPORT = DrainReport(
     node="ams-1",
     drain=DrainStatus(

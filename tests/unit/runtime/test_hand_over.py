@@ -37,8 +37,8 @@ def test_who_leaves_may_hear_an_answer_to_its_end_and_still_has_time_to_go() -> 
     assert not hand_over.may_cut(114.9)
     assert hand_over.may_cut(115.0)
     hand_over.handle_timer(125.0)
-    hand_over.left()
-    assert hand_over.state == "left"
+    hand_over.left(116.5)
+    assert (hand_over.state, hand_over.took_ms) == ("left", 16_500)
     hand_over.ended()
     assert hand_over.state == "moved"
 
@@ -56,9 +56,9 @@ def test_who_comes_back_has_not_moved_unless_that_was_asked_for() -> None:
     """On a node that drains it is still to go; from the service address to the node's own, it has gone."""
     drained = asked()
     drained.leave(110.0)
-    drained.left()
+    drained.left(111.0)
     drained.attached()
-    assert drained.state == "asked"
+    assert (drained.state, drained.took_ms, drained.url) == ("asked", None, DRAIN.url)
     pinned = asked(Request("https://a.example:443", "anycast", leave=False, at=1.0, until=11.0))
     pinned.attached()
     assert pinned.state == "moved"
