@@ -96,12 +96,15 @@ async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     service = (lab.topology.service_v4.ip, lab.topology.service_v6.ip)
     unicast = [address for name in edges for address in lab.addresses(name)]
     write_certificate(certificate, key, [SERVICE_NAME], [*service, *unicast])
-    write_ring(lab.run_dir / KEYS, KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC)))
+    ring = KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC))
+    # Every node has a copy of its own, as on machines of its own.
+    for place in (lab.run_dir, *directories.values()):
+        write_ring(place / KEYS, ring)
     (lab.run_dir / FLEET).write_text(toml_text(fleet_file(lab.topology)))
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"
         document = node_config(lab.topology, name, number, directories[name], certificate, key, options)
-        document |= {"keys": {"file": str(lab.run_dir / KEYS)}}
+        document |= {"keys": {"file": str(directories[name] / KEYS)}}
         if options.fault.forwarding:
             document |= {
                 "fleet": {"file": str(lab.run_dir / FLEET)},
