@@ -22,6 +22,8 @@ LEFT_FOR_ANOTHER: Final = 0.5
 """Of what is left until the deadline, how much a call is given to move: there is time to ask once more."""
 ASKED_OVER: Final = 0.25
 """The part of the time that callers are given over which they are asked; see `CallTable.hand_over`."""
+TOO_LATE_S: Final = 2.0
+"""With less than this before the deadline nobody is asked any more: it takes some round trips to move."""
 BETWEEN_S: Final = 2.0
 """From the end of what calls were given to the next time that those which stayed are asked."""
 
@@ -98,8 +100,9 @@ class Drain:
                 return Close()
             case Phase.HANDING_OVER if now >= self._ask_at:
                 within_s = self._within_s(evidence.calls, now)
-                self._ask_at = now + within_s + BETWEEN_S
-                return Ask(within_s)
+                if within_s >= TOO_LATE_S * LEFT_FOR_ANOTHER:
+                    self._ask_at = now + within_s + BETWEEN_S
+                    return Ask(within_s)
         return None
 
     def _note_visible(self, evidence: Evidence, now: float) -> None:

@@ -208,11 +208,19 @@ class Node:
             await asyncio.sleep(CONTROL_INTERVAL_S)
 
     async def _keep_drained(self) -> None:
-        clock = asyncio.get_running_loop().time
         while True:
-            self._drainer.follow(self._orders.hold(time.time()), now=clock(), wall=time.time())
-            await self._drainer.look(self._supervisor, self._routing, self._files.fleet, clock())
+            self._follow_orders()
+            await self._look_after_drain()
             await asyncio.sleep(LOOK_S)
+
+    async def _look_after_drain(self) -> None:
+        now = asyncio.get_running_loop().time()
+        await self._drainer.look(self._supervisor, self._routing, self._files.fleet, now)
+
+    def _follow_orders(self) -> None:
+        wall = time.time()
+        now = asyncio.get_running_loop().time()
+        self._drainer.follow(self._orders.hold(wall), now=now, wall=wall)
 
     def _take_reports(self) -> None:
         self._metrics.increment(metric.WORKER_RESTARTS, by=self._supervisor.restarts - self._restarts)
@@ -380,7 +388,9 @@ class Node:
         return self._metrics.render()
 
     async def drain(self, order: DrainOrder) -> dict[str, Any]:
-        return await self.withdraw(order)
+        await self.withdraw(order)
+        await self._look_after_drain()
+        return self.status()
 
     def drain_report(self) -> DrainReport:
         return self._drainer.report(asyncio.get_running_loop().time())
@@ -397,9 +407,8 @@ class Node:
         return self._ordered()
 
     def _ordered(self) -> dict[str, Any]:
-        now = asyncio.get_running_loop().time()
-        self._update_route(now)
-        self._drainer.follow(self._orders.hold(time.time()), now=now, wall=time.time())
+        self._update_route(asyncio.get_running_loop().time())
+        self._follow_orders()
         return self.status()
 
 
