@@ -157,7 +157,8 @@ class Node:
     def _open_sockets(self, stack: AsyncExitStack) -> Sockets:
         """One for each worker on each local address."""
         config, count = self.config, self.config.workers.count
-        port, addresses = config.service.port, (*config.service.addresses, *config.unicast.addresses)
+        port = config.service.port
+        addresses = dict.fromkeys((*config.service.addresses, *config.unicast.addresses))
         udp = {str(address): open_udp(address, port, count=count) for address in addresses}
         forward = {}
         if config.fleet.file is not None:

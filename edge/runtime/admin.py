@@ -126,12 +126,21 @@ class Administered(Protocol):
 
 
 def metrics_routes(node: Administered) -> Routes:
-    """What a scraper may see: for a listener without the socket file's protection."""
+    """What a scraper and a load balancer may see: for a listener without the socket file's protection.
+
+    Why a node is not ready may be in an operator's words, which are for operators.
+    """
 
     async def metrics(_: Request) -> Response:
         return Response(node.render_metrics(), content_type=CONTENT_TYPE)
 
-    return {("GET", "/metrics"): metrics}
+    async def livez(_: Request) -> Response:
+        return _health_response(Health(node.live().ok))
+
+    async def readyz(_: Request) -> Response:
+        return _health_response(Health(node.ready().ok))
+
+    return {("GET", "/metrics"): metrics, ("GET", "/livez"): livez, ("GET", "/readyz"): readyz}
 
 
 def admin_routes(node: Administered) -> Routes:
@@ -171,6 +180,7 @@ def admin_routes(node: Administered) -> Routes:
         return json_response(await node.announce(_order(request, AnnounceOrder)))
 
     return {
+        **metrics_routes(node),
         ("GET", "/livez"): livez,
         ("GET", "/readyz"): readyz,
         ("GET", "/status"): status,
@@ -184,7 +194,6 @@ def admin_routes(node: Administered) -> Routes:
         ("POST", "/drain"): drain,
         # To end a drain is to end its hold.
         ("POST", "/undrain"): announce,
-        **metrics_routes(node),
     }
 
 
