@@ -161,7 +161,12 @@ class Drainer:
 
     def problem(self) -> str:
         """What ``/readyz`` says of it; empty if the node is not drained."""
-        return f"draining ({self._shown}), {self._account.left} calls left" if self.is_draining else ""
+        left = self._account.left
+        return (
+            f"draining ({self._shown}): {left or 'no'} call{'' if left == 1 else 's'} left"
+            if self.is_draining
+            else ""
+        )
 
     def status(self, now: float) -> DrainStatus | None:
         """None if the node is not drained."""

@@ -62,6 +62,8 @@ class FakeNode:
             "since": AT,
             "until": order.until,
         }
+        if isinstance(order, DrainOrder):
+            hold["drain"] = {"hand_over": order.hand_over, "deadline": order.deadline}
         return {
             "kind": "NodeStatus",
             "node": "e1",

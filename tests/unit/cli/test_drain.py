@@ -61,7 +61,9 @@ def test_it_tells_every_step_and_then_each_call(
         "e1 lets nobody in, and asks its calls to go on elsewhere; 1 call left, 1 ended",
         "e1 no call is left; 0 calls left, 1 moved, 1 ended",
     ]
-    _, _, head, first, second = out.splitlines()
+    held, up, head, first, second = out.splitlines()
+    assert held.startswith("e1 is held, drained by ")
+    assert up == "calls that are up: 7"
     assert head.split() == ["CALL", "WHAT", "BECAME", "OF", "IT", "WHERE", "TOOK", "MISSING"]
     assert first.split() == ["sess_1", "moved", "e2", "0.3", "s", "0"]
     assert second.split() == ["sess_3", "hung", "up", "0"]

@@ -172,7 +172,7 @@ def test_from_the_order_to_an_empty_node(play: Play, caplog: pytest.LogCaptureFi
     assert (play.phase, play.control.gate.refuse_probability) == ("settling", 0.0)
     play.live(1.0)
     assert (play.phase, play.control.gate.refuse_probability) == ("handing-over", 1.0)
-    assert play.drainer.problem() == "draining (handing-over), 2 calls left"
+    assert play.drainer.problem() == "draining (handing-over): 2 calls left"
     (one, order), (other, other_order) = play.workers.told
     assert isinstance(order, HandOver)
     assert isinstance(other_order, HandOver)
