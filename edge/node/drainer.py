@@ -161,12 +161,10 @@ class Drainer:
 
     def problem(self) -> str:
         """What ``/readyz`` says of it; empty if the node is not drained."""
+        if not self.is_draining:
+            return ""
         left = self._account.left
-        return (
-            f"draining ({self._shown}): {left or 'no'} call{'' if left == 1 else 's'} left"
-            if self.is_draining
-            else ""
-        )
+        return f"draining ({self._shown}): {left or 'no'} call{'' if left == 1 else 's'} left"
 
     def status(self, now: float) -> DrainStatus | None:
         """None if the node is not drained."""

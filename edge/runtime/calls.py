@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from edge.keys import KeyRing
 from edge.overload.clients import Shares, client_of
 from edge.quic.timers import Timers
 from edge.runtime.call import TOTALS, Call
@@ -20,6 +21,7 @@ from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier
 from edge.runtime.hand_over import Request
 from edge.runtime.messages import CallRecord
+from edge.runtime.resume_token import ResumeState
 from edge.runtime.sockets import is_ipv6
 from edge.voice import Code
 from edge.voice.control import GoAwayReason
@@ -60,7 +62,7 @@ class CallTable:
 
     def begin(self, carrier: Carrier, *, confirmed: bool = True) -> Call:
         """A caller is there. Not ``confirmed``: what it says first may be a replay, until `Call.confirm`."""
-        call = Call(self._settings, carrier, self._call_ids(), self._reconnect, self._place)
+        call = Call(self._settings, carrier, self._call_ids(), self)
         if confirmed:
             call.confirm()
         self._calls[call] = None
@@ -137,8 +139,10 @@ class CallTable:
         """When to call `turn`, if nothing happens before."""
         return self._timers.next()
 
-    def _reconnect(self, newcomer: Call, event: ReconnectRequested) -> bool:
-        call = next((one for one in self._calls if one.is_resumed_by(event.resume_token)), None)
+    # --- as a call sees them ---------------------------------------------------------------------------
+
+    def take_back(self, newcomer: Call, state: ResumeState, event: ReconnectRequested) -> bool:
+        call = next((one for one in self._calls if one.is_meant_by(state)), None)
         carrier = newcomer.carrier
         if call is None or carrier is None:
             return False
@@ -148,20 +152,26 @@ class CallTable:
         self.wake(call)
         return True
 
-    def _place(self, call: Call) -> bool:
-        """Whether its caller may have one more; it has it until it ends, also while nobody is connected to it."""
-        client = client_of(call.host)
+    def has_place(self, newcomer: Call) -> bool:
+        """It has it until it ends, also while nobody is connected to it."""
+        client = client_of(newcomer.host)
         if not self._shares.has_room(client):
             return False
         self._shares.add(client)
-        self._places[call] = client
+        self._places[newcomer] = client
         return True
+
+    def supersede(self, newcomer: Call) -> None:
+        for call in [one for one in self._calls if one.call_id == newcomer.call_id and one is not newcomer]:
+            carrier = self._end(call)
+            if carrier is not None:
+                carrier.close(Code.GOING_AWAY, "the call goes on on another connection")
 
     def _end(self, call: Call) -> Carrier | None:
         """Forget it; the result is the connection that it was on."""
         del self._calls[call]
         carrier = call.let_go()
-        call.hand_over.ended()
+        call.over()
         self._awake.pop(call, None)
         client = self._places.pop(call, None)
         if client is not None:
@@ -187,6 +197,13 @@ class CallTable:
     def records(self) -> list[CallRecord]:
         """The last calls that ended, then those that are up."""
         return [*self._ended, *(call.record(ended=False) for call in self._calls)]
+
+    def set_keys(self, keys: KeyRing) -> None:
+        """Seal with this ring from now on; every caller gets a token that it has made."""
+        self._settings.resuming.set_keys(keys)
+        for call in self._calls:
+            call.renew()
+            self.wake(call)
 
     def hand_over(
         self,

@@ -49,6 +49,7 @@ from edge.runtime.messages import (
 from edge.runtime.process import die_with_parent
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.relay import Relay
+from edge.runtime.resuming import Resuming
 from edge.runtime.sampler import LoadMeter, LoopLag, Readings, cpu_seconds
 from edge.runtime.session_api import Request, error
 from edge.runtime.sockets import UdpSocket
@@ -106,6 +107,9 @@ class Worker:
                 resume_s=settings.resume_s,
                 backends=make_backends(settings),
                 doorkeeper=doorkeeper,
+                resuming=Resuming(
+                    keys, server_id=settings.server_id, worker=settings.worker, unix_time=time.time
+                ),
                 limits=settings.limits,
                 clock=loop.time,
                 changed=self._spoke,
@@ -135,6 +139,7 @@ class Worker:
         self._keys_version = keys.version
         self.endpoint.set_keys(keys)
         self._relay.set_keys(keys)
+        self.calls.set_keys(keys)
 
     def set_owners(self, owners: Owners) -> None:
         """These nodes are the fleet."""

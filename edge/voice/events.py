@@ -186,15 +186,28 @@ class BargedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What was counted while one edge had the call, here and, if it was left properly (`EdgeLeft`), there."""
+
+    sent: LedgerCount
+    heard_by_edge: LedgerCount | None
+    said_by_edge: LedgerCount | None
+    received: LedgerCount
+    received_late: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallContinued:
     """The edge knows the call on this connection, and has ``frames`` of ``utterance`` and all before it.
 
-    What is behind that has been said again, ``whole`` or as far as it was kept.
+    What is behind that has been said again, ``whole`` or as far as it was kept. ``before`` is the account of another edge,
+    which had the call until now; both ends count from 0 again.
     """
 
     utterance: int
     frames: int
     whole: bool
+    before: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,10 @@ class LeadWindow:
         self._lifted = False
         self.hold()
 
+    def adopt(self, item: int, written_ms: int, now: float) -> None:
+        """``written_ms`` of ``item`` are with the caller, from elsewhere. What it has played of that it has to say."""
+        self._items[item] = _Item(now - written_ms / 1000, written_ms)
+
     def write(self, item: int, duration_ms: int, now: float) -> None:
         """``duration_ms`` more of ``item`` go on the wire."""
         self._items.setdefault(item, _Item(now)).written_ms += duration_ms

@@ -46,7 +46,6 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         held: bool = False,
     ) -> None:
         super().__init__(records.caller_events)
-        self.session_id = session_id
         limits = limits or UplinkLimits()
         self._agreement = Agreement(session_id, lead_ms, deadlines)
         self._downlink = Downlink(lead_ms, deadlines)
@@ -69,6 +68,10 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._events.extend(told)
         self._actions.extend(asked)
         self._settle()
+
+    @property
+    def session_id(self) -> str:
+        return self._agreement.session_id
 
     @property
     def resumes(self) -> events.ReconnectRequested | None:
@@ -102,6 +105,11 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         return self._downlink.wants_audio
 
     @property
+    def next_utterance(self) -> int:
+        """The one that the caller says, or will."""
+        return self._uplink.position[0]
+
+    @property
     def frames_lost(self) -> int:
         """Frames of the caller that were declared lost."""
         return self._uplink.lost
@@ -132,6 +140,12 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._downlink.end(item)
         self._settle()
 
+    def cut_item(self, item: int, now: float) -> None:
+        """Nobody can say the rest of it: whoever could was on another node."""
+        self._now = now
+        self._downlink.cut(item)
+        self._settle()
+
     def interrupt(self, now: float) -> None:
         """The backend has heard the caller: all that is being said ends, at once and for good."""
         self._now = now
@@ -153,6 +167,31 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         """Tell the caller that something failed on this side; the call goes on."""
         body = control.ErrorBody(type="server_error", code=code, message=message[: records.MAX_MESSAGE])
         self.send_control(control.Error(error=body))
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether the caller has kept to saying nothing before it is answered."""
+        return self._uplink.is_fresh
+
+    def continue_elsewhere(self, session_id: str, utterance: int, now: float) -> tuple[int, int]:
+        """Go on, here and in this session, with the call that the caller `resumes`. ``utterance`` is said again whole.
+
+        The result is the latest item that was begun and how many frames of it the caller has; with frames it goes on here,
+        or is cut (`cut_item`).
+        """
+        asked = self._requests.resumes
+        assert asked is not None, "nobody has asked"
+        item, frames = max(1, asked.item), asked.frames
+        self._now = now
+        self._agreement.session_id = session_id
+        self._agreement.forget()
+        self._uplink.begin_at(utterance)
+        self._downlink.begin_at(item, frames, now)
+        self._gate.forget_records()
+        self.send_control(control.Reconnected(utterance=utterance, frames=0, elsewhere=True))
+        self.send_control(control.SessionUpdated(session=self._agreement.state()))
+        self._carry_out(self._agreement.news())
+        return (item, frames) if frames else (item - 1, 0)
 
     def refuse_reconnect(self) -> None:
         """The call that the caller wants to continue is not known here; with this session it can begin another."""

@@ -36,6 +36,7 @@ from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice
 from edge.runtime.calls import CallTable
 from edge.runtime.quic_calls import QuicCalls
+from edge.runtime.resuming import Resuming
 from edge.runtime.sockets import listen_tcp, open_udp
 from edge.runtime.worker import Worker
 from edge.voice import ALPN
@@ -44,6 +45,8 @@ ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
 PORT = 443
 RESOLUTION_S = 1e-6
+EPOCH = 1.8e9
+"""What wall clocks show when the loop's begins."""
 
 T = TypeVar("T")
 
@@ -231,6 +234,9 @@ class Edge:
             unicast_url=f"https://{self.unicast}:{self._port}",
             backends={"echo": BackendChoice(self._backend)},
             doorkeeper=self._doorkeeper,
+            resuming=Resuming(
+                keys, server_id=secrets.server_id, worker=0, unix_time=lambda: loop.time() + EPOCH
+            ),
         )
         self.calls = CallTable(settings, lambda: f"sess_{token_hex(4)}")
         self._quic_calls = QuicCalls(self.endpoint, self.calls, self._doorkeeper.origins)
