@@ -52,7 +52,6 @@ class Seen:
     """What its worker says of a call: ``fate`` is STAYS, ASKED or REFUSED of one that is up, MOVED or ENDED else."""
 
     call_id: str
-    worker: int
     fate: Fate
     to: str = ""
     took_ms: float | None = None
@@ -65,19 +64,24 @@ class Account:
     def __init__(self) -> None:
         self._entries: dict[str, Entry] = {}
 
-    def take(self, seen: Iterable[Seen], nodes: Mapping[str, str], *, closing: bool) -> list[Entry]:
-        """What workers say now; the entries whose fate is another.
+    def take(
+        self, worker: int, seen: Iterable[Seen], nodes: Mapping[str, str], *, closing: bool
+    ) -> list[Entry]:
+        """All that one worker says now; the entries whose fate is another.
 
-        ``nodes`` are the names behind URLs. ``closing``: a call that is over is one that was closed.
+        ``nodes`` are the names behind URLs. ``closing``: a call that is over is one that was closed. One that is up no
+        more and did not end was a connection that continues another call, and is none.
         """
-        changed = []
-        for one in seen:
+        changed, known = [], list(seen)
+        for call_id in self._up(worker) - {one.call_id for one in known}:
+            del self._entries[call_id]
+        for one in known:
             before = self._entries.get(one.call_id)
             if (before is None and one.fate not in UP) or (before is not None and before.fate not in UP):
                 continue
             entry = Entry(
                 call_id=one.call_id,
-                worker=one.worker,
+                worker=worker,
                 fate=Fate.CLOSED if closing and one.fate is Fate.ENDED else one.fate,
                 to=one.to,
                 node=nodes.get(one.to, ""),
@@ -92,12 +96,13 @@ class Account:
     def worker_died(self, worker: int) -> list[Entry]:
         """Its calls are no more; those that were up until then."""
         lost = [
-            msgspec.structs.replace(entry, fate=Fate.LOST)
-            for entry in self
-            if entry.worker == worker and entry.fate in UP
+            msgspec.structs.replace(self._entries[call_id], fate=Fate.LOST) for call_id in self._up(worker)
         ]
         self._entries.update((entry.call_id, entry) for entry in lost)
         return lost
+
+    def _up(self, worker: int) -> set[str]:
+        return {entry.call_id for entry in self if entry.worker == worker and entry.fate in UP}
 
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -81,12 +82,15 @@ class Drainer:
         """See how far it is, and do what comes next. Call it every `LOOK_S`."""
         if (drain := self._drain) is None:
             return
-        self._note_deaths(supervisor)
-        records = await supervisor.calls()
+        answers = await asyncio.gather(*(worker.calls() for worker in supervisor.workers))
         if drain is not self._drain:
             return  # it was ended, or another has begun, while the workers were counting
         closing = drain.phase is Phase.CLOSING
-        self._tell(self._account.take(map(_seen, records), self._names, closing=closing))
+        self._note_deaths(supervisor)
+        for worker, records in zip(supervisor.workers, answers, strict=True):
+            if records is not None:
+                seen = map(_seen, records)
+                self._tell(self._account.take(worker.settings.worker, seen, self._names, closing=closing))
         evidence = Evidence(
             withdrawn=routing is None or routing.is_withdrawn,
             visible=None if routing is None else routing.is_visible(now),
@@ -210,7 +214,6 @@ def _seen(record: CallRecord) -> Seen:
         fate = Fate.MOVED if record.hand_over == "moved" and was_let_go else Fate.ENDED
     return Seen(
         call_id=record.call_id,
-        worker=record.worker,
         fate=fate,
         to=record.hand_over_url or "",
         took_ms=record.hand_over_ms,

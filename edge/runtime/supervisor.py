@@ -62,7 +62,7 @@ class Worker:
         self._reported_at = 0.0
         self._writer: asyncio.StreamWriter | None = None
         self._observed: dict[str, list[float]] = {}
-        self._answers: dict[int, asyncio.Future[list[CallRecord]]] = {}
+        self._answers: dict[int, asyncio.Future[list[CallRecord] | None]] = {}
         self._requests = itertools.count()
 
     @property
@@ -108,7 +108,7 @@ class Worker:
             self.ready.clear()
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_result([])
+                    answer.set_result(None)
             self._answers.clear()
         return trouble or f"exit {code}"
 
@@ -191,19 +191,19 @@ class Worker:
     def stop(self, reason: str) -> None:
         self._send(Stop(reason))
 
-    async def calls(self, timeout_s: float = 2.0) -> list[CallRecord]:
-        """The worker's calls; an empty list if it does not answer in time."""
+    async def calls(self, timeout_s: float = 2.0) -> list[CallRecord] | None:
+        """The worker's calls; None if it does not answer in time."""
         if self._writer is None:
-            return []
+            return None
         request = next(self._requests)
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[list[CallRecord] | None] = asyncio.get_running_loop().create_future()
         self._answers[request] = answer
         self._send(ListCalls(request))
         try:
             return await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:
             self._answers.pop(request, None)
-            return []
+            return None
 
 
 class Supervisor:
@@ -266,6 +266,6 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def calls(self) -> list[CallRecord]:
-        """The calls of all workers."""
+        """The calls of all workers that answer."""
         answers = await asyncio.gather(*(worker.calls() for worker in self.workers))
-        return [record for records in answers for record in records]
+        return [record for records in answers for record in records or ()]
