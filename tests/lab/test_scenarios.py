@@ -74,6 +74,18 @@ CHECKS = {
         "frames_altered",
         "newcomers_served",
     },
+    "drain": {
+        "drained",
+        "calls_moved",
+        "calls_left",
+        "served_elsewhere",
+        "slowest_ms",
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "new_calls_elsewhere",
+        "reannounced",
+    },
     "prepend": {
         "moved_at_deprefer",
         "move_ms",
@@ -94,11 +106,12 @@ STILL_PASS = {
     "crash-loop": {"dark_s", "back_s"},
     "pinned": {"migrated", "departures"},
     "key-rotation": {"rotated", "newcomers_served"},
+    "drain": {"calls_left", "new_calls_elsewhere", "reannounced"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation")
+USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "drain")
 LABS_AT_ONCE = 2
 
 
