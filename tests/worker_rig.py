@@ -30,6 +30,7 @@ def worker_settings(certificate: bytes, key: bytes, **changes: Any) -> WorkerSet
     usual = WorkerSettings(
         node="unit",
         worker=0,
+        siblings=[0],
         sockets={},
         service=[],
         preferred_v4=None,

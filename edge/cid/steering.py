@@ -159,7 +159,9 @@ class _Line:
 def _by_place(slots: Slots) -> list[_Line]:
     """A is a place among the workers of a generation. Whose worker is away, his neighbour takes the newcomer."""
     present = [slot for slot in slots.current if slot not in slots.absent]
-    instead = {slot: next((one for one in present if one > slot), present[0]) for slot in slots.absent if present}
+    instead = {
+        slot: next((one for one in present if one > slot), present[0]) for slot in slots.absent if present
+    }
     return [
         *(_Line(Op.IF_EQUAL, slot - slots.newest, then=f"instead of {slot}") for slot in instead),
         _Line(Op.ADD, slots.newest),

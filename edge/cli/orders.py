@@ -55,7 +55,7 @@ def give(
     place: Place, target: str, order: Mapping[str, object], *, as_json: bool, quiet: bool = False
 ) -> None:
     """Send an order in the name of whoever types, and tell how the node stands then, unless ``quiet``."""
-    status = place.ask("POST", target, {**order, "who": _who()})
+    status = place.ask("POST", target, {**order, "who": who()})
     if quiet:
         return
     if as_json:
@@ -89,7 +89,7 @@ def hold_sentence(hold: Hold, now: float) -> str:
     return " ".join(words) + (f": {hold.reason}" if hold.reason else "")
 
 
-def _who() -> str:
+def who() -> str:
     """The person, also behind sudo; inside a lab there may be no more than root."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name

@@ -32,7 +32,6 @@ def check(config: NodeConfig) -> None:
 def _errors(config: NodeConfig) -> Iterator[ConfigError]:
     yield from _addresses(config)
     yield from _behind_nlb(config)
-    yield from _workers(config)
     yield from _callers(config)
     yield from _source_routes(config)
     yield from _operators_side(config)
@@ -42,12 +41,13 @@ def _errors(config: NodeConfig) -> Iterator[ConfigError]:
 
 def _addresses(config: NodeConfig) -> Iterator[ConfigError]:
     seen: dict[Address, str] = {}
-    if config.cid.profile == BEHIND_NLB and set(config.service.addresses) == set(config.unicast.addresses):
-        return  # a target has one address: the balancer's stands for all of them
     for table, addresses in (("service", config.service.addresses), ("unicast", config.unicast.addresses)):
         for index, address in enumerate(addresses):
             where = f"$.{table}.addresses[{index}]"
-            if address in seen:
+            # A target has one address for everything; the balancer has the one that they share.
+            if address in seen and (
+                config.cid.profile != BEHIND_NLB or seen[address].startswith(f"$.{table}.")
+            ):
                 yield ConfigError(where, f"{address} is also {seen[address]}; one address has one purpose")
             seen[address] = where
     versions = [address.version for address in config.unicast.addresses]
@@ -80,16 +80,6 @@ def _behind_nlb(config: NodeConfig) -> Iterator[ConfigError]:
         yield ConfigError(
             "$.unicast.name",
             f"callers whose connection is lost would look for {min(map(str, private))}; set the balancer's name",
-        )
-
-
-def _workers(config: NodeConfig) -> Iterator[ConfigError]:
-    if config.workers.count != 1:
-        # The kernel spreads packets by address and port. A caller who changes either would reach another worker.
-        yield ConfigError(
-            "$.workers.count",
-            f"{config.workers.count}: packets are not steered by connection ID yet, so callers that move would be "
-            "lost; use 1 worker",
         )
 
 

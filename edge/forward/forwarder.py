@@ -72,7 +72,7 @@ class ForwardCounters:
     dropped_too_big: int = 0
     dropped_limited: int = 0
     dropped_malformed: int = 0
-    dropped_forged: int = 0  # of no node of the fleet, or not authentic
+    dropped_forged: int = 0  # of no node of the fleet, not authentic, or sealed for another node
     dropped_replayed: int = 0
     dropped_foreign: int = 0  # about an address that this node does not serve
 
@@ -173,7 +173,10 @@ class Forwarder:
         return self._sealed(Kind.ANSWER, ingress, path, data)
 
     def arrived(self, path: Path) -> None:
-        """Something came on ``path`` by itself: answers can go the same way."""
+        """Something of a connection came on ``path`` by itself: answers can go the same way.
+
+        Not for anything else: its sender may be forged by somebody who wants the answers to go astray.
+        """
         if self._ingresses:
             self._ingresses.pop(path, None)
 
@@ -212,7 +215,7 @@ class Forwarder:
         self._counter += 1
         head = Head(to.worker, kind, self._keys.issue, self._me.server_id, self._me.worker, self._counter)
         encoded = head.encode()
-        body = self._seals.encrypt(head.nonce, encode_body(path, data), encoded)
+        body = self._seals.encrypt(head.nonce, encode_body(path, data), encoded + to.server_id)
         return encoded + body, self._owners[to.server_id]
 
     def _opened(self, peer: _Peer, head: Head, packet: bytes) -> bytes | None:
@@ -223,7 +226,7 @@ class Forwarder:
                 return None
             cipher = peer.ciphers[head.generation] = AESGCM(generation.key(Purpose.FORWARD, head.sender))
         try:
-            return cipher.decrypt(head.nonce, packet[HEAD_BYTES:], packet[:HEAD_BYTES])
+            return cipher.decrypt(head.nonce, packet[HEAD_BYTES:], packet[:HEAD_BYTES] + self._me.server_id)
         except InvalidTag:
             return None
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from edge.client import connect
+from edge.client.dialing import CarrierChoice
 from edge.client.speech import NAMES, recording
 from edge.client.summary import CallSummary
 from edge.errors import EdgeError
@@ -38,6 +39,7 @@ class Place(Record, frozen=True, tag=True):
     ca: str
     save: str | None
     migrate: bool = True
+    carrier: CarrierChoice = "auto"
 
 
 class HangUp(Record, frozen=True, tag=True):
@@ -110,11 +112,12 @@ class Caller:
         save: Path | None,
         *,
         migrate: bool = True,
+        carrier: CarrierChoice = "auto",
     ) -> None:
         """Begin a call named ``name``."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate))
+        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate, carrier))
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -182,6 +185,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             ca=Path(order.ca),
             early_data=False,
             migrate=order.migrate,
+            carrier=order.carrier,
         ) as call:
             heard = call.record()
             reporting = asyncio.create_task(_report(channel, order.name, call))

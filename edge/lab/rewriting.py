@@ -60,7 +60,7 @@ def readdressed(data: bytes, *, source: Address | None = None, destination: Addr
             packet[12 + 4 * offset : 16 + 4 * offset] = IPv4Address(address[0]).packed
             struct.pack_into("!H", packet, start + 2 * offset, address[1])
     _put_checksum(packet, 0, start, _IP_CHECKSUM_AT, b"")
-    pseudo_header = packet[12:20] + struct.pack("!HH", protocol, len(packet) - start)
+    pseudo_header = bytes(packet[12:20]) + struct.pack("!HH", protocol, len(packet) - start)
     _put_checksum(packet, start, len(packet), start + _CHECKSUM_AT[protocol], pseudo_header)
     return bytes(packet)
 

@@ -82,15 +82,16 @@ class Drainer:
         """See how far it is, and do what comes next. Call it every `LOOK_S`."""
         if (drain := self._drain) is None:
             return
-        answers = await asyncio.gather(*(worker.calls() for worker in supervisor.workers))
+        workers = supervisor.workers
+        answers = await asyncio.gather(*(worker.calls() for worker in workers))
         if drain is not self._drain:
             return  # it was ended, or another has begun, while the workers were counting
         closing = drain.phase is Phase.CLOSING
         self._note_deaths(supervisor)
-        for worker, records in zip(supervisor.workers, answers, strict=True):
+        for worker, records in zip(workers, answers, strict=True):
             if records is not None:
                 seen = map(_seen, records)
-                self._tell(self._account.take(worker.settings.worker, seen, self._names, closing=closing))
+                self._tell(self._account.take(worker.slot, seen, self._names, closing=closing))
         evidence = Evidence(
             withdrawn=routing is None or routing.is_withdrawn,
             visible=None if routing is None else routing.is_visible(now),
@@ -107,13 +108,13 @@ class Drainer:
                     worker.close_calls("the node is drained, and its time is over")
 
     def _note_deaths(self, supervisor: Supervisor) -> None:
-        for worker in supervisor.workers:
-            number, process = worker.settings.worker, worker.process
-            if process is None:
-                continue
-            if self._pids.get(number, process.pid) != process.pid:
-                self._tell(self._account.worker_died(number))
-            self._pids[number] = process.pid
+        pids = {
+            worker.slot: worker.process.pid for worker in supervisor.workers if worker.process is not None
+        }
+        for slot, pid in self._pids.items():
+            if pids.get(slot) != pid:
+                self._tell(self._account.worker_died(slot))
+        self._pids = pids
 
     def _ask(
         self,

@@ -69,6 +69,10 @@ class EdgeConnection(Connection):
       early data; for all other protocols nothing ever arrives before the handshake is complete. What was accepted is
       in ``register``.
     * With the end of its handshake a client gets a token that proves its address the next time (NEW_TOKEN).
+    * Until its handshake is complete a client stays where it is (RFC 9000 section 9): what comes from elsewhere is
+      dropped, or else one Handshake packet with a forged sender would make aioquic take that address for validated.
+    * To an address that is not validated nothing is sent beyond the limit (RFC 9000 section 8.1), nor is the
+      CONNECTION_CLOSE, which aioquic lets through.
     * A peer that leaves gaps of `MAX_HELD_BYTES` in its streams is closed: aioquic grants credit by the highest
       offset seen and reserves memory up to there, so a few packets could take all there is. Before the
       handshake is complete, and anybody may be meant by the address, it is `MAX_HELD_HANDSHAKE_BYTES`.
@@ -159,6 +163,8 @@ class EdgeConnection(Connection):
             self._add_cid()
 
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+        if not self._handshake_complete and self._network_paths and self._network_paths[0].addr != addr:
+            return
         self._now = now
         super().receive_datagram(data, addr, now)
         if self._local_max_data.used > self._held_check_at:
@@ -171,6 +177,13 @@ class EdgeConnection(Connection):
             self.close(QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, 0, "too much data beyond gaps")
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        path, is_closing = self._network_paths[0], self._close_pending
+        datagrams = self._datagrams_to_send(now)
+        if is_closing and not path.is_validated and path.bytes_sent > 3 * path.bytes_received:
+            return []
+        return datagrams
+
+    def _datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         probed = self._network_paths[1:]
         if not probed:
             return super().datagrams_to_send(now)

@@ -15,7 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from edge.cid import CidConfig, CidError, CidIssuer, CidRing, DecodedCid, profile_aws, profile_edge
+from edge.cid import (
+    KEY_LENGTH,
+    CidConfig,
+    CidError,
+    CidIssuer,
+    CidRing,
+    DecodedCid,
+    profile_aws,
+    profile_edge,
+)
 from edge.keys import Generation, KeyRing, Purpose
 from edge.quic.reset import reset_token
 from edge.quic.tickets import TicketSeal
@@ -28,6 +37,11 @@ BEHIND_NLB: Final = "aws-nlb"
 _CONFIGS: Final[Mapping[CidProfile, Callable[[Generation], CidConfig]]] = {
     "edge": lambda generation: profile_edge(generation.number, generation.key(Purpose.CID)),
     BEHIND_NLB: lambda _: profile_aws(),
+}
+
+CID_LENGTHS: Final[Mapping[CidProfile, int]] = {
+    "edge": profile_edge(0, bytes(KEY_LENGTH)).cid_length,
+    "aws-nlb": profile_aws().cid_length,
 }
 
 

@@ -75,7 +75,17 @@ class AnnounceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("'until' is of use with 'hold' only")
 
 
-Order = TypeVar("Order", WithdrawOrder, DrainOrder, AnnounceOrder)
+class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /reload``: replace the workers by a new generation, which takes the new calls.
+
+    ``deadline_s``: from then until what is left of the calls of the one before is ended; None: they end by themselves.
+    """
+
+    deadline_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    who: Who = ""
+
+
+Order = TypeVar("Order", WithdrawOrder, DrainOrder, AnnounceOrder, ReloadOrder)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -123,6 +133,9 @@ class Administered(Protocol):
 
     async def announce(self, order: AnnounceOrder) -> object:
         """End any hold, or pin the node announced. Returns the status that follows; raises `UsageError` as above."""
+
+    async def reload(self, order: ReloadOrder) -> object:
+        """Returns the status once the new workers serve. Raises `EdgeError`, and the old ones go on, if they do not."""
 
 
 def metrics_routes(node: Administered) -> Routes:
@@ -179,6 +192,9 @@ def admin_routes(node: Administered) -> Routes:
     async def announce(request: Request) -> Response:
         return json_response(await node.announce(_order(request, AnnounceOrder)))
 
+    async def reload(request: Request) -> Response:
+        return json_response(await node.reload(_order(request, ReloadOrder)))
+
     return {
         **metrics_routes(node),
         ("GET", "/livez"): livez,
@@ -194,6 +210,7 @@ def admin_routes(node: Administered) -> Routes:
         ("POST", "/drain"): drain,
         # To end a drain is to end its hold.
         ("POST", "/undrain"): announce,
+        ("POST", "/reload"): reload,
     }
 
 

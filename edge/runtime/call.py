@@ -66,7 +66,7 @@ class Call:
         self._neighbours = neighbours
         self._started_at = settings.clock()
         self._gives_up_at: float | None = self._started_at + PRESENT_WITHIN_S
-        self._confirmed = False
+        self.confirmed = False
         self._presented: voice.Presented | None = None
         self._stays: tuple[bytes, ...] = (
             settings.resuming.stay(),
@@ -85,7 +85,7 @@ class Call:
 
     def confirm(self) -> None:
         """The handshake is complete: what was said until now is no replay."""
-        self._confirmed = True
+        self.confirmed = True
 
     def is_meant_by(self, state: ResumeState) -> bool:
         """Whether a token is of this call's time here, or has brought it here."""
@@ -197,7 +197,7 @@ class Call:
             self._cut(f"silent: not a sign of it for {limits.silent_s:g} s")
 
     def _admit(self, now: float) -> None:
-        if self._seat is not None or not self._confirmed or self._presented is None:
+        if self._seat is not None or not self.confirmed or self._presented is None:
             return
         if self.session.closed or self.carrier is None:
             return

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from edge.keys import KeyRing
@@ -43,7 +43,10 @@ CUTS: Final[dict[int, str]] = {
 
 
 class CallTable:
-    """``call_ids`` makes a new one each time it is called."""
+    """``call_ids`` makes a new one each time it is called.
+
+    Until it is confirmed a call is kept and not counted: it may be a replay.
+    """
 
     def __init__(self, settings: CallSettings, call_ids: Callable[[], str]) -> None:
         self._settings = settings
@@ -58,7 +61,7 @@ class CallTable:
         self._places: dict[Call, str] = {}  # those that are admitted, and whose share they take
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return sum(1 for _ in self._confirmed)
 
     def begin(self, carrier: Carrier, *, confirmed: bool = True) -> Call:
         """A caller is there. Not ``confirmed``: what it says first may be a replay, until `Call.confirm`."""
@@ -68,6 +71,10 @@ class CallTable:
         self._calls[call] = None
         self.wake(call)
         return call
+
+    @property
+    def _confirmed(self) -> Iterator[Call]:
+        return (call for call in self._calls if call.confirmed)
 
     def wake(self, call: Call) -> None:
         """Something has happened to ``call``."""
@@ -83,6 +90,11 @@ class CallTable:
         if not hung_up and call.detach():
             log.info("event=call_detached call=%s code=%d reason=%s", call.call_id, code, _quoted(reason))
             self.wake(call)
+            return
+        if not call.confirmed:
+            # Anybody may have sent what it said: that was no caller, and whoever is meant by the address does no harm.
+            log.debug("event=call_not_begun call=%s host=%s code=%d", call.call_id, call.host, code)
+            self._end(call)
             return
         cut = None if by_peer or not by_application else CUTS.get(code)
         if cut is not None:
@@ -176,8 +188,9 @@ class CallTable:
         client = self._places.pop(call, None)
         if client is not None:
             self._shares.drop(client)
-        self._ended.append(call.record(ended=True))
-        self._totals.update(call.totals())
+        if call.confirmed:
+            self._ended.append(call.record(ended=True))
+            self._totals.update(call.totals())
         ending = asyncio.create_task(call.end())
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
@@ -186,17 +199,17 @@ class CallTable:
     def counters(self) -> dict[str, int]:
         """Totals over all calls since the worker began; they only grow."""
         totals = Counter(self._totals)
-        for call in self._calls:
+        for call in self._confirmed:
             totals.update(call.totals())
         return dict(totals)
 
     def by_carrier(self) -> dict[str, int]:
         """How many calls are up on each kind of carrier."""
-        return dict(Counter(call.carrier_name for call in self._calls))
+        return dict(Counter(call.carrier_name for call in self._confirmed))
 
     def records(self) -> list[CallRecord]:
         """The last calls that ended, then those that are up."""
-        return [*self._ended, *(call.record(ended=False) for call in self._calls)]
+        return [*self._ended, *(call.record(ended=False) for call in self._confirmed)]
 
     def set_keys(self, keys: KeyRing) -> None:
         """Seal with this ring from now on; every caller gets a token that it has made."""

@@ -44,7 +44,7 @@ class Relay:
         self._forwarder.set_owners(self._reachable(owners))
 
     def arrived(self, path: Path) -> None:
-        """Something came on ``path`` by itself."""
+        """Something of a connection came on ``path`` by itself."""
         self._forwarder.arrived(path)
 
     def pass_on(self, stray: PacketMisrouted, now: float) -> UdpSocket | None:

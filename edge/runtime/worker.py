@@ -19,9 +19,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from http import HTTPStatus
 
+import msgspec
+
+import edge
 from edge.errors import EdgeError
 from edge.forward import Delivery, Sending
 from edge.keys import KeyRing, parse
@@ -34,7 +38,9 @@ from edge.runtime.calls import CallTable
 from edge.runtime.messages import (
     Calls,
     CloseCalls,
+    Failed,
     HandOver,
+    Leave,
     ListCalls,
     Owners,
     Ready,
@@ -42,6 +48,7 @@ from edge.runtime.messages import (
     SetGate,
     SetKeys,
     SetOwners,
+    SetSiblings,
     Start,
     Stop,
     WorkerSettings,
@@ -91,8 +98,9 @@ class Worker:
         keys = parse(settings.keys)
         self._keys_version = keys.version
         self._peers = {bytes.fromhex(server_id) for server_id in settings.owners}
+        self._siblings = set(settings.siblings)
         self.endpoint = make_endpoint(
-            settings, keys, self._verdict, lambda now: now + self._wall_offset, self._peers
+            settings, keys, self._verdict, lambda now: now + self._wall_offset, self._peers, self._siblings
         )
         self._relay = Relay(settings, keys, self._forward_sockets, time.time_ns())
         self._observations: dict[str, list[float]] = {}
@@ -156,6 +164,16 @@ class Worker:
         self.calls.close_all(reason)
         self._wake()
 
+    def set_siblings(self, siblings: Iterable[int]) -> None:
+        """These octets are this node's workers, this one's among them."""
+        self._siblings.clear()
+        self._siblings.update(siblings)
+
+    def leave(self) -> None:
+        """Accept no more TCP connections; newcomers over UDP are not steered here any more."""
+        for web in self._webs:
+            web.leave()
+
     def _has_room(self) -> bool:
         """For a newcomer on TCP, whose address its handshake has proved: that is what a Retry is for."""
         return self._verdict(self._loop.time()) is not Verdict.REFUSE
@@ -167,8 +185,8 @@ class Worker:
         now = self._loop.time()
         for data, host, port in udp.drain(BATCH):
             path = Path(host, port, udp.host)
-            self._relay.arrived(path)
-            self.endpoint.queue_datagram(data, path, now)
+            if self.endpoint.queue_datagram(data, path, now):
+                self._relay.arrived(path)
         self._take_in(now)
         self._wake()
 
@@ -330,15 +348,15 @@ class Worker:
 
 
 async def converse(control: socket.socket) -> None:
-    """Serve until the supervisor says stop, or is gone."""
+    """Serve until the supervisor says stop, or is gone. What keeps it from serving is told, and raised."""
     reader, writer = await asyncio.open_connection(sock=control, limit=messages.LINE_LIMIT)
     with contextlib.closing(writer):
-        start = messages.decode_to_worker(await reader.readline())
-        if not isinstance(start, Start):
-            raise EdgeError(f"the supervisor began with {type(start).__name__}, not Start")
-        worker = Worker(start.settings, asyncio.get_running_loop())
-        worker.serve()
-        messages.write(writer, Ready())
+        try:
+            worker = _started(await reader.readline())
+        except Exception as error:
+            messages.write(writer, Failed(" ".join(str(error).split()) or type(error).__name__))
+            raise
+        messages.write(writer, Ready(edge.__version__))
         reports = asyncio.create_task(_report(worker, writer))
         reason = "the node stopped"
         while line := await _next_line(reader):
@@ -355,12 +373,28 @@ async def converse(control: socket.socket) -> None:
                     worker.hand_over(message)
                 case CloseCalls(reason=because):
                     worker.close_calls(because)
+                case SetSiblings(siblings=siblings):
+                    worker.set_siblings(siblings)
+                case Leave():
+                    worker.leave()
                 case Stop(reason=reason):
                     break
                 case Start():
                     raise EdgeError("the supervisor said Start twice")
         reports.cancel()
         await worker.stop(reason)
+
+
+def _started(line: bytes) -> Worker:
+    try:
+        start = messages.decode_to_worker(line)
+    except msgspec.DecodeError as error:
+        raise EdgeError(f"what the supervisor says cannot be read by this version: {error}") from error
+    if not isinstance(start, Start):
+        raise EdgeError(f"the supervisor began with {type(start).__name__}, not Start")
+    worker = Worker(start.settings, asyncio.get_running_loop())
+    worker.serve()
+    return worker
 
 
 async def _next_line(reader: asyncio.StreamReader) -> bytes:

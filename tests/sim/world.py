@@ -391,8 +391,8 @@ class World:
             self._receive(node, datagram.data, Path(*datagram.source, local=host))
 
     def _receive(self, node: SimNode, data: bytes, path: Path) -> None:
-        node.forwarder.arrived(path)
-        node.endpoint.receive_datagram(data, path, self.now)
+        if node.endpoint.receive_datagram(data, path, self.now):
+            node.forwarder.arrived(path)
         self.pump(node)
 
 

@@ -275,7 +275,7 @@ def test_an_unknown_key_is_found_in_every_table(table: str) -> None:
             "$.unicast.addresses",
             "at most one IPv4",
         ),
-        ("[tls]", "[workers]\ncount = 2\n[tls]", "$.workers.count", "1 worker"),
+        ("[tls]", "[workers]\ncount = 129\n[tls]", "$.workers.count", "128"),
         ("[tls]", '[metrics]\nlisten = "192.0.2.1:1"\n[tls]', "$.metrics.listen", "is a service address"),
         ("[tls]", f'[admin]\nsocket = "{"s" * 120}"\n[tls]', "$.admin.socket", "choose a shorter one"),
         ('["192.0.2.0/24"]', '["203.0.113.0/24"]', "$.bgp.prefixes[0]", "has no service address"),

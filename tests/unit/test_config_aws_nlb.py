@@ -46,7 +46,7 @@ def test_its_one_address_is_for_callers_nodes_and_health_checks() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "where", "says"),
+    "old, new, where, says",
     [
         ('return_path = "ingress"', "", "$.forward.return_path", 'set "ingress"'),
         ("preferred_address = false", "", "$.quic.preferred_address", "192.0.2.11; set false"),
@@ -54,14 +54,20 @@ def test_its_one_address_is_for_callers_nodes_and_health_checks() -> None:
         (
             '[service]\naddresses = ["192.0.2.11"',
             '[service]\naddresses = ["192.0.2.11", "192.0.2.12"',
-            "$.unicast.addresses[0]",
-            "one address has one purpose",
+            "$.service.addresses",
+            "at most one of each family",
         ),
         (
             '[service]\naddresses = ["192.0.2.11"',
-            '[service]\naddresses = ["192.0.2.12", "192.0.2.13"',
-            "$.service.addresses",
-            "at most one of each family",
+            '[service]\naddresses = ["192.0.2.11", "192.0.2.11"',
+            "$.service.addresses[1]",
+            "one address has one purpose",
+        ),
+        (
+            '[unicast]\naddresses = ["192.0.2.11"',
+            '[unicast]\naddresses = ["192.0.2.11", "192.0.2.12"',
+            "$.unicast.addresses",
+            "at most one IPv4",
         ),
         ('profile = "aws-nlb"', "", "$.unicast.addresses[0]", "one address has one purpose"),
     ],

@@ -7,6 +7,7 @@ from edge.lab.scenarios.drain import FAULTS as DRAIN_FAULTS
 from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
+from edge.lab.scenarios.nlb import FAULTS as NLB_FAULTS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
 from edge.lab.scenarios.scenario import Scenario
 
@@ -36,6 +37,12 @@ SCENARIOS: dict[str, Scenario] = {
             "the fleet's keys are replaced while people talk, and nobody hears it",
             "edge.lab.scenarios.key_rotation:play",
             faults=ROTATION_FAULTS,
+        ),
+        Scenario(
+            "nlb",
+            "behind a balancer as AWS has them, callers get new ports, the fleet new keys, and a node leaves",
+            "edge.lab.scenarios.nlb:play",
+            faults=NLB_FAULTS,
         ),
         Scenario(
             "cascade",

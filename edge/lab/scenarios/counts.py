@@ -20,12 +20,6 @@ def lost(callers: Sequence[Caller]) -> int:
     return failed + sum(call.ending != "hung_up" or call.reconnects > 0 for call in finished(callers))
 
 
-def broken(callers: Sequence[Caller]) -> int:
-    """Calls that failed or ended by themselves, whatever connections they had."""
-    failed = sum(len(caller.failed) for caller in callers)
-    return failed + sum(call.ending != "hung_up" for call in finished(callers))
-
-
 def missing(calls: Iterable[CallSummary]) -> float | None:
     """Frames that one end sent and the other has not, or the reverse, over all calls."""
     total = 0

@@ -72,7 +72,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
             Check("calls_left", None if left is None else left["calls"], 0, "calls"),
             Check("served_elsewhere", len(elsewhere), max(len(to_move), 1), "calls"),
             Check("slowest_ms", max(took, default=None), LIMIT_TOOK_MS, "ms", "at_most"),
-            Check("calls_lost", counts.broken(callers), 0, "calls"),
+            Check("calls_lost", counts.lost(callers), 0, "calls"),
             Check("frames_missing", counts.missing(calls) if complete else None, 0, "frames"),
             Check("frames_altered", counts.altered(calls) if complete else None, 0, "calls"),
             Check("new_calls_elsewhere", float(newcomer not in ("", NODE)), 1, "calls"),

@@ -9,9 +9,10 @@ import random
 from dataclasses import replace
 
 import pytest
+from classic_bpf import run
 
 from edge.cid import CidConfigError
-from edge.cid.steering import Instruction, Op, Slots, steer_callers, steer_forwarded
+from edge.cid.steering import Op, Slots, steer_callers, steer_forwarded
 
 CID_LENGTH = 18
 LAYOUTS = [
@@ -25,44 +26,6 @@ LAYOUTS = [
     Slots(128, newest=128, leaving=frozenset({0, 127}), absent=frozenset(range(128, 255))),
     Slots(128, newest=0, leaving=frozenset({255}), absent=frozenset(range(1, 128))),
 ]
-
-
-def run(program: list[Instruction], packet: bytes) -> int:
-    """What classic BPF does (Linux, Documentation/networking/filter.rst): a load beyond the end returns 0."""
-    a = x = at = 0
-    while True:
-        code, then, otherwise, k = program[at]
-        at += 1
-        match Op(code):
-            case Op.LOAD_LENGTH:
-                a = len(packet)
-            case Op.LOAD_WORD | Op.LOAD_OCTET as op:
-                size = 4 if op is Op.LOAD_WORD else 1
-                if k + size > len(packet):
-                    return 0
-                a = int.from_bytes(packet[k : k + size], "big")
-            case Op.TO_INDEX:
-                x = a
-            case Op.XOR_INDEX:
-                a ^= x
-            case Op.ADD:
-                a += k
-            case Op.AND:
-                a &= k
-            case Op.MODULO:
-                a %= k
-            case Op.JUMP:
-                at += k
-            case Op.IF_EQUAL:
-                at += then if a == k else otherwise
-            case Op.IF_AT_LEAST:
-                at += then if a >= k else otherwise
-            case Op.IF_BITS:
-                at += then if a & k else otherwise
-            case Op.RETURN:
-                return k
-            case Op.RETURN_A:
-                return a
 
 
 def of_octet(slots: Slots, octet: int) -> int:

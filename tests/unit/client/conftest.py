@@ -329,7 +329,7 @@ def _sockets() -> tuple[dict[str, socket.socket], dict[str, socket.socket], int]
                 undo.enter_context(second)
                 tcp = {}
                 for host in ("127.0.0.1", "127.0.0.2"):
-                    (tcp[host],) = listen_tcp(host, port)
+                    tcp[host] = listen_tcp(host, port)
                     undo.enter_context(tcp[host])
             except UnreachableError:  # somebody has it
                 continue

@@ -95,7 +95,7 @@ class Workers:
         self.silent: set[int] = set()
         self.workers = [
             SimpleNamespace(
-                settings=SimpleNamespace(worker=number),
+                slot=number,
                 process=SimpleNamespace(pid=100 + number),
                 hand_over=lambda order, number=number: self.told.append((number, order)),
                 close_calls=lambda reason, number=number: self.told.append((number, reason)),
