@@ -86,6 +86,20 @@ CHECKS = {
         "new_calls_elsewhere",
         "reannounced",
     },
+    "nlb": {
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "targets_serving",
+        "ports_changed",
+        "rotated",
+        "strays_before",
+        "strays_passed_on",
+        "answers_passed_on",
+        "forwards_dropped",
+        "unknown_server_ids",
+        "newcomers_served",
+    },
     "prepend": {
         "moved_at_deprefer",
         "move_ms",
@@ -107,11 +121,12 @@ STILL_PASS = {
     "pinned": {"migrated", "departures"},
     "key-rotation": {"rotated", "newcomers_served"},
     "drain": {"calls_left", "new_calls_elsewhere", "reannounced"},
+    "nlb": {"targets_serving", "rotated", "unknown_server_ids"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "drain")
+USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "nlb", "drain")
 LABS_AT_ONCE = 2
 
 

@@ -66,6 +66,7 @@ def test_callers_keep_their_node_when_their_port_changes(world_seed: int) -> Non
     assert all(talk.heard(caller) for talk, caller in callers)
     assert world.balancer is not None
     assert world.balancer.counters.unknown_server_id == strays(world) == 0
+    assert world.balancer.counters.other_version == 0, "nobody changes to a version that the balancer drops"
     assert world.balancer.counters.by_server_id > world.balancer.counters.by_flow
 
 

@@ -165,7 +165,7 @@ def test_nodes_that_cannot_be_targets(fleet: Path, old: str, new: str, says: str
 
 
 def test_a_fleet_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="the nodes have as fleet.file"):
+    with pytest.raises(UsageError, match="the nodes have as fleet"):
         run(tmp_path / "absent.toml", "--target-group-arn", GROUP)
 
 

@@ -38,8 +38,8 @@ def long_header(kind: int, cid: bytes, version: int = 1) -> bytes:
     return first + version.to_bytes(4, "big") + bytes([len(cid)]) + cid + b"\0" + bytes(1200)
 
 
-def cid_of(target: Target, nonce: bytes = b"nonce 1") -> bytes:
-    return encode(profile_aws(), target.server_id, nonce)
+def cid_of(target: Target) -> bytes:
+    return b"\x0f" + target.server_id + b"nonce 1"
 
 
 SHORT = b"\x4f"
@@ -62,6 +62,12 @@ def test_a_server_id_is_followed_from_wherever_it_comes(target: Target, packet: 
     assert made.counters.by_server_id == 50
 
 
+@pytest.mark.parametrize("worker", [0, 3, 255])
+def test_connection_ids_of_every_worker_name_their_node(worker: int) -> None:
+    cid = encode(profile_aws(), TARGETS[2].server_id, b"6bytes", worker)
+    assert balancer().route(udp(SHORT + cid + bytes(30)), 0.0) == TARGETS[2]
+
+
 @pytest.mark.parametrize("kind", [0, 1])
 @pytest.mark.parametrize("cid", [b"8 random", b"sixteen random..", bytes(20)])
 def test_who_names_no_target_is_spread_and_stays_while_the_flow_lasts(kind: int, cid: bytes) -> None:
@@ -80,7 +86,7 @@ def test_who_names_no_target_is_spread_and_stays_while_the_flow_lasts(kind: int,
 @pytest.mark.parametrize(
     "payload",
     [
-        SHORT + encode(profile_aws(), b"nobody's", b"nonce 1") + bytes(30),
+        SHORT + b"\x0fnobody'snonce 1" + bytes(30),
         SHORT + encode(profile_edge(0, bytes(16)), TARGETS[0].server_id, bytes(8)) + bytes(30),
         SHORT + b"\x20" + cid_of(TARGETS[0])[1:] + bytes(30),  # another configuration
         SHORT + cid_of(TARGETS[0])[:-1],
