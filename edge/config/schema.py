@@ -94,7 +94,10 @@ class Cid(Table, frozen=True):
 
 
 class Quic(Table, frozen=True):
+    """``unicast_goaway``: ask callers that have not followed the preferred address to call the unicast name."""
+
     preferred_address: bool = True
+    unicast_goaway: bool = True
     idle_timeout_s: Annotated[float, msgspec.Meta(ge=1)] = 30.0
     max_connections: Count = 1000
     max_handshakes: Count = 256

@@ -233,6 +233,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     CALLS_RESUMED := Counter(
         name="edge_calls_resumed_total", help="Calls whose caller came back on another connection."
     ),
+    CALLS_CONTINUED := Counter(
+        name="edge_calls_continued_total",
+        help="Calls that went on here with a resume token, after another worker or node had them.",
+    ),
     FRAMES_HEARD := Counter(
         name="edge_frames_heard_total", help="20 ms audio frames from callers, given to the backend."
     ),
@@ -465,6 +469,7 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "wasted_bytes": (BARGE_IN_BYTES, ("wasted",)),
     "saved_bytes": (BARGE_IN_BYTES, ("saved",)),
     "resumed": (CALLS_RESUMED, ()),
+    "continued": (CALLS_CONTINUED, ()),
     "cut_limit": (CALLERS_CUT, ("limit",)),
     "cut_too_far_behind": (CALLERS_CUT, ("too_far_behind",)),
     "cut_protocol_error": (CALLERS_CUT, ("protocol_error",)),

@@ -110,6 +110,8 @@ class Worker:
                 node=settings.node,
                 worker=settings.worker,
                 unicast_url=settings.unicast_url,
+                unicast_goaway=settings.unicast_goaway,
+                is_alone=lambda: len(self._siblings) <= 1,
                 lead_ms=settings.lead_ms,
                 deadlines=PRESETS[settings.deadline],
                 resume_s=settings.resume_s,
