@@ -276,9 +276,9 @@ class Supervisor:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def calls(self) -> list[CallRecord]:
-        """The calls of all workers."""
+        """The calls of all workers that answer."""
         answers = await asyncio.gather(*(worker.calls() for worker in self.workers))
-        return [record for records in answers for record in records]
+        return [record for records in answers for record in records or ()]
 
 
 async def _all_ready(workers: Sequence[Worker]) -> None:

@@ -74,7 +74,6 @@ CHECKS = {
         "frames_altered",
         "newcomers_served",
     },
-    "hot-upgrade": {
         "reloaded",
         "calls_lost",
         "frames_missing",
@@ -84,6 +83,18 @@ CHECKS = {
         "moved",
         "served_by_the_new",
         "old_workers_left",
+    },
+    "drain": {
+        "drained",
+        "calls_moved",
+        "calls_left",
+        "served_elsewhere",
+        "slowest_ms",
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "new_calls_elsewhere",
+        "reannounced",
     },
     "nlb": {
         "calls_lost",
@@ -120,12 +131,22 @@ STILL_PASS = {
     "pinned": {"migrated", "departures"},
     "key-rotation": {"rotated", "newcomers_served"},
     "hot-upgrade": {"reloaded", "served", "old_workers_left"},
+    "drain": {"calls_left", "new_calls_elsewhere", "reannounced"},
     "nlb": {"targets_serving", "rotated", "unknown_server_ids"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "hot-upgrade", "nlb")
+USUAL = (
+    "cascade",
+    "damping",
+    "prepend",
+    "pinned",
+    "key-rotation",
+    "hot-upgrade",
+    "drain",
+    "nlb",
+)
 LABS_AT_ONCE = 2
 
 
