@@ -10,6 +10,7 @@ from edge.quic.config import ClientConfig, EndpointConfig, Identity
 from edge.quic.counters import Counters
 from edge.quic.endpoint import Endpoint
 from edge.quic.events import (
+    AddressTokenIssued,
     ConnectionClosed,
     DatagramReceived,
     Event,
@@ -33,6 +34,7 @@ from edge.quic.table import ConnectionInfo
 from edge.quic.tickets import Ticket
 
 __all__ = [
+    "AddressTokenIssued",
     "CidProfile",
     "ClientConfig",
     "ClientConnection",
