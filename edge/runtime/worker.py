@@ -171,11 +171,6 @@ class Worker:
         self._siblings.clear()
         self._siblings.update(siblings)
 
-    def hand_over(self, order: HandOver) -> None:
-        """Ask the calls to go on elsewhere."""
-        self.calls.hand_over(order.urls, order.reason, order.within_ms, order.leave)
-        self._wake()
-
     def leave(self) -> None:
         """Accept no more TCP connections; newcomers over UDP are not steered here any more."""
         for web in self._webs:
@@ -382,8 +377,6 @@ async def converse(control: socket.socket) -> None:
                     worker.close_calls(because)
                 case SetSiblings(siblings=siblings):
                     worker.set_siblings(siblings)
-                case HandOver():
-                    worker.hand_over(message)
                 case Leave():
                     worker.leave()
                 case Stop(reason=reason):

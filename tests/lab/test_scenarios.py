@@ -74,6 +74,7 @@ CHECKS = {
         "frames_altered",
         "newcomers_served",
     },
+    "hot-upgrade": {
         "reloaded",
         "calls_lost",
         "frames_missing",
