@@ -84,7 +84,7 @@ class Dialing:
         place = self.target if url is None else self._at(url)
         if carrier == "websocket":
             return await WebSocketLeg.dial(place, timeout_s=self.timeout_s)
-        return await self._quic(place, None, lambda _: None)
+        return await self._quic(place, None, b"", lambda _: None)
 
     def _ways(
         self,

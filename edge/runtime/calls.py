@@ -228,7 +228,8 @@ class CallTable:
     ) -> None:
         """Ask all callers to go on elsewhere, dealt out over ``urls`` (None: the service address) and over some time.
 
-        ``urls_v6``, if there are any, are for those that called over IPv6. With ``leave``, those places do not know the calls. `CallRecord.hand_over` tells what became of it.
+        ``urls_v6``, if there are any, are for those that called over IPv6. With ``leave``, those places do not know the
+        calls. `CallRecord.hand_over` tells what became of it.
         """
         now = self._settings.clock()
         until, spread_s = now + within_ms / 1000, within_ms / 1000 * SPREAD
