@@ -24,12 +24,18 @@ HOST = "127.0.0.1"
 async def workers(settings: WorkerSettings, count: int = 1) -> AsyncIterator[tuple[Supervisor, int]]:
     """Workers that serve one port together; none is left at the end of the block, however it ends."""
     sockets = open_udp(HOST, 0, count=2 * count)
+    port = sockets[0].getsockname()[1]
     with contextlib.ExitStack() as stack:
         for sock in sockets:
             stack.enter_context(sock)
         supervisor = Supervisor(
             lambda slots: [
-                msgspec.structs.replace(settings, worker=slot, sockets={HOST: sockets[slot].fileno()})
+                msgspec.structs.replace(
+                    settings,
+                    worker=slot,
+                    sockets={HOST: sockets[slot].fileno()},
+                    unicast_url=f"https://{HOST}:{port}",  # where who has lost his connection calls again
+                )
                 for slot in slots
             ],
             count,
@@ -37,7 +43,7 @@ async def workers(settings: WorkerSettings, count: int = 1) -> AsyncIterator[tup
         )
         try:
             await supervisor.start()
-            yield supervisor, sockets[0].getsockname()[1]
+            yield supervisor, port
         finally:
             await supervisor.stop("the test is over")
             assert children() == []

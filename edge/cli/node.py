@@ -17,7 +17,7 @@ from edge.cli.output import output_option, print_json, understood
 from edge.cli.where import Place, node_argument
 
 POLL_S = 0.5
-PATIENCE_S = 30.0
+PATIENCE_S = 45.0
 """For a new generation to come up, or to be given up by the node."""
 
 

@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
 from edge.client.driven import SessionLost
-from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
-from edge.client.leg import Leg
-from edge.client.summary import Ending, LegSummary, SessionSummary
+from edge.client.events import CallEvent, Ended, Migrated, Moved, Reconnected, Reconnecting
+from edge.client.leg import Leg, ms
+from edge.client.moving import AGAIN_PART, PAUSE_PART, MoveFailedError, move
+from edge.client.summary import Ending, LegSummary, Move, SessionSummary
 from edge.errors import EdgeError, RefusedError
 from edge.runtime.carriers import CarrierName
 from edge.runtime.dialer import NoAnswer
 from edge.runtime.websocket_carrier import Ended as LegEnded
-from edge.voice import CallerEvent, CallerSession, Code, SessionReady
+from edge.voice import (
+    AskedToMove,
+    CallContinued,
+    CallerEvent,
+    CallerSession,
+    Code,
+    FramesReceived,
+    SessionReady,
+    Underran,
+)
 
 REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
+
+SILENCE_S = 1.0
+"""Within so much of the first sound after a move, speech that stood still did so because of it."""
 
 _FINAL: dict[int, Ending] = {
     Code.OK: "closed_by_edge",
@@ -31,6 +46,34 @@ _FINAL: dict[int, Ending] = {
     Code.LIMIT: "lost",
 }
 """Application codes behind which another attempt would end the same way."""
+
+
+@dataclass(slots=True)
+class _Move:
+    """As it goes on: whether it was heard shows when something sounds again."""
+
+    reason: str
+    old: Leg
+    new: Leg
+    after_ms: float
+    silence_ms: int = 0
+    _until: float = math.inf
+
+    def heard(self, event: FramesReceived | Underran, now: float) -> None:
+        if isinstance(event, FramesReceived):
+            self._until = min(self._until, now + SILENCE_S)
+        elif now <= self._until:
+            self.silence_ms += event.silence_ms
+
+    def summary(self) -> Move:
+        return Move(
+            reason=self.reason,
+            from_node=self.old.node,
+            to_node=self.new.node,
+            elsewhere=self.new.elsewhere,
+            after_ms=self.after_ms,
+            silence_ms=self.silence_ms,
+        )
 
 
 class CallLost(EdgeError):
@@ -72,6 +115,9 @@ class Lifeline:
         self._loop = asyncio.get_running_loop()
         self._failure: EdgeError | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._moving: asyncio.Task[None] | None = None
+        self._moves: list[_Move] = []
+        self._lost_at = 0.0
         self._legs: list[Leg] = []
         self._early: Leg | None = None  # the last of them, until it is known whether it stands
         self._discarded: list[Leg] = []
@@ -115,9 +161,10 @@ class Lifeline:
 
     async def end(self, patience_s: float) -> None:
         """Hang up, after comparing counts with the edge for at most ``patience_s``."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+        tasks = [task for task in (self._moving, self._connecting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         connected = self.conversation.leg is not None
         if connected and self.ending == "in_progress":
             with contextlib.suppress(SessionLost):
@@ -134,10 +181,14 @@ class Lifeline:
     def sessions(self) -> tuple[SessionSummary, ...]:
         """Without those that never came about."""
         return tuple(
-            conversation.progress.summary()
+            summary
             for conversation in self._sessions
             if conversation is self.conversation or conversation.ready or conversation.session.said.frames
+            for summary in (*conversation.progress.before, conversation.progress.summary())
         )
+
+    def moves(self) -> tuple[Move, ...]:
+        return tuple(move.summary() for move in self._moves)
 
     # --- the first connection, and those after it ------------------------------------------------------
 
@@ -183,13 +234,19 @@ class Lifeline:
             if verdict is None:
                 raise self._no_session(leg)
             if verdict:
-                leg.resumed = True
-                self._name(leg, self.conversation.ready)
+                await self._resume(leg)
+                leg.resumed_after_ms = ms(self._loop.time() - self._lost_at)
                 return leg
             forgotten = self._begin_anew("the edge does not know it any more")
             self.conversation.take_over(forgotten)
         await self._until_ready(leg)
         return leg
+
+    async def _resume(self, leg: Leg) -> None:
+        """The session goes on, on ``leg``; where nobody had it, the edge says who it is."""
+        leg.resumed = True
+        await self._until_ready(leg)
+        self._name(leg, self.conversation.ready)
 
     async def _dial(self, unicast_url: str | None = None, last: CarrierName | None = None) -> Leg:
         leg = await self._dialing.dial(self._board_early, self._discard, unicast_url=unicast_url, last=last)
@@ -234,6 +291,76 @@ class Lifeline:
         leg.abandon("another connection was faster")
         self._discarded.append(leg)
 
+    # --- going on elsewhere ----------------------------------------------------------------------------
+
+    def _asked(self, asked: AskedToMove) -> None:
+        leg = self.conversation.leg
+        is_pinned = asked.reason == "anycast" and not self._dialing.target.migrate
+        if leg is None or is_pinned or (asked.reason == "anycast" and leg.migration_ms is not None):
+            return
+        if self._moving is not None and self._moving is self._connecting:
+            return  # it is on its way
+        if self._moving is not None:
+            self._moving.cancel()
+        self._moving = asyncio.create_task(self._go_elsewhere(asked))
+
+    async def _go_elsewhere(self, asked: AskedToMove) -> None:
+        """In the first pause; a way that fails is tried once more, and the call stays where it is meanwhile."""
+        began = self._loop.time()
+        within_s = asked.within_ms / 1000
+        try:
+            await self.conversation.pause(began + within_s * PAUSE_PART)
+            if not await self._try(asked, began) and self._loop.time() < began + within_s:
+                await asyncio.sleep(within_s * AGAIN_PART)
+                await self._try(asked, began)
+        except SessionLost:
+            pass  # the call is over
+        finally:
+            if self._moving is asyncio.current_task():
+                self._moving = None
+
+    async def _try(self, asked: AskedToMove, began: float) -> bool:
+        """Whether the call goes on elsewhere, or needs no more of this: its connection is lost."""
+        old = self.conversation.leg
+        if old is None or self._connecting is not None or self.conversation.session.resume_token is None:
+            return True
+        self._connecting = self._moving
+        problem = ""
+        try:
+            leg = await self._dialing.dial_at(asked.url, old.carrier)
+            try:
+                await move(self.conversation, asked, leg, self._dialing, began + asked.within_ms / 1000)
+            except BaseException:
+                self._discard(leg)
+                raise
+            self._moved(asked, old, leg, began)
+            await self._resume(leg)
+            self._tell(Moved(leg.node, leg.path, asked.reason))
+        except MoveFailedError as error:
+            problem = str(error)
+            if error.undone and self.conversation.leg is old:
+                self.conversation.leave()
+                old.abandon("the other place does not take the call", Code.GOING_AWAY)
+        except EdgeError as error:
+            problem = str(error)
+        finally:
+            self._connecting = None
+        self._dial_if_lost(problem)
+        return not problem
+
+    def _moved(self, asked: AskedToMove, old: Leg, leg: Leg, began: float) -> None:
+        old.abandon("the call goes on on another connection")
+        self._legs.append(leg)
+        leg.on_change = self._changed
+        self._moves.append(_Move(asked.reason, old, leg, ms(self._loop.time() - began)))
+        if leg.ended is not None:
+            self._changed(leg)
+
+    def _dial_if_lost(self, reason: str) -> None:
+        """What was lost while somebody was connecting, nobody else sees to."""
+        if self.conversation.leg is None and self.ending == "in_progress":
+            self._dial_after(reason or "the connection was lost on the way elsewhere")
+
     # --- what happens ----------------------------------------------------------------------------------
 
     def _changed(self, leg: Leg) -> None:
@@ -252,7 +379,14 @@ class Lifeline:
             self._finish(ending, ended.reason)
         elif self._connecting is not None:
             pass  # whoever connects sees it
-        elif self._redial_delays_s:
+        else:
+            if self._moving is not None:
+                self._moving.cancel()
+            self._dial_after(reason)
+
+    def _dial_after(self, reason: str) -> None:
+        self._lost_at = self._loop.time()
+        if self._redial_delays_s:
             self._tell(Reconnecting(reason))
             self._connecting = asyncio.create_task(self._redial(reason))
         else:
@@ -284,9 +418,19 @@ class Lifeline:
         return before
 
     def _hear(self, event: CallerEvent) -> None:
-        if isinstance(event, SessionReady) and self.conversation.leg is not None:
-            self._name(self.conversation.leg, event)
+        leg = self.conversation.leg
+        if isinstance(event, SessionReady) and leg is not None:
+            self._name(leg, event)
+        elif isinstance(event, CallContinued) and leg is not None:
+            leg.elsewhere = event.before is not None
+        self._note_silence(event)
         self._tell(event)
+        if isinstance(event, AskedToMove):
+            self._asked(event)
+
+    def _note_silence(self, event: CallerEvent) -> None:
+        if self._moves and isinstance(event, Underran | FramesReceived):
+            self._moves[-1].heard(event, self._loop.time())
 
     @staticmethod
     def _name(leg: Leg, ready: SessionReady | None) -> None:

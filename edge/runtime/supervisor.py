@@ -178,7 +178,8 @@ class Supervisor:
         for task in tasks.values():
             if task in done:
                 await task
-                raise RefusedError("the node is stopping")
+        if self._stopping.is_set():
+            raise RefusedError("the node is stopping")
         if not done:
             raise DeadlineError(f"a worker was not ready within {START_TIMEOUT_S:g} s")
 

@@ -35,7 +35,7 @@ from edge.runtime.messages import (
 
 log = logging.getLogger("edge.supervisor")
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 30.0
 LEAVE_S = 1.0
 """From a worker's last word to its end."""
 LOOK_S = 1.0
@@ -123,7 +123,7 @@ class Worker:
                 if not answer.done():
                     answer.set_result([])
             self._answers.clear()
-        return self._problem or trouble or f"exit {code}"
+        return self._problem or trouble or f"exit {code}, the node's log has its last words"
 
     async def _spawn(self, control: socket.socket) -> asyncio.subprocess.Process:
         # The kernel ties a parent-death signal to the thread that forks: this must be the main thread.

@@ -25,6 +25,7 @@ from edge.voice.deadline import DEFAULT_PRESET, PRESETS, Deadlines, Preset
 from edge.voice.downlink import CHUNK_MS, RING_MS
 from edge.voice.errors import Code, WireError
 from edge.voice.events import (
+    Account,
     AskedToMove,
     BargedIn,
     CallContinued,
@@ -88,6 +89,7 @@ __all__ = [
     "PRESETS",
     "RESUME_S",
     "RING_MS",
+    "Account",
     "Action",
     "AskedToMove",
     "BargeIn",

@@ -119,6 +119,17 @@ def test_a_node_needs_little(tmp_path: Path) -> None:
     assert config.tls.certificate == tmp_path / "chain.pem"
 
 
+def test_a_node_has_a_worker_for_each_core_and_what_they_take_together() -> None:
+    """And an operator who has measured what his node takes has measured all of it."""
+    config = parse(MINIMAL)
+    assert config.workers.count == len(os.sched_getaffinity(0))
+    one, four = (parse(MINIMAL + f"[workers]\ncount = {count}\n") for count in (1, 4))
+    assert four.overload.capacity.calls == 4 * one.overload.capacity.calls
+    assert four.overload.capacity.cpu == one.overload.capacity.cpu
+    measured = parse(MINIMAL + "[workers]\ncount = 4\n[overload.capacity]\ncalls = 70.0\n")
+    assert measured.overload.capacity.calls == 70.0
+
+
 def test_relative_paths_start_at_the_file() -> None:
     config = parse(
         WITH_BGP + 'md5_file = "md5"\n[admin]\nsocket = "run/a.sock"\n[state]\ndirectory = "/abs"\n'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.lab.faults import FAULTS
+from edge.lab.scenarios.hot_upgrade import FAULTS as UPGRADE_FAULTS
 from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
@@ -30,6 +31,12 @@ SCENARIOS: dict[str, Scenario] = {
             "the fleet's keys are replaced while people talk, and nobody hears it",
             "edge.lab.scenarios.key_rotation:play",
             faults=ROTATION_FAULTS,
+        ),
+        Scenario(
+            "hot-upgrade",
+            "the workers of all edges are replaced by new ones while sixty people talk, and nobody hears it",
+            "edge.lab.scenarios.hot_upgrade:play",
+            faults=UPGRADE_FAULTS,
         ),
         Scenario(
             "nlb",

@@ -193,10 +193,11 @@ class Stage:
         version: int = 4,
         migrate: bool = True,
         carrier: CarrierChoice = "auto",
+        pause_s: float | None = None,
     ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will.
+        By then it has moved to a unicast address, if it ever will. ``pause_s``: see `edge.lab.callers.Place`.
         """
         caller = self.callers[site]
         host = getattr(self.lab.topology, f"service_v{version}").ip
@@ -209,6 +210,7 @@ class Stage:
             None,
             migrate=migrate,
             carrier=carrier,
+            pause_s=pause_s,
         )
         stands = caller.settled if migrate else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)

@@ -105,7 +105,8 @@ def test_the_kernel_takes_the_program(slots: Slots) -> None:
         assert len(program) <= 4096
         assert Op(program[-1].code) in (Op.RETURN, Op.RETURN_A)
         for at, (code, then, otherwise, k) in enumerate(program):
-            assert 0 <= then <= 255 and 0 <= otherwise <= 255
+            assert 0 <= then <= 255
+            assert 0 <= otherwise <= 255
             furthest = k if code == Op.JUMP else max(then, otherwise)
             assert at + 1 + furthest < len(program) or code in (Op.RETURN, Op.RETURN_A)
 

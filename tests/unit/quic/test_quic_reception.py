@@ -109,7 +109,8 @@ def test_a_packet_of_a_worker_that_is_gone_is_answered_with_its_reset_by_whoever
     )
     siblings.remove(1)
     (reset,), events = receive(endpoint, short_packet(cid))
-    assert reset.endswith(reset_token(RESET_KEY, cid)) and not events
+    assert reset.endswith(reset_token(RESET_KEY, cid))
+    assert not events
     assert receive(endpoint, short_packet(cid_of(OTHER_ID, worker=1)))[0] == []
 
 

@@ -190,7 +190,7 @@ def test_a_steered_socket_keeps_its_place_while_its_worker_is_away() -> None:
 
 
 def test_a_kernel_that_does_not_steer_says_so() -> None:
-    with open_udp("127.0.0.1", 0)[0] as sock, pytest.raises(EdgeError, match="steered.*Linux 4.5"):
+    with open_udp("127.0.0.1", 0)[0] as sock, pytest.raises(EdgeError, match=r"steered.*Linux 4.5"):
         steer(sock, [])
 
 
