@@ -206,10 +206,12 @@ class Stage:
         migrate: bool = True,
         carrier: CarrierChoice = "auto",
         pause_s: float | None = None,
+        backend: str | None = None,
     ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will. ``pause_s``: see `edge.lab.callers.Place`.
+        By then it has moved to a unicast address, if it ever will. ``pause_s`` and ``backend``: see
+        `edge.lab.callers.Place`.
         """
         caller = self.callers[site]
         host = getattr(self.lab.topology, f"service_v{version}").ip
@@ -223,6 +225,7 @@ class Stage:
             migrate=migrate,
             carrier=carrier,
             pause_s=pause_s,
+            backend=backend,
         )
         stands = caller.settled if migrate else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)
