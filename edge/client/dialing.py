@@ -79,6 +79,13 @@ class Dialing:
             discard=discard,
         )
 
+    async def dial_at(self, url: str | None, carrier: CarrierName) -> Leg:
+        """A connection to the node behind ``url``, None for the service address. Raises as `dial` does."""
+        place = self.target if url is None else self._at(url)
+        if carrier == "websocket":
+            return await WebSocketLeg.dial(place, timeout_s=self.timeout_s)
+        return await self._quic(place, None, b"", lambda _: None)
+
     def _ways(
         self,
         order: Iterable[CarrierName],

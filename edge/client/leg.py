@@ -54,6 +54,8 @@ class Leg(ABC):
         self.handshake_ms: float | None = None
         self.early_data = False
         self.resumed = False
+        self.elsewhere = False
+        self.resumed_after_ms: float | None = None
         self.migration_ms: float | None = None
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
@@ -67,11 +69,11 @@ class Leg(ABC):
     def path(self) -> str:
         """The edge's address in use, as ``HOST:PORT``."""
 
-    def abandon(self, reason: str) -> None:
-        """Nobody needs it (any more): say goodbye."""
+    def abandon(self, reason: str, code: Code = Code.OK) -> None:
+        """Nobody needs it (any more): say goodbye. With `Code.GOING_AWAY` the call itself is not over."""
         self._abandoned = True
         self.rider = None
-        self.wire.close(Code.OK, reason)
+        self.wire.close(code, reason)
 
     async def gone(self) -> None:  # noqa: B027 - most need nothing
         """Wait until it has ended and all that it held is given back."""
@@ -95,6 +97,8 @@ class Leg(ABC):
             handshake_ms=self.handshake_ms,
             early_data=self.early_data,
             resumed=self.resumed,
+            elsewhere=self.elsewhere,
+            resumed_after_ms=self.resumed_after_ms,
             migrated=self.migration_ms is not None,
             migration_ms=self.migration_ms,
             rtt_ms=None if rtt_s is None else ms(rtt_s),
@@ -166,8 +170,8 @@ class QuicLeg(Leg):
         peer = self._line.connection.peer
         return "" if peer is None else host_port(*peer)
 
-    def abandon(self, reason: str) -> None:
-        super().abandon(reason)
+    def abandon(self, reason: str, code: Code = Code.OK) -> None:
+        super().abandon(reason, code)
         self._driver.leave()
 
     def flush(self) -> None:

@@ -11,13 +11,20 @@ from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
 from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
-from edge.client.leg import Leg
-from edge.client.summary import Ending, LegSummary, SessionSummary
+from edge.client.leg import Leg, ms
+from edge.client.moving import Mover
+from edge.client.summary import Ending, LegSummary, Move, SessionSummary
 from edge.errors import EdgeError, RefusedError
 from edge.runtime.carriers import CarrierName
 from edge.runtime.dialer import NoAnswer
 from edge.runtime.websocket_carrier import Ended as LegEnded
-from edge.voice import CallerEvent, CallerSession, Code, SessionReady
+from edge.voice import (
+    CallContinued,
+    CallerEvent,
+    CallerSession,
+    Code,
+    SessionReady,
+)
 
 REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
 """Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
@@ -72,6 +79,8 @@ class Lifeline:
         self._loop = asyncio.get_running_loop()
         self._failure: EdgeError | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._mover = Mover(self, dialing, tell)
+        self._lost_at = 0.0
         self._legs: list[Leg] = []
         self._early: Leg | None = None  # the last of them, until it is known whether it stands
         self._discarded: list[Leg] = []
@@ -115,9 +124,10 @@ class Lifeline:
 
     async def end(self, patience_s: float) -> None:
         """Hang up, after comparing counts with the edge for at most ``patience_s``."""
-        if self._connecting is not None:
-            self._connecting.cancel()
-            await asyncio.gather(self._connecting, return_exceptions=True)
+        tasks = [task for task in (self._mover.task, self._connecting) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         connected = self.conversation.leg is not None
         if connected and self.ending == "in_progress":
             with contextlib.suppress(SessionLost):
@@ -134,10 +144,14 @@ class Lifeline:
     def sessions(self) -> tuple[SessionSummary, ...]:
         """Without those that never came about."""
         return tuple(
-            conversation.progress.summary()
+            summary
             for conversation in self._sessions
             if conversation is self.conversation or conversation.ready or conversation.session.said.frames
+            for summary in (*conversation.progress.before, conversation.progress.summary())
         )
+
+    def moves(self) -> tuple[Move, ...]:
+        return self._mover.moves()
 
     # --- the first connection, and those after it ------------------------------------------------------
 
@@ -183,8 +197,8 @@ class Lifeline:
             if verdict is None:
                 raise self._no_session(leg)
             if verdict:
-                leg.resumed = True
-                self._name(leg, self.conversation.ready)
+                await self.resumed(leg)
+                leg.resumed_after_ms = ms(self._loop.time() - self._lost_at)
                 return leg
             forgotten = self._begin_anew("the edge does not know it any more")
             self.conversation.take_over(forgotten)
@@ -192,7 +206,7 @@ class Lifeline:
         return leg
 
     async def _dial(self, unicast_url: str | None = None, last: CarrierName | None = None) -> Leg:
-        leg = await self._dialing.dial(self._board_early, self._discard, unicast_url=unicast_url, last=last)
+        leg = await self._dialing.dial(self._board_early, self.discard, unicast_url=unicast_url, last=last)
         if self._early is not leg:
             self._legs.append(leg)
             if self._early is not None:
@@ -230,9 +244,26 @@ class Lifeline:
         self._legs.append(leg)
         self.conversation.board_early(leg)
 
-    def _discard(self, leg: Leg) -> None:
-        leg.abandon("another connection was faster")
+    # --- for going on elsewhere ------------------------------------------------------------------------
+
+    def board(self, leg: Leg) -> None:
+        self._legs.append(leg)
+        leg.on_change = self._changed
+        if leg.ended is not None:
+            self._changed(leg)
+
+    async def resumed(self, leg: Leg) -> None:
+        leg.resumed = True
+        await self._until_ready(leg)
+        self._name(leg, self.conversation.ready)
+
+    def discard(self, leg: Leg) -> None:
+        leg.abandon("another connection is used")
         self._discarded.append(leg)
+
+    def look_after(self, reason: str) -> None:
+        if self.conversation.leg is None and self.ending == "in_progress":
+            self._dial_after(reason or "the connection was lost on the way elsewhere")
 
     # --- what happens ----------------------------------------------------------------------------------
 
@@ -250,9 +281,15 @@ class Lifeline:
             self._fail(CallRefused(f"{self._dialing.target}: {reason}"))
         elif ending is not None:
             self._finish(ending, ended.reason)
-        elif self._connecting is not None:
+        elif self._connecting is not None or self._mover.is_connecting:
             pass  # whoever connects sees it
-        elif self._redial_delays_s:
+        else:
+            self._mover.cancel()
+            self._dial_after(reason)
+
+    def _dial_after(self, reason: str) -> None:
+        self._lost_at = self._loop.time()
+        if self._redial_delays_s:
             self._tell(Reconnecting(reason))
             self._connecting = asyncio.create_task(self._redial(reason))
         else:
@@ -284,9 +321,13 @@ class Lifeline:
         return before
 
     def _hear(self, event: CallerEvent) -> None:
-        if isinstance(event, SessionReady) and self.conversation.leg is not None:
-            self._name(self.conversation.leg, event)
+        leg = self.conversation.leg
+        if isinstance(event, SessionReady) and leg is not None:
+            self._name(leg, event)
+        elif isinstance(event, CallContinued) and leg is not None:
+            leg.elsewhere = event.before is not None
         self._tell(event)
+        self._mover.hear(event)
 
     @staticmethod
     def _name(leg: Leg, ready: SessionReady | None) -> None:

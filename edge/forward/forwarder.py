@@ -2,7 +2,9 @@
 
 The connection ID of a stray names its owner. The stray travels there with its path, and the owner takes it as if it had
 arrived there by itself: it answers from the same service address, directly (`ReturnPath.DIRECT`) or, where networks on
-the way drop what does not come from where it belongs, through the node that the stray had reached.
+the way drop what does not come from where it belongs, through the node that the stray had reached. Behind a balancer
+that writes its target's address into each packet, every node has a service address of its own, and stands in for the
+others with it.
 
 A stray is passed on once. What its receiver does not own either is dropped: two nodes that disagree about who owns what
 must not play ball with it.
@@ -102,7 +104,8 @@ class _Peer:
 class Forwarder:
     """One worker's. ``owners``: where each node of the fleet takes packets, this one included, for its other workers.
 
-    ``counter``: from where to count; the wall-clock time in nanoseconds.
+    ``counter``: from where to count; the wall-clock time in nanoseconds. ``local`` are the service addresses; unless they
+    are ``shared`` by all nodes, there is at most one of each family.
     """
 
     def __init__(
@@ -114,10 +117,12 @@ class Forwarder:
         local: frozenset[str],
         counter: int,
         return_path: ReturnPath = ReturnPath.DIRECT,
+        shared: bool = True,
     ) -> None:
         self.counters = ForwardCounters()
         self._me = me
         self._local = local
+        self._stands_in = {} if shared else {":" in address: address for address in local}
         self._counter = counter
         self._return_path = return_path
         self._clients = Rates(PER_CLIENT_PER_S, int(PER_CLIENT_PER_S))
@@ -188,6 +193,7 @@ class Forwarder:
         except MalformedPacket:
             self.counters.dropped_malformed += 1
             return None
+        path = self._as_ours(path)
         window = peer.windows.setdefault((head.generation, head.sender_worker), ReplayWindow())
         if not window.accept(head.counter):
             self.counters.dropped_replayed += 1
@@ -223,6 +229,11 @@ class Forwarder:
             return cipher.decrypt(head.nonce, packet[HEAD_BYTES:], packet[:HEAD_BYTES] + self._me.server_id)
         except InvalidTag:
             return None
+
+    def _as_ours(self, path: Path) -> Path:
+        """What went to another node's service address is as good as if it had gone to ours."""
+        own = self._stands_in.get(":" in path.local, path.local)
+        return path if own == path.local else Path(path.host, path.port, own)
 
     def _remember(self, path: Path, ingress: Member) -> None:
         self._ingresses[path] = ingress

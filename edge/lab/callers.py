@@ -7,6 +7,7 @@ and has any number of calls up at once. They exchange JSON records over a socket
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from edge.client import connect
+from edge.client.dialing import CarrierChoice
 from edge.client.speech import NAMES, recording
 from edge.client.summary import CallSummary
 from edge.errors import EdgeError
@@ -29,7 +31,10 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Place(Record, frozen=True, tag=True):
-    """Call ``host`` and speak; with ``save``, keep what is heard as a WAV file there."""
+    """Call ``host`` and speak; with ``save``, keep what is heard as a WAV file there.
+
+    With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again.
+    """
 
     name: str
     host: str
@@ -38,6 +43,8 @@ class Place(Record, frozen=True, tag=True):
     ca: str
     save: str | None
     migrate: bool = True
+    carrier: CarrierChoice = "auto"
+    pause_s: float | None = None
 
 
 class HangUp(Record, frozen=True, tag=True):
@@ -110,11 +117,13 @@ class Caller:
         save: Path | None,
         *,
         migrate: bool = True,
+        carrier: CarrierChoice = "auto",
+        pause_s: float | None = None,
     ) -> None:
-        """Begin a call named ``name``."""
+        """Begin a call named ``name``; see `Place`."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate))
+        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate, carrier, pause_s))
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -182,6 +191,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             ca=Path(order.ca),
             early_data=False,
             migrate=order.migrate,
+            carrier=order.carrier,
         ) as call:
             heard = call.record()
             reporting = asyncio.create_task(_report(channel, order.name, call))
@@ -189,6 +199,9 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             while not enough.is_set():
                 await call.say(recording(NAMES[sentence % len(NAMES)]))
                 sentence += 1
+                if order.pause_s is not None:
+                    await call.reply()
+                    await _sleep(order.pause_s, enough)
             await call.reply()
             reporting.cancel()
             report = Finished(order.name, await call.hang_up())
@@ -197,6 +210,12 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
     except EdgeError as error:
         report = Failed(order.name, str(error))
     await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(report))
+
+
+async def _sleep(seconds: float, enough: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await enough.wait()
 
 
 async def _report(channel: socket.socket, name: str, call: Any) -> None:

@@ -98,12 +98,19 @@ class Control:
         known = [report for report in reports if report is not None]
         self._pressure = self._gauge.update(node_load(report.load for report in known), now)
         self._admission.update(self._pressure, now)
-        refused = sum(report.counters["refused"] for report in known)
-        newcomers = sum(report.counters["initials"] for report in known)
+        refused = sum(report.counters.get("refused", 0) for report in known)
+        newcomers = sum(report.counters.get("initials", 0) for report in known)
         # A worker that was replaced counts from 0 again; what it had counted is known already.
         before_refused, before_newcomers = self._counted
         self._admission.count(max(0, refused - before_refused), max(0, newcomers - before_newcomers), now)
         self._counted = (refused, newcomers)
+
+    def let_in(self, newcomers: bool, now: float) -> None:
+        """Whether newcomers are served at all. It is the drain that says so; routes are no concern of it."""
+        if newcomers:
+            self._admission.end_drain(now)
+        else:
+            self._admission.drain()
 
     def decide(self, evidence: Evidence, now: float) -> None:
         """Take at most one step of the policy."""

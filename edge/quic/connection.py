@@ -1,6 +1,7 @@
 """A server's QUIC connection, as an anycast edge needs it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -44,6 +45,13 @@ MAX_HELD_HANDSHAKE_BYTES = 64 * 1024
 
 PreferredAddress = tuple[tuple[str, int] | None, tuple[str, int] | None]
 """(IPv4 host, port) and (IPv6 host, port), either of which may be missing."""
+
+
+@dataclass
+class OwnCid(QuicConnectionId):
+    """A connection ID of ours, that knows by itself the keys that it and its reset token were made with."""
+
+    generation: int = 0
 
 
 class EdgeConnection(Connection):
@@ -100,7 +108,7 @@ class EdgeConnection(Connection):
         self._now = 0.0
         self._retire_prior_to = 0
         first = self._new_cid(0, was_sent=True)
-        self._host_cids = [first]
+        self._host_cids: list[QuicConnectionId] = [first]
         self.host_cid = first.cid
         self._local_initial_source_connection_id = first.cid
         self._preferred: QuicPreferredAddress | None = None
@@ -119,7 +127,7 @@ class EdgeConnection(Connection):
     @property
     def generations(self) -> set[int]:
         """Of the keys that the connection IDs are made with which the peer may use."""
-        return {self._secrets.generation_of(cid.cid) for cid in self._host_cids}
+        return {cid.generation for cid in self._host_cids if isinstance(cid, OwnCid)}
 
     @property
     def is_outdated(self) -> bool:
@@ -231,9 +239,9 @@ class EdgeConnection(Connection):
         # The handshake validates the first one by itself.
         return None if path.is_validated or not self._handshake_complete else path
 
-    def _new_cid(self, sequence_number: int, *, was_sent: bool) -> QuicConnectionId:
-        cid = self._secrets.issue()
-        return QuicConnectionId(cid, sequence_number, self._secrets.reset_token(cid), was_sent)
+    def _new_cid(self, sequence_number: int, *, was_sent: bool) -> OwnCid:
+        cid, secrets = self._secrets.issue(), self._secrets
+        return OwnCid(cid, sequence_number, secrets.reset_token(cid), was_sent, secrets.keys.issue)
 
     def _add_cid(self) -> None:
         self._host_cids.append(self._new_cid(self._host_cid_seq, was_sent=False))

@@ -76,7 +76,7 @@ class Endpoint:
     ``admission(now)`` judges newcomers. With ``proof`` they can be sent a Retry. ``unix_time(now)`` has to give the
     wall-clock time, which is the one that the nodes of a fleet share, and ``began_at`` is when this endpoint began.
     ``peers`` are the server IDs of the fleet's other nodes; without them a handshake that began there looks like any
-    newcomer.
+    newcomer. ``siblings`` are the octets of this node's other workers: what belongs to none of them is ours to answer.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Endpoint:
         unix_time: Callable[[float], float] = same_clock,
         began_at: float = 0.0,
         peers: Container[bytes] = frozenset(),
+        siblings: Container[int] = range(256),
         entropy: Callable[[int], bytes] = token_bytes,
     ) -> None:
         self.config = config
@@ -98,7 +99,9 @@ class Endpoint:
         self._entropy = entropy
         gate = Gate(config, admission, secrets, proof=proof, unix_time=unix_time, entropy=entropy)
         self._shares = gate.shares
-        self._reception = Reception(self.counters, secrets, gate, peers=peers, entropy=entropy)
+        self._reception = Reception(
+            self.counters, secrets, gate, peers=peers, siblings=siblings, entropy=entropy
+        )
         self._engine_config = _engine_config(config, secrets.cid_length)
         preferred = (config.preferred_v4, config.preferred_v6)
         self._preferred = preferred if any(preferred) else None

@@ -77,7 +77,7 @@ async def running_node(
     """A node with the echo backend; callers need no token unless there are keys."""
     (udp,) = open_udp(HOST, 0)
     port = udp.getsockname()[1]
-    (tcp,) = listen_tcp(HOST, port)
+    tcp = listen_tcp(HOST, port)
     with udp, tcp:
         settings = worker_settings(
             certificate,
@@ -90,7 +90,7 @@ async def running_node(
             auth=AuthSettings(token_keys, None, ()),
             limits=limits or Limits(),
         )
-        supervisor = Supervisor([settings])
+        supervisor = Supervisor(lambda _: [settings])
         await supervisor.start()
         node = Node(port, supervisor)
         try:

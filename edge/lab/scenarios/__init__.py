@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from edge.lab.faults import FAULTS
+from edge.lab.scenarios.drain import FAULTS as DRAIN_FAULTS
+from edge.lab.scenarios.hot_upgrade import FAULTS as UPGRADE_FAULTS
 from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
+from edge.lab.scenarios.nlb import FAULTS as NLB_FAULTS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
 from edge.lab.scenarios.scenario import Scenario
 
@@ -25,10 +28,28 @@ SCENARIOS: dict[str, Scenario] = {
             faults={name: fault.check for name, fault in PINNED_FAULTS.items()},
         ),
         Scenario(
+            "drain",
+            "an edge is emptied while people talk: its callers go on at the others, and nobody hears it",
+            "edge.lab.scenarios.drain:play",
+            faults=DRAIN_FAULTS,
+        ),
+        Scenario(
             "key-rotation",
             "the fleet's keys are replaced while people talk, and nobody hears it",
             "edge.lab.scenarios.key_rotation:play",
             faults=ROTATION_FAULTS,
+        ),
+        Scenario(
+            "hot-upgrade",
+            "the workers of all edges are replaced by new ones while sixty people talk, and nobody hears it",
+            "edge.lab.scenarios.hot_upgrade:play",
+            faults=UPGRADE_FAULTS,
+        ),
+        Scenario(
+            "nlb",
+            "behind a balancer as AWS has them, callers get new ports, the fleet new keys, and a node leaves",
+            "edge.lab.scenarios.nlb:play",
+            faults=NLB_FAULTS,
         ),
         Scenario(
             "cascade",

@@ -16,7 +16,9 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
+from edge.client.dialing import CarrierChoice
 from edge.client.load import LoadReport, Profile
 from edge.errors import DeadlineError, EdgeError
 from edge.lab.callers import Caller
@@ -163,6 +165,18 @@ class Stage:
             self.timeline.event(f"{edge} {'; '.join(found['explanation']['held_by'])}")
         return found is not None
 
+    async def counted(self, metric: str, **labels: str) -> float:
+        """The sum over all edges of a counter's series that have these labels."""
+        total = 0.0
+        for edge in self.fleet.sockets:
+            text = (await self.ask(edge, "GET", "/metrics")).checked()
+            assert isinstance(text, str)
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == metric and labels.items() <= sample.labels.items():
+                        total += sample.value
+        return total
+
     async def order(self, edge: str, target: str, **body: Any) -> float:
         """Order something of a node; when. Raises what the node answered."""
         at = time.monotonic()
@@ -171,15 +185,32 @@ class Stage:
 
     # --- callers and load ---------------------------------------------------------------------------------
 
-    async def call(self, site: str, name: str, *, version: int = 4, migrate: bool = True) -> str:
+    async def call(
+        self,
+        site: str,
+        name: str,
+        *,
+        version: int = 4,
+        migrate: bool = True,
+        carrier: CarrierChoice = "auto",
+        pause_s: float | None = None,
+    ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will.
+        By then it has moved to a unicast address, if it ever will. ``pause_s``: see `edge.lab.callers.Place`.
         """
         caller = self.callers[site]
         host = getattr(self.lab.topology, f"service_v{version}").ip
         await caller.place(
-            name, str(host), SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None, migrate=migrate
+            name,
+            str(host),
+            SERVICE_PORT,
+            SERVICE_NAME,
+            self.fleet.certificate,
+            None,
+            migrate=migrate,
+            carrier=carrier,
+            pause_s=pause_s,
         )
         stands = caller.settled if migrate else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)

@@ -14,11 +14,21 @@ import msgspec
 import pytest
 
 from edge.errors import EdgeError
-from edge.runtime.admin import AdminSocket, AnnounceOrder, Health, WithdrawOrder, admin_routes
+from edge.runtime.admin import (
+    AdminSocket,
+    AnnounceOrder,
+    DrainOrder,
+    Health,
+    ReloadOrder,
+    WithdrawOrder,
+    admin_routes,
+)
 from edge.runtime.documents import (
     AnnouncedRoute,
     BgpPeers,
     BgpRoutes,
+    DrainReport,
+    DrainStatus,
     NodeExplanation,
     Peer,
     ReceivedRoute,
@@ -27,14 +37,21 @@ from edge.runtime.documents import (
 AT = 1_795_246_262.0  # 2026-11-21 07:31:02 UTC
 
 
+def _generation(number: int, standing: str, calls: int) -> dict[str, Any]:
+    return {"generation": number, "standing": standing, "calls": calls, "ends_at": None}
+
+
 class FakeNode:
     """Notes its orders and answers from what the test lays out."""
 
     def __init__(self, explanation: dict[str, Any]) -> None:
         self.explanation = explanation
-        self.orders: list[WithdrawOrder | AnnounceOrder] = []
+        self.orders: list[WithdrawOrder | AnnounceOrder | ReloadOrder] = []
+        self.generations: list[list[dict[str, Any]]] = [[_generation(1, "serving", 7)]]
         self.refusal: EdgeError | None = None
         self.calls_up = 7
+        self.reports: list[DrainReport] = []
+        """What it tells of its drain, one after the other; the last one again and again."""
 
     def live(self) -> Health:
         return Health(True)
@@ -50,6 +67,8 @@ class FakeNode:
 
     def status(self) -> dict[str, Any]:
         order = self.orders[-1] if self.orders else AnnounceOrder()
+        if isinstance(order, ReloadOrder):
+            order = AnnounceOrder()
         held = isinstance(order, WithdrawOrder)
         hold = {
             "kind": "withdraw" if held else "announce",
@@ -58,6 +77,8 @@ class FakeNode:
             "since": AT,
             "until": order.until,
         }
+        if isinstance(order, DrainOrder):
+            hold["drain"] = {"hand_over": order.hand_over, "deadline": order.deadline}
         return {
             "kind": "NodeStatus",
             "node": "e1",
@@ -66,6 +87,7 @@ class FakeNode:
             "announced": not held,
             "hold": hold if held or order.hold else None,
             "calls": self.calls_up,
+            "generations": self.generations[0] if len(self.generations) == 1 else self.generations.pop(0),
         }
 
     def explain(self) -> NodeExplanation:
@@ -137,10 +159,27 @@ class FakeNode:
     async def withdraw(self, order: WithdrawOrder) -> object:
         return self._take(order)
 
+    async def drain(self, order: DrainOrder) -> object:
+        return self._take(order)
+
+    def drain_report(self) -> DrainReport:
+        if not self.reports:
+            status = DrainStatus(
+                phase="empty", since_s=0.0, hand_over=True, deadline_in_s=None, left=0, fates={}
+            )
+            return DrainReport(node="e1", drain=status, calls=())
+        return self.reports.pop(0) if len(self.reports) > 1 else self.reports[0]
+
     async def announce(self, order: AnnounceOrder) -> object:
         return self._take(order)
 
-    def _take(self, order: WithdrawOrder | AnnounceOrder) -> object:
+    async def reload(self, order: ReloadOrder) -> object:
+        self.generations = [
+            [_generation(1, "leaving", calls), _generation(2, "serving", 3)] for calls in (4, 1)
+        ] + [[_generation(2, "serving", 3)]]
+        return self._take(order)
+
+    def _take(self, order: WithdrawOrder | AnnounceOrder | ReloadOrder) -> object:
         if self.refusal is not None:
             raise self.refusal
         self.orders.append(order)

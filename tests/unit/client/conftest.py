@@ -36,6 +36,7 @@ from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice
 from edge.runtime.calls import CallTable
 from edge.runtime.quic_calls import QuicCalls
+from edge.runtime.resuming import Resuming
 from edge.runtime.sockets import listen_tcp, open_udp
 from edge.runtime.worker import Worker
 from edge.voice import ALPN
@@ -44,6 +45,8 @@ ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
 PORT = 443
 RESOLUTION_S = 1e-6
+EPOCH = 1.8e9
+"""What wall clocks show when the loop's begins."""
 
 T = TypeVar("T")
 
@@ -192,7 +195,10 @@ class Edge:
         backend: BackendFactory = EchoBackend,
         alpn: tuple[str, ...] = (ALPN,),
         keys: TokenKeys | None = None,
+        preferred: bool = True,
+        siblings: bool = False,
     ) -> None:
+        """Without ``preferred``, it tells no preferred address, and asks callers to move."""
         self.name = name
         self.unicast = unicast
         self.network = network
@@ -201,6 +207,7 @@ class Edge:
         self._service = service
         self._port = port
         self._backend = backend
+        self._asks = {"unicast_goaway": not preferred, "is_alone": lambda: not siblings}
         self._doorkeeper = Doorkeeper(
             keys=keys, origins=Origins(), default="echo", backends=set(), unix_time=time.time
         )
@@ -210,7 +217,7 @@ class Edge:
             alpn=alpn,
             early_data_alpn=ALPN,
             service=frozenset(service),
-            preferred_v4=(unicast, port),
+            preferred_v4=(unicast, port) if preferred else None,
         )
         self.restart()
         network.edges[unicast] = self.receive
@@ -232,6 +239,10 @@ class Edge:
             unicast_url=f"https://{self.unicast}:{self._port}",
             backends={"echo": BackendChoice(self._backend)},
             doorkeeper=self._doorkeeper,
+            **self._asks,
+            resuming=Resuming(
+                keys, server_id=secrets.server_id, worker=0, unix_time=lambda: loop.time() + EPOCH
+            ),
         )
         self.calls = CallTable(settings, lambda: f"sess_{token_hex(4)}")
         self._quic_calls = QuicCalls(self.endpoint, self.calls, self._doorkeeper.origins)
@@ -324,7 +335,7 @@ def _sockets() -> tuple[dict[str, socket.socket], dict[str, socket.socket], int]
                 undo.enter_context(second)
                 tcp = {}
                 for host in ("127.0.0.1", "127.0.0.2"):
-                    (tcp[host],) = listen_tcp(host, port)
+                    tcp[host] = listen_tcp(host, port)
                     undo.enter_context(tcp[host])
             except UnreachableError:  # somebody has it
                 continue

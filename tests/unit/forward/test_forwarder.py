@@ -63,6 +63,21 @@ def test_an_answer_goes_back_through_where_the_stray_had_arrived() -> None:
     assert two.answer(V4, b"answer") is None
 
 
+def test_behind_a_balancer_each_stands_in_for_the_other_with_its_own_address() -> None:
+    """The balancer has written the address of the wrong target into the stray; the answer has to leave from there."""
+    first, second = "203.0.113.2", "203.0.113.6"
+    one = forwarder(ONE, local=frozenset({first}), shared=False)
+    two = forwarder(TWO, local=frozenset({second}), shared=False, return_path=ReturnPath.INGRESS)
+    at_one, at_two = Path("192.0.2.7", 50_000, first), Path("192.0.2.7", 50_000, second)
+    assert two.receive(passed_on(one, at_one), 0.0) == Delivery(at_two, b"stray")
+    sent = two.answer(at_two, b"answer")
+    assert sent is not None
+    assert one.receive(sent[0], 0.0) == Sending(at_one, b"answer")
+    # There is no IPv6 address to stand in with.
+    assert two.receive(passed_on(one, V6), 0.0) is None
+    assert two.counters.dropped_foreign == 1
+
+
 def test_a_sibling_is_an_owner_and_never_an_ingress() -> None:
     """Both have the same addresses."""
     sibling = Member(ONE.server_id, 4)

@@ -98,6 +98,22 @@ def test_a_packet_of_another_worker_is_handed_out(packet: bytes) -> None:
     assert receive(make_endpoint(), packet) == ([], [PacketMisrouted(PATH, SERVER_ID, 1, packet)])
 
 
+def test_a_packet_of_a_worker_that_is_gone_is_answered_with_its_reset_by_whoever_gets_it() -> None:
+    """Its caller would wait for its idle timeout otherwise; the keys are the node's, so anybody can answer."""
+    siblings = {0, 1}
+    endpoint = make_endpoint(siblings=siblings)
+    cid = cid_of(SERVER_ID, worker=1)
+    assert receive(endpoint, short_packet(cid)) == (
+        [],
+        [PacketMisrouted(PATH, SERVER_ID, 1, short_packet(cid))],
+    )
+    siblings.remove(1)
+    (reset,), events = receive(endpoint, short_packet(cid))
+    assert reset.endswith(reset_token(RESET_KEY, cid))
+    assert not events
+    assert receive(endpoint, short_packet(cid_of(OTHER_ID, worker=1)))[0] == []
+
+
 @pytest.mark.parametrize("cid", [cid_of(OTHER_ID), cid_of(SERVER_ID, worker=1)], ids=["node", "worker"])
 @pytest.mark.parametrize("first", [0x40, 0xE0, 0xC0])
 def test_what_was_passed_on_to_us_is_not_passed_on_again(cid: bytes, first: int) -> None:
