@@ -327,7 +327,7 @@ class Call:
             return
         if (self.session.is_written and not self._seat.speaks) or self.hand_over.may_cut(now):
             self.session.leave(self._resume_token(), self.heard.count(), self.said.count(), now)
-            self.hand_over.left()
+            self.hand_over.left(now)
 
     def _cut(self, what: str) -> None:
         self.session.close(Code.LIMIT, what)
@@ -393,6 +393,9 @@ class Call:
             age_s=self._settings.clock() - self._started_at,
             ended=ended,
             hand_over=self.hand_over.state,
+            hand_over_url=self.hand_over.url,
+            hand_over_ms=self.hand_over.took_ms,
+            frames_lost=self.session.frames_lost,
             heard=self.heard.count(),
             said=self.said.count(),
         )
