@@ -177,7 +177,6 @@ class Stage:
             self.timeline.event(f"{edge} {'; '.join(found['explanation']['held_by'])}")
         return found is not None
 
-
     async def order(self, edge: str, target: str, **body: Any) -> float:
         """Order something of a node; when. Raises what the node answered."""
         at = time.monotonic()
