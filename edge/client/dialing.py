@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from edge.client.leg import Leg, QuicLeg
 from edge.client.race import first_of
-from edge.client.tickets import TicketStore
+from edge.client.tickets import Keepsake, TicketStore
 from edge.client.websocket_leg import WebSocketLeg
 from edge.errors import EdgeError, RefusedError, UsageError
 from edge.quic import Ticket
@@ -69,9 +69,11 @@ class Dialing:
         places = [self.target]
         if unicast_url is not None and (unicast := self._at(unicast_url)) != self.target:
             places.insert(0, unicast)
-        ticket = self.tickets.take(self.target) if self.tickets is not None and "quic" in order else None
+        ticket, token = None, b""
+        if self.tickets is not None and "quic" in order:
+            ticket, token = self.tickets.take(self.target), self.tickets.take_token(self.target)
         return await first_of(
-            list(self._ways(order, places, ticket, early)),
+            list(self._ways(order, places, ticket, token, early)),
             stagger_s=STAGGER_S,
             decisive=DECISIVE,
             discard=discard,
@@ -82,37 +84,41 @@ class Dialing:
         place = self.target if url is None else self._at(url)
         if carrier == "websocket":
             return await WebSocketLeg.dial(place, timeout_s=self.timeout_s)
-        return await self._quic(place, None, lambda _: None)
+        return await self._quic(place, None, b"", lambda _: None)
 
     def _ways(
         self,
         order: Iterable[CarrierName],
         places: list[Target],
         ticket: Ticket | None,
+        token: bytes,
         early: Callable[[Leg], None],
     ) -> Iterable[Callable[[], Coroutine[Any, Any, Leg]]]:
         for carrier in order:
             for place in places:
                 if carrier == "quic":
-                    # A ticket is good for one handshake.
-                    own = ticket if place is places[0] else None
-                    yield partial(self._quic, place, own, early)
+                    # Each is good for one handshake.
+                    own = (ticket, token) if place is places[0] else (None, b"")
+                    yield partial(self._quic, place, *own, early)
                 else:
                     yield partial(WebSocketLeg.dial, place, timeout_s=self.timeout_s)
 
-    async def _quic(self, place: Target, ticket: Ticket | None, early: Callable[[Leg], None]) -> Leg:
+    async def _quic(
+        self, place: Target, ticket: Ticket | None, token: bytes, early: Callable[[Leg], None]
+    ) -> Leg:
         return await QuicLeg.dial(
             place,
             ticket=ticket,
+            address_token=token,
             keep=self._keep,
             early=early,
             timeout_s=self.timeout_s,
             dead_after_s=self.dead_after_s,
         )
 
-    def _keep(self, ticket: Ticket) -> None:
+    def _keep(self, keepsake: Keepsake) -> None:
         if self.tickets is not None:
-            self.tickets.keep(self.target, ticket)
+            self.tickets.keep(self.target, keepsake)
 
     def _at(self, url: str) -> Target:
         """The node behind ``url``, which has to prove itself by the same name."""

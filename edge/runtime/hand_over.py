@@ -53,6 +53,8 @@ class HandOver:
     def __init__(self) -> None:
         self.state: State = ""
         self.leaving = False
+        self.took_ms: float | None = None
+        """From the question to letting it go; None if it was not let go, or came back."""
         self._waiting: Request | None = None
         self._asked: Request | None = None
         self._cut_at = 0.0
@@ -72,6 +74,11 @@ class HandOver:
         self._asked, self.state = due, "asked"
         return due
 
+    @property
+    def url(self) -> str | None:
+        """Where it was asked to go last."""
+        return None if self._asked is None else self._asked.url
+
     def leave(self, now: float) -> None:
         """The caller wants to be let go."""
         asked = self._asked
@@ -83,13 +90,15 @@ class HandOver:
         """Whether what the backend is saying need not be waited for any longer."""
         return now >= self._cut_at
 
-    def left(self) -> None:
+    def left(self, now: float) -> None:
         self.leaving = False
         self.state = "left"
+        self.took_ms = 0.0 if self._asked is None else (now - self._asked.at) * 1000
 
     def attached(self, now: float) -> None:
         """The call goes on here, on another connection: which is what was asked for, or the way elsewhere failed."""
         self.leaving = False
+        self.took_ms = None
         asked, self._asked = self._asked, None
         if asked is None:
             self.state = ""

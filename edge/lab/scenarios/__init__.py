@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.lab.faults import FAULTS
+from edge.lab.scenarios.drain import FAULTS as DRAIN_FAULTS
 from edge.lab.scenarios.hot_upgrade import FAULTS as UPGRADE_FAULTS
 from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
@@ -26,6 +27,12 @@ SCENARIOS: dict[str, Scenario] = {
             "callers that stay on anycast while its routes come and go: their packets find the edge that knows them",
             "edge.lab.scenarios.pinned:play",
             faults={name: fault.check for name, fault in PINNED_FAULTS.items()},
+        ),
+        Scenario(
+            "drain",
+            "an edge is emptied while people talk: its callers go on at the others, and nobody hears it",
+            "edge.lab.scenarios.drain:play",
+            faults=DRAIN_FAULTS,
         ),
         Scenario(
             "node-loss",

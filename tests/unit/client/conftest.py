@@ -114,12 +114,13 @@ Receiver = Callable[[bytes, tuple[str, int], str], None]
 
 @dataclass
 class Network:
-    """``delay_s`` one way, ``loss`` as a probability. ``edges`` is the routing table; what is not in it is lost,
+    """``delay_s`` one way, ``loss`` as a probability. ``home`` is where IPv4 callers are. ``edges`` is the routing table; what is not in it is lost,
     what is in ``unreachable`` has no route at all."""
 
     delay_s: float = 0.010
     loss: float = 0.0
     names: dict[str, list[str]] = field(default_factory=lambda: {NAME: [ANYCAST], "nowhere.example": [""]})
+    home: str = "192.0.2.2"
     homes: set[str] = field(default_factory=lambda: {"192.0.2.2"})
     unreachable: set[str] = field(default_factory=set)
     edges: dict[str, Receiver] = field(default_factory=dict)
@@ -130,7 +131,7 @@ class Network:
     loop: VirtualLoop = field(init=False)
 
     def attach(self, protocol: asyncio.DatagramProtocol, version: int) -> Socket:
-        home = ("192.0.2.2" if version == 4 else "2001:db8:1::2", 40_000 + len(self.callers))
+        home = (self.home if version == 4 else "2001:db8:1::2", 40_000 + len(self.callers))
         self.callers[home] = protocol
         self.open_sockets += 1
         transport = Socket(self, home)
@@ -230,7 +231,7 @@ class Edge:
         """Forget every call, as a process that is started again does."""
         loop = self.network.loop
         secrets = Secrets(keys, server_id=self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6))
-        self.endpoint = Endpoint(self._config, secrets, admission=lambda _: self.verdict)
+        self.endpoint = Endpoint(self._config, secrets, admission=lambda _: self.verdict, proof=True)
         settings = call_settings(
             loop.time,
             self._spoke,

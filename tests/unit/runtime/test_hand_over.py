@@ -43,8 +43,8 @@ def test_who_leaves_may_hear_an_answer_to_its_end_and_still_has_time_to_go() -> 
     assert not hand_over.may_cut(114.9)
     assert hand_over.may_cut(115.0)
     hand_over.handle_timer(125.0)
-    hand_over.left()
-    assert hand_over.state == "left"
+    hand_over.left(116.5)
+    assert (hand_over.state, hand_over.took_ms) == ("left", 16_500)
     hand_over.ended()
     assert hand_over.state == "moved"
 
@@ -61,9 +61,9 @@ def test_who_leaves_late_or_unasked_is_not_cut_at_once() -> None:
 def test_who_comes_back_has_not_moved_and_is_asked_once_more() -> None:
     drained = asked()
     drained.leave(110.0)
-    drained.left()
+    drained.left(111.0)
     drained.attached(112.0)
-    assert drained.state == "asked"
+    assert (drained.state, drained.took_ms) == ("asked", None)
     assert drained.ask(113.0, on_anycast=False) is None
     again = drained.ask(112.0 + AGAIN_S, on_anycast=False)
     assert again is not None
