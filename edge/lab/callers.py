@@ -196,7 +196,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
     report: Finished | Failed
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
-        async with connect(
+        call = connect(
             order.host,
             order.port,
             server_name=order.server_name,
@@ -205,8 +205,9 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             migrate=order.migrate,
             carrier=order.carrier,
             backend=order.backend,
-        ) as call:
-            heard = call.record()
+        )
+        heard = call.record()
+        async with call:
             reporting = asyncio.create_task(_report(channel, order.name, call))
             sentence = 0
             while not enough.is_set() and order.backend != STORY:
