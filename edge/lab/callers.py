@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from edge.backend import story
 from edge.client import connect
 from edge.client.dialing import CarrierChoice
 from edge.client.speech import NAMES, recording
@@ -22,6 +23,7 @@ from edge.client.summary import CallSummary
 from edge.errors import EdgeError
 from edge.lab.lab import Lab
 
+STORY = "story"
 MAX_RECORD = 128 * 1024
 REPORT_INTERVAL_S = 0.25
 
@@ -33,7 +35,8 @@ class Record(msgspec.Struct, frozen=True):
 class Place(Record, frozen=True, tag=True):
     """Call ``host`` and speak; with ``save``, keep what is heard as a WAV file there.
 
-    With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again.
+    With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again. With the
+    ``backend`` `STORY` it says nothing, and listens to the end.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Place(Record, frozen=True, tag=True):
     migrate: bool = True
     carrier: CarrierChoice = "auto"
     pause_s: float | None = None
+    backend: str | None = None
 
 
 class HangUp(Record, frozen=True, tag=True):
@@ -68,6 +72,7 @@ class Finished(Record, frozen=True, tag=True):
 
     name: str
     summary: CallSummary
+    story: bool | None = None
 
 
 class Failed(Record, frozen=True, tag=True):
@@ -89,6 +94,8 @@ class Caller:
         self.standing: dict[str, Standing] = {}
         self.finished: dict[str, CallSummary] = {}
         self.failed: dict[str, str] = {}
+        self.told: dict[str, bool] = {}
+        """Listeners, and whether each heard the story: every frame, and every frame once."""
         self._lab = lab
         self._placed: set[str] = set()
         self._changed = asyncio.Condition()
@@ -119,11 +126,14 @@ class Caller:
         migrate: bool = True,
         carrier: CarrierChoice = "auto",
         pause_s: float | None = None,
+        backend: str | None = None,
     ) -> None:
         """Begin a call named ``name``; see `Place`."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate, carrier, pause_s))
+        await self._send(
+            Place(name, host, port, server_name, str(ca), kept, migrate, carrier, pause_s, backend)
+        )
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -171,8 +181,10 @@ class Caller:
             match _decode_report(data):
                 case Standing() as call:
                     self.standing[call.name] = call
-                case Finished(name, summary):
+                case Finished(name, summary, story):
                     self.finished[name] = summary
+                    if story is not None:
+                        self.told[name] = story
                 case Failed(name, error):
                     self.failed[name] = error
             async with self._changed:
@@ -192,11 +204,12 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             early_data=False,
             migrate=order.migrate,
             carrier=order.carrier,
+            backend=order.backend,
         ) as call:
             heard = call.record()
             reporting = asyncio.create_task(_report(channel, order.name, call))
             sentence = 0
-            while not enough.is_set():
+            while not enough.is_set() and order.backend != STORY:
                 await call.say(recording(NAMES[sentence % len(NAMES)]))
                 sentence += 1
                 if order.pause_s is not None:
@@ -204,7 +217,9 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
                     await _sleep(order.pause_s, enough)
             await call.reply()
             reporting.cancel()
-            report = Finished(order.name, await call.hang_up())
+            summary = await call.hang_up()
+            told = [packet for packet in heard.packets if packet] == list(story.recording())
+            report = Finished(order.name, summary, told if order.backend == STORY else None)
             if order.save is not None:
                 heard.save(Path(order.save))
     except EdgeError as error:

@@ -35,6 +35,8 @@ from edge.runtime.admin_client import admin_request
 KEYS, FLEET = "keys.toml", "fleet.toml"
 SERVICE_NAME = "voice.example"
 SERVICE_PORT = 443
+HEALTH_PORT = 9464
+"""Of nodes behind a balancer, where it asks whether they are ready."""
 
 TIME_FACTOR = 0.05
 """Every time of overload control and policy, as a fraction of its production default."""
@@ -101,7 +103,8 @@ async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     ring = KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC))
     # Every node has a copy of its own, as on machines of its own.
     for place in (lab.run_dir, *directories.values()):
-        write_ring(place / KEYS, ring)
+        own = ring if options.fault.one_ring else KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC))
+        write_ring(place / KEYS, own)
     (lab.run_dir / FLEET).write_text(toml_text(fleet_file(lab.topology)))
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"
@@ -185,6 +188,7 @@ def _place(topology: Topology, name: str, options: FleetOptions) -> dict[str, An
             "unicast": {"addresses": own, "name": str(topology.service_v4.ip)},
             "cid": {"profile": BEHIND_NLB},
             "quic": {"preferred_address": False},
+            "metrics": {"listen": f"{own[0]}:{HEALTH_PORT}"},
         }
     return {
         "service": {

@@ -1,5 +1,6 @@
 /** What `test_chromium_modules.py` runs in a browser: each function returns a value that Python judges. */
 
+import { Carrier } from "/carrier.js";
 import { Decoder } from "/decode.js";
 import { Items } from "/items.js";
 import { FrameLedger } from "/ledger.js";
@@ -157,7 +158,7 @@ export const items = (script, deadlineMs = null) =>
 
 // --- what the caller says --------------------------------------------------------------------------------
 
-class PaperCarrier {
+class PaperCarrier extends Carrier {
   log = [];
   sendControl(data) {
     this.log.push(["control", new RecordStream().receive(data)[0]]);
@@ -177,9 +178,12 @@ class PaperCarrier {
   resetStream(number, code) {
     this.log.push(["reset", number, code]);
   }
-  listen() {}
   close(code) {
     this.log.push(["close", code]);
+  }
+  /** The edge at its other end does something: the verb is one of a listener. */
+  bring(verb, ...args) {
+    this._receive(() => this.listener[verb](...args));
   }
 }
 
@@ -232,7 +236,8 @@ export const turns = (levels, { playing = false, mode = "open", held = [] } = {}
 
 // --- the session -------------------------------------------------------------------------------------------
 
-/** A session on paper: runs a script, in which events and streams come from the edge; all that was done. */
+/** A session on paper: runs a script, in which events and streams come from an edge, by default on the last carrier; all
+ * that was done. */
 export const session = (script) => {
   let now = 0;
   const log = [];
@@ -243,14 +248,13 @@ export const session = (script) => {
   const tell = (kind, detail) => kind !== "event" && told.push([kind, detail]);
   const talk = new Session({ settings: { deadline: "chat" }, player, tell, now: () => now });
   const carriers = [];
+  const fresh = () => carriers[carriers.push(new PaperCarrier()) - 1];
   const verbs = {
-    attach: () => {
-      const carrier = new PaperCarrier();
-      carriers.push(carrier);
-      talk.attach(carrier);
-    },
-    hear: (event) => talk.receiveControl(encodeRecord(event), false),
-    item: (id, unit, first, count, fin = true) => talk.receiveStream(id, Uint8Array.from(item(unit, first, count)), fin),
+    attach: () => talk.attach(fresh()),
+    move: (...args) => talk.move(fresh(), ...args),
+    hear: (event, from = -1) => carriers.at(from).bring("receiveControl", encodeRecord(event), false),
+    item: (id, unit, first, count, fin = true, from = -1) =>
+      carriers.at(from).bring("receiveStream", id, Uint8Array.from(item(unit, first, count)), fin),
     playing: (status) => talk.playoutChanged({ ...talk.status, ...status }),
     speak: (count) => {
       for (let index = 0; index < count; index++) talk.speak(packet(index));
@@ -258,7 +262,8 @@ export const session = (script) => {
     pass: (ms) => {
       for (const end = now + ms; now < end; now += 20) talk.tick();
     },
-    lose: () => talk.carrierClosed(carriers.at(-1), 4, "gone"),
+    lose: (from = -1) => carriers.at(from)._closed(4, "gone"),
+    pauses: () => log.push(talk.pauses),
   };
   for (const [verb, ...args] of script) (verbs[verb] ?? ((...rest) => talk[verb](...rest)))(...args);
   return { log, told, carriers: carriers.map((carrier) => carrier.log), counts: { said: talk.said.count(), heard: talk.heard.count() } };
@@ -266,11 +271,12 @@ export const session = (script) => {
 
 // --- finding the way -----------------------------------------------------------------------------------------
 
-/** Who wins the race to `url` by UDP and to `path` of this server by TCP, and after how long. */
-export const race = async (url, path, allowed) => {
+/** Who wins the race to these URLs by UDP and to these paths of this server by TCP, and after how long. */
+export const race = async (places, allowed) => {
   const began = performance.now();
   try {
-    const winner = await raceCarriers({ url, ws_url: `ws://${location.host}${path}` }, allowed);
+    const here = places.map(([url, path]) => ({ url, ws_url: path && `ws://${location.host}${path}` }));
+    const winner = await raceCarriers(here, { allowed });
     const took_ms = performance.now() - began;
     winner.close();
     return { winner: winner.name, took_ms };

@@ -152,6 +152,18 @@ class Stage:
         """What its admin socket answers. Raises as `admin_request`."""
         return await admin_request(self.fleet.sockets[edge], method, target, body)
 
+    async def counted(self, metric: str, **labels: str) -> float:
+        """The sum over all edges of a counter's series that have these labels."""
+        total = 0.0
+        for edge in self.fleet.sockets:
+            text = (await self.ask(edge, "GET", "/metrics")).checked()
+            assert isinstance(text, str)
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == metric and labels.items() <= sample.labels.items():
+                        total += sample.value
+        return total
+
     async def explain(self, edge: str) -> dict[str, Any]:
         """Why it is where it is, see `edge.runtime.documents.NodeExplanation`. Raises as `admin_request`."""
         found = (await self.ask(edge, "GET", "/explain")).checked()
@@ -165,17 +177,6 @@ class Stage:
             self.timeline.event(f"{edge} {'; '.join(found['explanation']['held_by'])}")
         return found is not None
 
-    async def counted(self, metric: str, **labels: str) -> float:
-        """The sum over all edges of a counter's series that have these labels."""
-        total = 0.0
-        for edge in self.fleet.sockets:
-            text = (await self.ask(edge, "GET", "/metrics")).checked()
-            assert isinstance(text, str)
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    if sample.name == metric and labels.items() <= sample.labels.items():
-                        total += sample.value
-        return total
 
     async def order(self, edge: str, target: str, **body: Any) -> float:
         """Order something of a node; when. Raises what the node answered."""
@@ -194,10 +195,12 @@ class Stage:
         migrate: bool = True,
         carrier: CarrierChoice = "auto",
         pause_s: float | None = None,
+        backend: str | None = None,
     ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will. ``pause_s``: see `edge.lab.callers.Place`.
+        By then it has moved to a unicast address, if it ever will. ``pause_s`` and ``backend``: see
+        `edge.lab.callers.Place`.
         """
         caller = self.callers[site]
         host = getattr(self.lab.topology, f"service_v{version}").ip
@@ -211,6 +214,7 @@ class Stage:
             migrate=migrate,
             carrier=carrier,
             pause_s=pause_s,
+            backend=backend,
         )
         stands = caller.settled if migrate else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)
