@@ -38,13 +38,18 @@ class Rider(Protocol):
 
 class Leg(ABC):
     """``rider`` is None until the leg has been chosen, and may be another one later. ``on_change`` is told when it
-    has moved, and when it has ended, once."""
+    has moved, and when it has ended, once; ``on_doubt`` when it is ``doubted``, and when it is not any more."""
 
     carrier: CarrierName
 
     def __init__(self) -> None:
         self.rider: Rider | None = None
         self.on_change: Callable[[Leg], None] = lambda _: None
+        self.on_doubt: Callable[[Leg], None] = lambda _: None
+        self.doubted = False
+        """Whether it is wise to look for another."""
+        self.relocated = False
+        """Whether what was found out of the network when it began may be otherwise by now."""
         self.ended: Ended | None = None
         """Not by us."""
         self.session_id = ""
@@ -65,11 +70,24 @@ class Leg(ABC):
     def path(self) -> str:
         """The edge's address in use, as ``HOST:PORT``."""
 
-    def abandon(self, reason: str) -> None:
-        """Nobody needs it (any more): say goodbye."""
+    @property
+    @abstractmethod
+    def host(self) -> str:
+        """The same without its port."""
+
+    def abandon(self, reason: str, code: Code = Code.OK) -> None:
+        """Nobody needs it (any more): say goodbye. With `Code.GOING_AWAY` the call goes on elsewhere."""
         self._abandoned = True
         self.rider = None
-        self.wire.close(Code.OK, reason)
+        self.wire.close(code, reason)
+
+    def relocate(self) -> None:
+        """The way to the edge begins at another address of ours now."""
+        self.relocated = True
+
+    @abstractmethod
+    def unreachable(self) -> None:
+        """There is no way to the edge any more, from where it is carried."""
 
     async def gone(self) -> None:  # noqa: B027 - most need nothing
         """Wait until it has ended and all that it held is given back."""
@@ -98,6 +116,11 @@ class Leg(ABC):
             rtt_ms=None if rtt_s is None else ms(rtt_s),
             ended=self.ended.reason if self.ended else None,
         )
+
+    def _doubt(self, doubted: bool) -> None:
+        if doubted is not self.doubted and not self._abandoned:
+            self.doubted = doubted
+            self.on_doubt(self)
 
     def _end(self, ended: Ended) -> None:
         if self.ended is None and not self._abandoned:
@@ -135,7 +158,7 @@ class QuicLeg(Leg):
         leg = cls(keep)
 
         def stack(connection: ClientConnection) -> QuicLine:
-            leg._line = QuicLine(connection, dead_after_s)
+            leg._line = QuicLine(connection, dead_after_s, lambda: leg._doubt(leg._line.doubted))
             return leg._line
 
         def begun(driver: Driver[QuicLine]) -> None:
@@ -143,7 +166,15 @@ class QuicLeg(Leg):
             if ticket is not None:
                 early(leg)
 
-        await dial(target, stack=stack, on_event=leg._hear, begun=begun, ticket=ticket, timeout_s=timeout_s)
+        await dial(
+            target,
+            stack=stack,
+            on_event=leg._hear,
+            on_unsendable=lambda _: leg._line.unsendable(),
+            begun=begun,
+            ticket=ticket,
+            timeout_s=timeout_s,
+        )
         return leg
 
     @property
@@ -155,9 +186,23 @@ class QuicLeg(Leg):
         peer = self._line.connection.peer
         return "" if peer is None else host_port(*peer)
 
-    def abandon(self, reason: str) -> None:
-        super().abandon(reason)
+    @property
+    def host(self) -> str:
+        peer = self._line.connection.peer
+        return "" if peer is None else peer[0]
+
+    def abandon(self, reason: str, code: Code = Code.OK) -> None:
+        super().abandon(reason, code)
         self._driver.leave()
+
+    def relocate(self) -> None:
+        super().relocate()
+        # The socket is bound to no address: the kernel takes the new one by itself.
+        self._line.connection.relocate()
+        self._driver.wake()
+
+    def unreachable(self) -> None:
+        self._line.unsendable()
 
     def flush(self) -> None:
         self._driver.wake()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
@@ -13,14 +14,21 @@ from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
 from edge.client.leg import Leg
 from edge.client.summary import Ending, LegSummary, SessionSummary
+from edge.client.whereabouts import Whereabouts
 from edge.errors import EdgeError, RefusedError
-from edge.runtime.carriers import CarrierName
 from edge.runtime.dialer import NoAnswer
 from edge.runtime.websocket_carrier import Ended as LegEnded
 from edge.voice import CallerEvent, CallerSession, Code, SessionReady
 
-REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
+REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 1.0, 2.0, 2.0, *(4.0,) * 5)
+"""From the beginning of one attempt to the next, give or take a half: the callers of a node that died must not come
+back in step. In all somewhat less than the 30 s for which an edge keeps a call."""
+
+QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
+"""How long a call that has to do without UDP waits before it tries again, at first and in the end: twice as long each
+time."""
+
+SILENT = "nothing is heard any more"
 
 _FINAL: dict[int, Ending] = {
     Code.OK: "closed_by_edge",
@@ -77,6 +85,11 @@ class Lifeline:
         self._discarded: list[Leg] = []
         self._sessions: list[Conversation] = []
         self.conversation = self._converse()
+        self._found_a_way = asyncio.Event()
+        self._why = ""  # the connection was lost
+        self._replaced: Leg | None = None  # in use, while another is looked for
+        self._watching: asyncio.Task[None] | None = None
+        self._returning: asyncio.Task[None] | None = None
 
     # --- for the call ----------------------------------------------------------------------------------
 
@@ -86,6 +99,9 @@ class Lifeline:
         Raises what `Dialing.dial` raises, `CallRefused`, or plain `EdgeError`.
         """
         self._connecting = asyncio.create_task(self._first())
+        if self._redial_delays_s and self._dialing.target.source is None:
+            whereabouts = Whereabouts(self._where, self._elsewhere)
+            self._watching = asyncio.create_task(whereabouts.watch())
         if self._dialing.can_speak_early:
             conversation = self.conversation
             began = asyncio.ensure_future(conversation.until(lambda: conversation.can_be_spoken_to))
@@ -126,6 +142,8 @@ class Lifeline:
             self._finish("hung_up", "")
         else:
             self._finish("lost", "hung up while there was no connection")
+        tasks = [task for task in (self._watching, self._returning) if task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*(leg.gone() for leg in (*self._legs, *self._discarded)))
 
     def legs(self) -> tuple[LegSummary, ...]:
@@ -143,41 +161,93 @@ class Lifeline:
 
     async def _first(self) -> None:
         try:
-            leg = await self._dial()
+            leg = await self._dialing.dial(self._board_early, self._discard)
+            self._board(leg)
             await self._until_ready(leg)
         except SessionLost:
-            pass  # the call is over
+            self._connecting = None  # the call is over
         except EdgeError as error:
-            self._fail(error)
-        finally:
             self._connecting = None
+            self._fail(error)
+        else:
+            self._connected(leg)
 
-    async def _redial(self, reason: str) -> None:
-        failure, stood = "", len(self._legs)
+    def _connected(self, leg: Leg) -> None:
+        self._connecting = None
+        if leg.doubted:
+            self._doubted(leg)
+        elif leg.carrier == "websocket" and self._dialing.carrier == "auto" and self._redial_delays_s:
+            self._returning = asyncio.create_task(self._return_to_quic(leg))
+
+    async def _redial(self, reason: str, first: Leg | None = None) -> None:
+        """Replace the connection: one that was lost, or that may be. ``first`` stands already."""
+        self._why, failure, began_at = reason, "", self._loop.time()
         for delay_s in self._redial_delays_s:
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
+            await self._pause(began_at + delay_s * random.uniform(0.5, 1.5))
+            began_at = self._loop.time()
+            old, stood = self.conversation.leg, len(self._legs)
             try:
-                leg = await self._dial_again()
+                leg = await self._dial_again() if first is None else await self._go_on(first)
             except SessionLost:
                 return  # the call is over
             except EdgeError as error:
-                failure = str(error)
-                self.conversation.leave()
-                del self._legs[stood:]
+                failure, first = str(error), None
+                if self.conversation.leg is None or self.conversation.leg is not old:
+                    self.conversation.leave()
+                    del self._legs[stood:]
                 self._early = None
             else:
-                self._connecting = None
                 self._tell(Reconnected(leg.node, leg.resumed))
+                self._connected(leg)
                 return
-        self._finish("lost", f"{reason}; then {failure}")
+        if self.conversation.leg is None:
+            self._finish("lost", f"{self._why}; then {failure}")
+        else:
+            self._connecting = self._replaced = None  # it will answer yet, or be given up
+
+    async def _pause(self, until: float) -> None:
+        """Or until this machine has found a way to the edge, which it had lost."""
+        self._found_a_way.clear()
+        if until > self._loop.time():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._found_a_way.wait()
 
     async def _dial_again(self) -> Leg:
         """A leg on which the call goes on, with its session or with a new one."""
-        known, carrier = self.conversation.ready, self._legs[-1].carrier
-        continuing = self.conversation.ask_to_continue()
-        if not continuing:
-            self._begin_anew("its connection was lost before it could be continued")
-        leg = await self._dial(known.unicast_url if known is not None else None, carrier)
+        if self.conversation.leg is not None:
+            return await self._go_on(await self._dialing.dial_again(None, self._discard, **self._known))
+        continuing = self._ask_to_continue()
+        leg = await self._dialing.dial_again(self._board_early, self._discard, **self._known)
+        self._board(leg)
+        return await self._continue(leg, continuing)
+
+    async def _go_on(self, leg: Leg) -> Leg:
+        """Make before break: on ``leg``, which stands, instead of the one that may still be in use."""
+        old, self._replaced = self.conversation.leg, None
+        if old is not None:
+            if old.doubted:
+                self._tell(Reconnecting(SILENT))
+            self.conversation.leave()
+            old.abandon("the call goes on on another connection", Code.GOING_AWAY)
+        continuing = self._ask_to_continue()
+        self._board(leg)
+        return await self._continue(leg, continuing)
+
+    @property
+    def _known(self) -> dict[str, Any]:
+        """Of the connection that is to be replaced."""
+        ready = self.conversation.ready
+        return {"unicast_url": None if ready is None else ready.unicast_url, "last": self._legs[-1]}
+
+    def _ask_to_continue(self) -> bool:
+        """Whether the session can go on; else there is a new one in its place."""
+        if self.conversation.ask_to_continue():
+            return True
+        self._begin_anew("its connection was lost before it could be continued")
+        return False
+
+    async def _continue(self, leg: Leg, continuing: bool) -> Leg:
         if continuing:
             verdict = await self.conversation.continued(leg, self._dialing.timeout_s)
             if verdict is None:
@@ -191,18 +261,16 @@ class Lifeline:
         await self._until_ready(leg)
         return leg
 
-    async def _dial(self, unicast_url: str | None = None, last: CarrierName | None = None) -> Leg:
-        leg = await self._dialing.dial(self._board_early, self._discard, unicast_url=unicast_url, last=last)
+    def _board(self, leg: Leg) -> None:
         if self._early is not leg:
             self._legs.append(leg)
             if self._early is not None:
                 self._legs.remove(self._early)
         self._early = None
-        leg.on_change = self._changed
+        leg.on_change, leg.on_doubt = self._changed, self._doubted
         self.conversation.board(leg)
         if leg.ended is not None:
             self._changed(leg)
-        return leg
 
     async def _until_ready(self, leg: Leg) -> None:
         conversation = self.conversation
@@ -234,6 +302,56 @@ class Lifeline:
         leg.abandon("another connection was faster")
         self._discarded.append(leg)
 
+    # --- before it is lost -------------------------------------------------------------------------------
+
+    def _doubted(self, leg: Leg) -> None:
+        """Nothing is heard on it: look for another, and stay on the one that is heard first."""
+        if leg is not self.conversation.leg or not self._redial_delays_s:
+            return
+        if leg.doubted and self._connecting is None:
+            self._replaced = leg
+            self._connecting = asyncio.create_task(self._redial(SILENT))
+        elif not leg.doubted and self._replaced is leg and self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = self._replaced = None
+
+    async def _return_to_quic(self, leg: Leg) -> None:
+        """Try it now and then, and at once where the network has changed, as long as ``leg`` has to do without."""
+        pause_s = QUIC_AGAIN_S
+        while leg is self.conversation.leg:
+            await self._pause(self._loop.time() + pause_s)
+            pause_s = min(2 * pause_s, MAX_QUIC_AGAIN_S)
+            if self._is_connecting():
+                continue
+            try:
+                other = await self._dialing.dial_again(None, self._discard, **self._known, only="quic")
+            except EdgeError:
+                continue
+            if not self._is_connecting() and leg is self.conversation.leg:
+                self._replaced = leg
+                self._connecting = asyncio.create_task(self._redial("UDP gets through", other))
+            else:
+                self._discard(other)
+            return
+
+    def _is_connecting(self) -> bool:
+        return self._connecting is not None
+
+    def _where(self) -> str:
+        """The edge's address that matters."""
+        return self._legs[-1].host if self._legs else ""
+
+    def _elsewhere(self, reachable: bool) -> None:
+        """The way there begins at another address of ours, or there is none any more."""
+        leg = self.conversation.leg
+        if reachable:
+            self._found_a_way.set()
+        if leg is not None:
+            if reachable:
+                leg.relocate()
+            else:
+                leg.unreachable()
+
     # --- what happens ----------------------------------------------------------------------------------
 
     def _changed(self, leg: Leg) -> None:
@@ -243,15 +361,22 @@ class Lifeline:
             self._lose(leg.ended)
 
     def _lose(self, ended: LegEnded) -> None:
+        replaced, self._replaced = self._replaced, None
         self.conversation.leave()
         ending = _FINAL.get(ended.code) if ended.by_application else None
         reason = _reason(ended)
+        if ending is not None and self._connecting is not None and replaced is not None:
+            self._connecting.cancel()
+            self._connecting = None
         if ending == "refused":
             self._fail(CallRefused(f"{self._dialing.target}: {reason}"))
         elif ending is not None:
             self._finish(ending, ended.reason)
         elif self._connecting is not None:
-            pass  # whoever connects sees it
+            if replaced is not None:
+                self._why = reason
+                self._tell(Reconnecting(reason))
+            # Whoever connects sees it.
         elif self._redial_delays_s:
             self._tell(Reconnecting(reason))
             self._connecting = asyncio.create_task(self._redial(reason))
@@ -266,6 +391,9 @@ class Lifeline:
         if self.ending != "in_progress":
             return
         self.ending, self.reason, self.ended_at = ending, reason, self._loop.time()
+        for task in (self._watching, self._returning):
+            if task is not None:
+                task.cancel()
         leg = self.conversation.leg
         self.conversation.close(reason)
         if leg is not None:

@@ -9,23 +9,49 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from edge.client import connect
+from edge.client import Call, audio, connect
+from edge.client.dialing import CarrierChoice
 from edge.client.speech import NAMES, recording
 from edge.client.summary import CallSummary
 from edge.errors import EdgeError
 from edge.lab.lab import Lab
+from edge.voice import FRAME_MS
 
 MAX_RECORD = 128 * 1024
 REPORT_INTERVAL_S = 0.25
+SILENCE_S = 0.5
+"""Several times what lies between two groups of frames, also on a busy machine and behind a loss."""
+LONG_SPEECH = ("train", "train")
+"""16 s in all."""
 
 
 class Record(msgspec.Struct, frozen=True):
     """What may pass between the two ends."""
+
+
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a caller calls and speaks.
+
+    One that is ``live`` speaks into a microphone, which does not wait, at length, and wants every word of it to arrive;
+    the others say recordings. Without ``redials`` a lost connection is a lost call.
+    """
+
+    migrate: bool = True
+    carrier: CarrierChoice = "auto"
+    live: bool = False
+    redials: bool = True
+
+
+USUAL = Manner()
+PINNED = Manner(migrate=False)
+"""Stays on the address that it has called."""
 
 
 class Place(Record, frozen=True, tag=True):
@@ -37,7 +63,7 @@ class Place(Record, frozen=True, tag=True):
     server_name: str
     ca: str
     save: str | None
-    migrate: bool = True
+    manner: Manner
 
 
 class HangUp(Record, frozen=True, tag=True):
@@ -51,9 +77,18 @@ class Standing(Record, frozen=True, tag=True):
     node: str
     path: str
     migrated: bool
+    carrier: str
     sent: int
     received: int
     reconnects: int
+
+
+class Silence(Record, frozen=True, tag=True):
+    """A call heard nothing from ``began_at`` on, and hears again ``at`` (both monotonic: the same for every process)."""
+
+    name: str
+    began_at: float
+    at: float
 
 
 class Finished(Record, frozen=True, tag=True):
@@ -71,7 +106,7 @@ class Failed(Record, frozen=True, tag=True):
 
 
 _decode_order = msgspec.json.Decoder(Place | HangUp).decode
-_decode_report = msgspec.json.Decoder(Standing | Finished | Failed).decode
+_decode_report = msgspec.json.Decoder(Standing | Silence | Finished | Failed).decode
 
 
 class Caller:
@@ -82,6 +117,7 @@ class Caller:
         self.standing: dict[str, Standing] = {}
         self.finished: dict[str, CallSummary] = {}
         self.failed: dict[str, str] = {}
+        self.silences: list[Silence] = []
         self._lab = lab
         self._placed: set[str] = set()
         self._changed = asyncio.Condition()
@@ -108,13 +144,12 @@ class Caller:
         server_name: str,
         ca: Path,
         save: Path | None,
-        *,
-        migrate: bool = True,
+        manner: Manner = USUAL,
     ) -> None:
         """Begin a call named ``name``."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(Place(name, host, port, server_name, str(ca), kept, migrate))
+        await self._send(Place(name, host, port, server_name, str(ca), kept, manner))
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -162,6 +197,8 @@ class Caller:
             match _decode_report(data):
                 case Standing() as call:
                     self.standing[call.name] = call
+                case Silence() as silence:
+                    self.silences.append(silence)
                 case Finished(name, summary):
                     self.finished[name] = summary
                 case Failed(name, error):
@@ -171,8 +208,12 @@ class Caller:
 
 
 async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) -> None:
-    """One call: the shipped recordings in turn, until ``enough``."""
+    """One call: it speaks, now this and now that, until ``enough``."""
     report: Finished | Failed
+    manner = order.manner
+    wishes: dict[str, Any] = {} if manner.redials else {"redial_delays_s": ()}
+    if manner.live:
+        wishes["deadline"] = (None, None)
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
         async with connect(
@@ -181,25 +222,51 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             server_name=order.server_name,
             ca=Path(order.ca),
             early_data=False,
-            migrate=order.migrate,
+            migrate=manner.migrate,
+            carrier=manner.carrier,
+            **wishes,
         ) as call:
             heard = call.record()
-            reporting = asyncio.create_task(_report(channel, order.name, call))
+            reporting = [
+                asyncio.create_task(_report(channel, order.name, call)),
+                asyncio.create_task(_listen(channel, order.name, call)),
+            ]
             sentence = 0
             while not enough.is_set():
-                await call.say(recording(NAMES[sentence % len(NAMES)]))
+                await call.say(_microphone() if manner.live else recording(NAMES[sentence % len(NAMES)]))
                 sentence += 1
             await call.reply()
-            reporting.cancel()
+            for task in reporting:
+                task.cancel()
             report = Finished(order.name, await call.hang_up())
             if order.save is not None:
                 heard.save(Path(order.save))
     except EdgeError as error:
         report = Failed(order.name, str(error))
-    await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(report))
+    await _tell(channel, report)
 
 
-async def _report(channel: socket.socket, name: str, call: Any) -> None:
+async def _microphone() -> AsyncIterator[bytes]:
+    """Somebody who speaks for longer than any outage of these stories lasts, and does not hear that there is one."""
+    packets = [packet for name in LONG_SPEECH for packet in audio.read_speech(recording(name))]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for number, packet in enumerate(packets):
+        await asyncio.sleep(began + number * FRAME_MS / 1000 - loop.time())
+        yield packet
+
+
+async def _listen(channel: socket.socket, name: str, call: Call) -> None:
+    """For silences; to whoever hears its own words at once they are outages."""
+    heard_at = None
+    async for _ in call.listen():
+        now = time.monotonic()
+        if heard_at is not None and now - heard_at > SILENCE_S:
+            await _tell(channel, Silence(name, heard_at, now))
+        heard_at = now
+
+
+async def _report(channel: socket.socket, name: str, call: Call) -> None:
     while True:
         summary = call.summary()
         leg = summary.last
@@ -208,12 +275,17 @@ async def _report(channel: socket.socket, name: str, call: Any) -> None:
             node=leg.node,
             path=leg.path,
             migrated=leg.migrated,
+            carrier=leg.carrier,
             sent=summary.frames_sent,
             received=summary.frames_received,
             reconnects=summary.reconnects,
         )
-        await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(standing))
+        await _tell(channel, standing)
         await asyncio.sleep(REPORT_INTERVAL_S)
+
+
+async def _tell(channel: socket.socket, report: Standing | Silence | Finished | Failed) -> None:
+    await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(report))
 
 
 async def _serve(channel: socket.socket) -> None:

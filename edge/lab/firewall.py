@@ -26,8 +26,21 @@ async def block_udp(lab: Lab, site: str) -> None:
 
     Raises UnreachableError that names the Debian package if nft is not there.
     """
-    router = lab.topology.uplink(site).peer.node
+    await apply(lab, _router_of(lab, site), _RULES.format(site=site))
+
+
+async def let_udp_pass(lab: Lab, site: str) -> None:
+    """Undo `block_udp`."""
+    await apply(lab, _router_of(lab, site), f"delete table inet no_udp_{site}\n")
+
+
+async def apply(lab: Lab, node: str, rules: str) -> None:
+    """Give commands to the nftables of a node. Raises as `block_udp`."""
     nft = programs.find("nft", "nftables")
-    done = await lab.exec(router, [nft, "-f", "-"], stdin=_RULES.format(site=site).encode())
+    done = await lab.exec(node, [nft, "-f", "-"], stdin=rules.encode())
     if done.returncode != 0:
-        raise EdgeError(f"nft on {router}: {done.stderr.decode(errors='replace').strip()}")
+        raise EdgeError(f"nft on {node}: {done.stderr.decode(errors='replace').strip()}")
+
+
+def _router_of(lab: Lab, site: str) -> str:
+    return lab.topology.uplink(site).peer.node

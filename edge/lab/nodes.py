@@ -147,7 +147,12 @@ def node_config(
         "unicast": {"addresses": _texts(*topology.addresses(name))},
         "tls": {"certificate": str(certificate), "private_key": str(key)},
         "quic": {"preferred_address": fault.preferred_address},
-        "voice": {"backend": fault.backend, "backends": offered_backends(), "lead_ms": fault.lead_ms},
+        "voice": {
+            "backend": fault.backend,
+            "backends": offered_backends(),
+            "lead_ms": fault.lead_ms,
+            "resume_s": fault.resume_s,
+        },
         "overload": {
             **msgspec.to_builtins(overload),
             "capacity": {"calls": float(options.calls), "loop_lag_s": LOOP_LAG_CAPACITY_S},

@@ -53,6 +53,11 @@ class ProbingConnection(Connection):
         if self._handshake_complete and not (was_complete or self.tls.early_data_accepted):
             self._repeat_early_data(now)
 
+    def relocate(self) -> None:
+        """The packets from now on come from another address of ours."""
+        self.change_connection_id()
+        self.send_ping(0)
+
     def _repeat_early_data(self, now: float) -> None:
         """The server has not read it, which the engine would find out from acknowledgments a round trip later."""
         space = self._spaces[Epoch.ONE_RTT]

@@ -7,6 +7,7 @@ from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
+from edge.lab.scenarios.roaming import FAULTS as ROAMING_FAULTS
 from edge.lab.scenarios.scenario import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -23,6 +24,12 @@ SCENARIOS: dict[str, Scenario] = {
             "callers that stay on anycast while its routes come and go: their packets find the edge that knows them",
             "edge.lab.scenarios.pinned:play",
             faults={name: fault.check for name, fault in PINNED_FAULTS.items()},
+        ),
+        Scenario(
+            "roaming",
+            "callers whose own network changes, stops and comes back: every word arrives, once",
+            "edge.lab.scenarios.roaming:play",
+            faults={name: fault.check for name, fault in ROAMING_FAULTS.items()},
         ),
         Scenario(
             "key-rotation",

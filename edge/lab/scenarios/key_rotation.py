@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from edge.config.key_file import read_ring, write_ring
 from edge.keys import SECRET_BYTES
+from edge.lab.callers import PINNED, USUAL
 from edge.lab.nodes import KEYS, FleetOptions
 from edge.lab.report import Check
 from edge.lab.scenarios import counts
@@ -46,7 +47,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
             for version in (4, 6):
                 for migrate in (True, False):
                     name = f"{site} IPv{version}{'' if migrate else ' pinned'}"
-                    await stage.call(site, name, version=version, migrate=migrate)
+                    await stage.call(site, name, version=version, manner=USUAL if migrate else PINNED)
                     placed += 1
         before = read_ring(stage.lab.run_dir / KEYS)
         await asyncio.sleep(LISTEN_S)

@@ -17,6 +17,7 @@ from typing import Any, Final
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.forward import ReturnPath
+from edge.lab.callers import PINNED
 from edge.lab.faults import Fault
 from edge.lab.nodes import FleetOptions
 from edge.lab.report import Check
@@ -52,7 +53,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         for site in SITE_OF.values():
             for version in (4, 6):
                 name = f"{site} IPv{version}"
-                served[name] = await stage.call(site, name, version=version, migrate=False)
+                served[name] = await stage.call(site, name, version=version, manner=PINNED)
         began = time.monotonic()
         for flap in range(FLAPS):
             next_at = began + (flap + 1) * PERIOD_S

@@ -19,7 +19,7 @@ import msgspec
 
 from edge.client.load import LoadReport, Profile
 from edge.errors import DeadlineError, EdgeError
-from edge.lab.callers import Caller
+from edge.lab.callers import USUAL, Caller, Manner
 from edge.lab.fib import FibWatcher, RouteChange
 from edge.lab.lab import Lab
 from edge.lab.nodes import SERVICE_NAME, SERVICE_PORT, Fleet, FleetOptions, start_fleet
@@ -171,17 +171,18 @@ class Stage:
 
     # --- callers and load ---------------------------------------------------------------------------------
 
-    async def call(self, site: str, name: str, *, version: int = 4, migrate: bool = True) -> str:
+    async def call(
+        self, site: str, name: str, *, version: int = 4, host: str | None = None, manner: Manner = USUAL
+    ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will.
+        By then it has moved to a unicast address, if it ever will. ``host`` is by default the service address.
         """
         caller = self.callers[site]
-        host = getattr(self.lab.topology, f"service_v{version}").ip
-        await caller.place(
-            name, str(host), SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None, migrate=migrate
-        )
-        stands = caller.settled if migrate else caller.answered
+        host = host or str(getattr(self.lab.topology, f"service_v{version}").ip)
+        await caller.place(name, host, SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None, manner)
+        migrates = manner.migrate and manner.carrier != "websocket"
+        stands = caller.settled if migrates else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)
         node = caller.standing[name].node if name in caller.standing else ""
         self.timeline.event(f"{name} at {site} is served by {node or 'nobody'}")
