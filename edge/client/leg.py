@@ -170,7 +170,7 @@ class QuicLeg(Leg):
             target,
             stack=stack,
             on_event=leg._hear,
-            on_unsendable=lambda _: leg._line.unsendable(),
+            on_unsendable=lambda _: leg._line.unsendable(leg._loop.time()),
             begun=begun,
             ticket=ticket,
             timeout_s=timeout_s,
@@ -202,7 +202,8 @@ class QuicLeg(Leg):
         self._driver.wake()
 
     def unreachable(self) -> None:
-        self._line.unsendable()
+        self._line.unsendable(self._loop.time())
+        self._driver.wake()
 
     def flush(self) -> None:
         self._driver.wake()

@@ -344,7 +344,7 @@ class Lifeline:
     def _elsewhere(self, reachable: bool) -> None:
         """The way there begins at another address of ours, or there is none any more."""
         leg = self.conversation.leg
-        if reachable:
+        if reachable and (leg is None or leg.doubted):
             self._found_a_way.set()
         if leg is not None:
             if reachable:

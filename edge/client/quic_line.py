@@ -13,6 +13,8 @@ DOUBT_S: Final = 1.0
 """An edge acknowledges what it gets within a round trip and some 20 ms. What was lost was sent again by now, twice, and
 a machine that is only slow has had its chance."""
 DOUBT_ROUND_TRIPS: Final = 4
+UNSENDABLE_S: Final = 0.5
+"""The same where not even the kernel knows a way: a machine that changes networks has none for a moment."""
 
 
 class QuicLine:
@@ -32,6 +34,7 @@ class QuicLine:
         self._on_doubt = on_doubt
         self._asks = False  # something that calls for an answer leaves with the next packets
         self._asked_at: float | None = None  # and nothing has arrived since
+        self._unsendable_at: float | None = None  # the same
         self._heard_at: float | None = None  # any datagram, once the handshake is complete
         self._control: int | None = None
         self._streams = StreamIds(connection.open_stream)
@@ -40,7 +43,7 @@ class QuicLine:
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
         if self._heard_at is not None:
-            self._heard_at, self._asked_at = now, None
+            self._heard_at, self._asked_at, self._unsendable_at = now, None, None
             self._doubt(False)
         self.connection.receive_datagram(data, address, now)
         if self._heard_at is None and self.connection.established:
@@ -70,15 +73,19 @@ class QuicLine:
         elif (doubt_at := self._doubt_at()) is not None and now >= doubt_at:
             self._doubt(True)
 
-    def unsendable(self) -> None:
+    def unsendable(self, now: float) -> None:
         """There is no way to the edge, for now."""
-        if self._heard_at is not None:
-            self._doubt(True)
+        if self._unsendable_at is None:
+            self._unsendable_at = now
 
     def _doubt_at(self) -> float | None:
-        if self._asked_at is None:
-            return None
-        return self._asked_at + max(DOUBT_S, DOUBT_ROUND_TRIPS * (self.connection.rtt_s or 0.0))
+        doubts_at = []
+        if self._asked_at is not None:
+            patience_s = max(DOUBT_S, DOUBT_ROUND_TRIPS * (self.connection.rtt_s or 0.0))
+            doubts_at.append(self._asked_at + patience_s)
+        if self._unsendable_at is not None:
+            doubts_at.append(self._unsendable_at + UNSENDABLE_S)
+        return min(doubts_at, default=None)
 
     def _doubt(self, doubted: bool) -> None:
         if doubted is not self.doubted:

@@ -28,8 +28,6 @@ MAX_RECORD = 128 * 1024
 REPORT_INTERVAL_S = 0.25
 SILENCE_S = 0.5
 """Several times what lies between two groups of frames, also on a busy machine and behind a loss."""
-LONG_SPEECH = ("train", "train")
-"""16 s in all."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -39,13 +37,13 @@ class Record(msgspec.Struct, frozen=True):
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
     """How a caller calls and speaks.
 
-    One that is ``live`` speaks into a microphone, which does not wait, at length, and wants every word of it to arrive;
-    the others say recordings. Without ``redials`` a lost connection is a lost call.
+    With ``microphone`` it speaks these recordings in one breath, over and over, and wants every word to arrive; unlike
+    others it does not wait for a connection that is lost. Without ``redials`` that is a lost call.
     """
 
     migrate: bool = True
     carrier: CarrierChoice = "auto"
-    live: bool = False
+    microphone: tuple[str, ...] = ()
     redials: bool = True
 
 
@@ -212,7 +210,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
     report: Finished | Failed
     manner = order.manner
     wishes: dict[str, Any] = {} if manner.redials else {"redial_delays_s": ()}
-    if manner.live:
+    if manner.microphone:
         wishes["deadline"] = (None, None)
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
@@ -233,7 +231,10 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             ]
             sentence = 0
             while not enough.is_set():
-                await call.say(_microphone() if manner.live else recording(NAMES[sentence % len(NAMES)]))
+                if manner.microphone:
+                    await call.say(_spoken(manner.microphone))
+                else:
+                    await call.say(recording(NAMES[sentence % len(NAMES)]))
                 sentence += 1
             await call.reply()
             for task in reporting:
@@ -246,9 +247,8 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
     await _tell(channel, report)
 
 
-async def _microphone() -> AsyncIterator[bytes]:
-    """Somebody who speaks for longer than any outage of these stories lasts, and does not hear that there is one."""
-    packets = [packet for name in LONG_SPEECH for packet in audio.read_speech(recording(name))]
+async def _spoken(names: tuple[str, ...]) -> AsyncIterator[bytes]:
+    packets = [packet for name in names for packet in audio.read_speech(recording(name))]
     loop = asyncio.get_running_loop()
     began = loop.time()
     for number, packet in enumerate(packets):

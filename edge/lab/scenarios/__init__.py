@@ -7,6 +7,7 @@ from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
+from edge.lab.scenarios.reset import FAULTS as RESET_FAULTS
 from edge.lab.scenarios.roaming import FAULTS as ROAMING_FAULTS
 from edge.lab.scenarios.scenario import Scenario
 
@@ -30,6 +31,12 @@ SCENARIOS: dict[str, Scenario] = {
             "callers whose own network changes, stops and comes back: every word arrives, once",
             "edge.lab.scenarios.roaming:play",
             faults={name: fault.check for name, fault in ROAMING_FAULTS.items()},
+        ),
+        Scenario(
+            "reset",
+            "a node that has lost its connections says so, and calls go on; a middlebox says so, and nobody minds",
+            "edge.lab.scenarios.reset:play",
+            faults=RESET_FAULTS,
         ),
         Scenario(
             "key-rotation",

@@ -17,10 +17,8 @@ caller.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -35,7 +33,8 @@ from edge.lab.nat import Nat
 from edge.lab.nodes import SERVICE_NAME, FleetOptions
 from edge.lab.report import Check
 from edge.lab.roams import join, leave
-from edge.lab.scenarios import counts
+from edge.lab.scenarios import counts, outages
+from edge.lab.scenarios.outages import Change
 from edge.lab.scenarios.scenario import Order, Tell, played
 from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.topologies import roaming_topology
@@ -58,20 +57,14 @@ SETTLE_S: Final = 2.0
 PATIENCE_QUIC_S: Final = 30.0
 """To be back on it: a call that had to do without UDP tries it again after 10 s, and then after 20 s."""
 
+SPEECH: Final = ("train", "train")
+"""16 s, so that it goes on for longer than any outage."""
 MANNERS: Final = {
-    "moved": Manner(live=True),
-    "pinned": Manner(live=True, migrate=False),
-    "WebSocket": Manner(live=True, carrier="websocket"),
+    "moved": Manner(microphone=SPEECH),
+    "pinned": Manner(microphone=SPEECH, migrate=False),
+    "WebSocket": Manner(microphone=SPEECH, carrier="websocket"),
 }
 OVER_QUIC: Final = ("moved", "pinned")
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """From when something was wrong with a site's network, and from when nothing was any more (monotonic)."""
-
-    began_at: float
-    over_at: float
 
 
 Story = Callable[[Lab], Awaitable[list[Change]]]
@@ -210,7 +203,7 @@ def _checks(callers: dict[str, Caller], changes: dict[str, list[Change]]) -> lis
         wait_s
         for site, caller in callers.items()
         for change in changes[site]
-        for wait_s in _waits_s(caller, change)
+        for wait_s in outages.waits_s(caller, change)
     )
     return [
         Check("calls_lost", _lost(everybody), 0, "calls"),
@@ -218,7 +211,7 @@ def _checks(callers: dict[str, Caller], changes: dict[str, list[Change]]) -> lis
         Check("frames_missing", counts.missing(calls) if complete else None, 0, "frames"),
         Check("frames_altered", counts.altered(calls) if complete else None, 0, "calls"),
         Check("reconnects_unneeded", sum(_reconnects(callers)) if complete else None, 0, "connections"),
-        Check("resume_p95_s", _p95(waits_s) if complete else None, MAX_RESUME_S, "s", "at_most"),
+        Check("resume_p95_s", outages.p95(waits_s) if complete else None, MAX_RESUME_S, "s", "at_most"),
         Check(
             "over_websocket_and_back",
             sum(carriers == ["quic", "websocket", "quic"] for carriers in roundabout),
@@ -256,17 +249,3 @@ def _reconnects(callers: dict[str, Caller]) -> Iterator[int]:
         for manner in OVER_QUIC:
             call: CallSummary = callers[site].finished[f"{site} {manner}"]
             yield call.reconnects
-
-
-def _waits_s(caller: Caller, change: Change) -> list[float]:
-    """How long after a change was over each of the site's callers heard its edge again; 0 if it never ceased to."""
-    waits_s = dict.fromkeys(caller.finished, 0.0)
-    for silence in caller.silences:
-        if silence.name in waits_s and silence.began_at <= change.over_at and silence.at >= change.began_at:
-            waits_s[silence.name] = max(waits_s[silence.name], silence.at - change.over_at)
-    return list(waits_s.values())
-
-
-def _p95(values: list[float]) -> float | None:
-    """The nearest rank; None of nothing."""
-    return round(values[math.ceil(0.95 * len(values)) - 1], 3) if values else None
