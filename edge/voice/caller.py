@@ -24,6 +24,9 @@ from edge.voice.playout import DEFAULT_START_MS
 from edge.voice.reports import Reports
 from edge.voice.utterances import Clear, Commit, Step, StreamNumbers, UtteranceWriter
 
+GAP_MS = PRESETS["accurate"].uplink_ms
+"""Without a deadline, for how long the edge waits for what a caller could not keep long enough; all else gets through."""
+
 
 class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     """One call at the caller; see `Session` for how to drive it."""
@@ -58,11 +61,12 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._now = now
         self._detached = False
         self._later: list[Action] | None = None  # until the edge has said that it knows the call
+        self._gap_in: int | None = None  # an utterance of which words are lost, which should not be
         self._settings: dict[str, Any] = {}
         # What is neither here nor in `NOTICES` needs no answer: the same is learned from the audio.
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             control.DeadlineChanged: lambda event: self._agree(Deadlines(event.uplink_ms, event.downlink_ms)),
-            control.AudioCommitted: lambda event: self._words.confirm(event.utterance),
+            control.AudioCommitted: self._audio_committed,
             control.AudioCleared: lambda event: self._words.confirm(event.utterance),
             control.OutputItemAdded: lambda event: self._hearing.items.expect(control.number(event.item.id)),
             control.OutputAudioDone: self._output_audio_done,
@@ -254,12 +258,22 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             raise WireError("control stream", "edge.reconnected, and nothing was lost")
         later, self._later = self._later, None
         rewound = self._words.rewind(event.utterance, event.frames, self._now)
+        if not rewound.whole and self.deadlines.uplink_ms is None:
+            # What is not kept any more would be waited for without end.
+            self._gap_in = self._words.in_hand
+            self.send_control(control.SetDeadline(uplink_ms=GAP_MS))
         self._say(rewound.steps)
         for item in self._hearing.refused:
             self.send_control(control.CancelResponse(response_id=control.response_id(item)))
         for action in later:
             self._act(action)
         self._tell(CallContinued(event.utterance, event.frames, rewound.whole))
+
+    def _audio_committed(self, event: control.AudioCommitted) -> None:
+        self._words.confirm(event.utterance)
+        if self._gap_in is not None and event.utterance >= self._gap_in:
+            self._gap_in = None
+            self.send_control(control.SetDeadline(uplink_ms=None))
 
     def _stats(self, event: control.Stats) -> None:
         if event.heard is None or event.said is None:

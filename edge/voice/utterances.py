@@ -97,6 +97,11 @@ class UtteranceWriter:
         """Whether the next group goes in datagrams."""
         return worth_datagrams(self._deadline_ms, self._rtt_s)
 
+    @property
+    def in_hand(self) -> int:
+        """The utterance that is being said, or will be."""
+        return self._in_hand.number
+
     def set_deadline(self, deadline_ms: int | None) -> None:
         """What a frame is worth from the next group on; None from the next utterance on, or before the first word.
 

@@ -9,7 +9,7 @@ import pytest
 from client_calls import NAME, PACKETS, Remembering, call_to
 
 from edge.backend.story import StoryBackend
-from edge.client.events import Reconnected, Reconnecting
+from edge.client.events import CallContinued, Reconnected, Reconnecting, UtteranceCommitted
 from edge.client.whereabouts import LOOK_S
 from edge.overload import Verdict
 
@@ -199,5 +199,38 @@ def test_a_dead_address_family_costs_a_moment_and_not_the_call(world: Any, dead:
         async with call_to(world) as call:
             assert loop.time() < 0.5
             assert (await call.hang_up()).last.node == "a1"
+
+    world.run(main)
+
+
+def test_what_could_not_be_kept_long_enough_is_told_and_holds_nothing_up(world: Any) -> None:
+    """Of 20 s without a network the last ten are kept. Without a deadline nothing is ever given up, but for this."""
+
+    async def main() -> None:
+        world.edge(backend=Remembering)
+        events: list[Any] = []
+        async with call_to(world, deadline=(None, None)) as call:
+
+            async def collect() -> None:
+                async for event in call.events():
+                    events.append(event)  # noqa: PERF401 - it is looked at meanwhile
+
+            collecting = asyncio.create_task(collect())
+            later(2.0, world.network.sources.update, {4: None})
+            later(22.0, world.network.sources.update, {4: ELSEWHERE})
+            await call.say(microphone(PACKETS * 8))
+            await call.say(PACKETS)
+            assert await call.reply()
+            summary = await call.hang_up()
+            await collecting
+        (continued,) = (event for event in events if isinstance(event, CallContinued))
+        first, second = (event for event in events if isinstance(event, UtteranceCommitted))
+        assert not continued.whole
+        assert 450 < first.lost < 550
+        assert first.frames + first.lost == 8 * len(PACKETS)
+        assert (second.frames, second.lost) == (len(PACKETS), 0)
+        assert summary.flawless
+        assert summary.lost_up == first.lost
+        assert summary.sessions[0].uplink_ms is None
 
     world.run(main)
