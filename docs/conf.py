@@ -12,7 +12,15 @@ author = "the anycast-edge authors"
 copyright = "2026, the anycast-edge authors"
 release = edge.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click", "tables", "ladder_diagram", "item_diagram"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx_click",
+    "tables",
+    "ladder_diagram",
+    "item_diagram",
+    "sequence_diagram",
+]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from edge.backend.base import Committed
 from edge.backend.echo import EchoBackend
 from edge.client import audio, connect, speech
+from edge.keys import KeyRing
 
 PACKETS = audio.read_speech(speech.recording("hello"))
 NAME = "voice.example"
+OTHER_KEYS = KeyRing.new(bytes(range(1, 33)), datetime(2026, 1, 1, tzinfo=UTC))
+"""Of a node that can open nothing of what the others have sealed."""
 
 
 class Remembering(EchoBackend):

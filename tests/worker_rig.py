@@ -19,6 +19,7 @@ from edge.overload.limits import Limits
 from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.messages import AuthSettings, WorkerSettings
+from edge.runtime.resuming import Resuming
 from edge.voice import PRESETS
 
 KEYS = KeyRing.new(bytes(range(32)), datetime(2026, 1, 1, tzinfo=UTC))
@@ -29,6 +30,7 @@ def worker_settings(certificate: bytes, key: bytes, **changes: Any) -> WorkerSet
     usual = WorkerSettings(
         node="unit",
         worker=0,
+        siblings=[0],
         sockets={},
         service=[],
         preferred_v4=None,
@@ -80,6 +82,7 @@ def call_settings(
         doorkeeper=Doorkeeper(
             keys=keys, origins=Origins(), default="it", backends=set(), unix_time=time.time
         ),
+        resuming=Resuming(KEYS, server_id=bytes(7) + b"\x01", worker=0, unix_time=time.time),
         limits=Limits(),
         clock=clock,
         changed=changed,

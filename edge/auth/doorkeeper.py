@@ -1,5 +1,6 @@
 """The decision whether a caller gets a call, and with which backend."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,10 +15,14 @@ MAX_REMEMBERED = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a caller may have; ``claims`` are its token's, empty where none is asked for."""
+    """What a caller may have; ``claims`` are its token's, empty where none is asked for.
+
+    ``caller`` tells its token from others, "" without one.
+    """
 
     backend: str
     claims: Mapping[str, Any] = field(default_factory=dict)
+    caller: str = ""
 
 
 class Doorkeeper:
@@ -61,7 +66,24 @@ class Doorkeeper:
         chosen = self._choose(claims.backend if claims is not None else None, backend)
         if claims is not None and claims.calls is not None:
             self._count(claims)
-        return Grant(chosen, claims.all if claims is not None else {})
+        return _grant(chosen, claims)
+
+    def readmit(self, token: str | None, backend: str, origin: str | None, caller: str) -> Grant:
+        """For a call that began elsewhere with ``backend``, by the ``caller`` of its `Grant`. Raises `Unauthorized`.
+
+        It is no other call of the token, and goes on when the token has expired, as calls do: but it is for the token
+        with which it began, or for one that is good now.
+        """
+        if not self.origins.allow(origin):
+            raise Unauthorized(f"pages of {origin} may not call this node; see auth.origins")
+        claims = None
+        if self._keys is not None:
+            if token is None:
+                raise Unauthorized("this node asks for a token, also where a call goes on")
+            claims = self._keys.read(token, expired=True)
+            if _fingerprint(claims) != caller:
+                claims = self._keys.read(token)
+        return _grant(self._choose(claims.backend if claims is not None else None, backend), claims)
 
     def _choose(self, bound: str | None, wanted: str | None) -> str:
         if bound is not None and wanted not in (None, bound):
@@ -83,3 +105,11 @@ class Doorkeeper:
             self._calls = {key: entry for key, entry in self._calls.items() if entry[0] > now}
         while len(self._calls) > MAX_REMEMBERED:
             del self._calls[min(self._calls, key=lambda key: self._calls[key][0])]
+
+
+def _grant(backend: str, claims: Claims | None) -> Grant:
+    return Grant(backend) if claims is None else Grant(backend, claims.all, _fingerprint(claims))
+
+
+def _fingerprint(claims: Claims) -> str:
+    return hashlib.sha256(claims.key.encode()).hexdigest()[:32]

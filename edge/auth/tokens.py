@@ -69,8 +69,11 @@ class TokenKeys:
             raise UsageError(f"key {key.key_id!r} is there twice")
         self._keys[key.key_id] = key
 
-    def read(self, token: str) -> Claims:
-        """The claims of a token that is signed, meant for this audience, and valid now. Raises `Unauthorized`."""
+    def read(self, token: str, *, expired: bool = False) -> Claims:
+        """The claims of a token that is signed, meant for this audience, and valid now. Raises `Unauthorized`.
+
+        With ``expired`` it need not be valid any more.
+        """
         if len(token) > MAX_TOKEN:
             raise Unauthorized(f"the token is longer than {MAX_TOKEN} characters")
         if not token.isascii():
@@ -89,7 +92,11 @@ class TokenKeys:
                 algorithms=[ALGORITHMS[str(key.key_type)]],
                 audience=self._audience,
                 leeway=LEEWAY_S,
-                options={"require": ["exp"], "verify_aud": self._audience is not None},
+                options={
+                    "require": ["exp"],
+                    "verify_aud": self._audience is not None,
+                    "verify_exp": not expired,
+                },
             )
             own = msgspec.convert(claims, _OwnClaims)
         except jwt.InvalidAudienceError as error:

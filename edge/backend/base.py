@@ -8,7 +8,7 @@ in the adapter, the last place that this project can see, so that "no frame was 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -143,6 +143,10 @@ class BackendContext:
     caller's token says, empty where tokens are not asked for. ``first_item`` is the number of the first item it begins:
     an adapter that replaces one that failed goes on counting.
 
+    A call that goes on after another node had it: ``handle`` is what the adapter there gave (`Portable`), empty if it gave
+    nothing. ``open_item`` is an item of which the caller has ``open_frames`` frames, and not the rest: an adapter that says
+    so (`Portable.continues`) gives `ItemFrames` of it from there on, and `ItemEnded`, without an `ItemBegun`.
+
     ``signal`` tells the host at once what must not wait until the speech before it has been pulled: that the caller
     interrupts, above all. Call it from the event loop only.
     """
@@ -151,6 +155,9 @@ class BackendContext:
     settings: Mapping[str, Any] = field(default_factory=dict)
     claims: Mapping[str, Any] = field(default_factory=dict)
     first_item: int = 1
+    handle: bytes = b""
+    open_item: int | None = None
+    open_frames: int = 0
     signal: Callable[[Signal], None] = lambda _: None
 
 
@@ -173,6 +180,17 @@ class Backend(Protocol):
 
     async def close(self) -> None:
         """The call is over."""
+
+
+@runtime_checkable
+class Portable(Protocol):
+    """A backend whose call can go on on another node with more than nothing."""
+
+    continues: bool
+    """Made for a call that goes on: it says the rest of `BackendContext.open_item`."""
+
+    def handle(self) -> bytes:
+        """What another adapter needs to know to go on in its place, at most 2048 bytes. It says no secrets."""
 
 
 BackendFactory = Callable[[BackendContext], Backend]

@@ -38,7 +38,10 @@ def transcript() -> str:
 
 
 class StoryBackend:
-    """Tells the story when the call begins, and again at a request that finds it silent."""
+    """Tells the story when the call begins, and again at a request that finds it silent.
+
+    On another node it goes on where the caller is. Its handle is the number of the latest telling.
+    """
 
     def __init__(self, context: BackendContext) -> None:
         self.heard = FrameLedger()
@@ -47,8 +50,17 @@ class StoryBackend:
         self._item = context.first_item - 1
         self._telling = False
         self._wanted = asyncio.Event()
-        self._wanted.set()
         self._closed = False
+        told = int(context.handle or context.first_item)
+        self.continues = told == context.open_item
+        self._open_frames = context.open_frames if self.continues else 0
+        if self.continues or told >= context.first_item:
+            self._wanted.set()
+
+    def handle(self) -> bytes:
+        """Of a telling that is about to begin, too."""
+        begins = self._wanted.is_set() and not self._open_frames
+        return b"%d" % (self._item + begins)
 
     def hear(self, frames: Sequence[Frame]) -> None:
         """It counts, and does not listen."""
@@ -70,10 +82,12 @@ class StoryBackend:
             self._wanted.clear()
             if self._closed:
                 break
-            self._item += 1
             self._telling = True
-            yield ItemBegun(self._item)
-            for start in range(0, len(self._frames), _CHUNK_FRAMES):
+            begins_at, self._open_frames = self._open_frames, 0
+            if not begins_at:
+                self._item += 1
+                yield ItemBegun(self._item)
+            for start in range(begins_at, len(self._frames), _CHUNK_FRAMES):
                 if not self._telling:
                     break
                 yield self._speak(start)

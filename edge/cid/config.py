@@ -101,7 +101,7 @@ def profile_edge(rotation: int, key: bytes) -> CidConfig:
 def profile_aws() -> CidConfig:
     """Behind an AWS Network Load Balancer with a QUIC listener: plaintext, exactly 16 bytes.
 
-    The server ID is the 8 bytes of the target's ``QuicServerId``. There is no room for a worker octet:
-    the load balancer passes CIDs of no other length.
+    The server ID is the 8 bytes of the target's ``QuicServerId``. What follows is a nonce to the load balancer, which
+    passes CIDs of no other length; the worker octet is the last of its 7 bytes.
     """
-    return CidConfig(rotation=0, server_id_length=8, nonce_length=7)
+    return CidConfig(rotation=0, server_id_length=8, nonce_length=6, worker_octet=True)

@@ -10,6 +10,8 @@ import msgspec
 from edge.errors import UnreachableError, UsageError
 from edge.lab.status import LabStatus
 
+ALL = "all"
+
 _NAME = click.option("--name", default="default", show_default=True, help="Which lab, if there are several.")
 
 
@@ -109,7 +111,16 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> int:
 )
 @click.option("--only", metavar="ROW,ROW...", default="", help="These rows, of a scenario that has rows.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Where the report goes.  [default: build/lab/SCENARIO]"
+    "--times",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="So often in a row; then a table tells the worst of each check.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where the report goes.  [default: build/lab/SCENARIO, and build/lab for several]",
 )
 def run(
     scenario: str,
@@ -119,27 +130,45 @@ def run(
     ledger: str,
     speaker: Literal["exabgp", "bird"],
     only: str,
+    times: int,
     out: Path | None,
 ) -> int:
-    """Build a lab, play SCENARIO on it, judge what happened, and take the lab away.
+    """Build a lab, play SCENARIO on it, judge what happened, and take the lab away; "all" plays one after the other.
 
     Which there are: edgectl lab scenarios
     """
+    from edge.cli.layout import table
+    from edge.lab.report import LabReport
     from edge.lab.scenarios import SCENARIOS
+    from edge.lab.scenarios.series import play_series, summary
 
-    if scenario not in SCENARIOS:
-        raise UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}")
-    report = SCENARIOS[scenario].run(
-        out or Path("build/lab", scenario),
-        seed=seed,
-        fault=fault,
-        policy=policy,
-        ledger=ledger,
-        speaker=speaker,
-        only=tuple(only.replace(",", " ").split()),
-    )
-    click.echo(f"lab {scenario}: {'PASS' if report.passed else 'FAIL'}")
-    return 0 if report.passed else 1
+    if scenario != ALL and scenario not in SCENARIOS:
+        raise UsageError(f"no scenario {scenario!r}; there are {', '.join(SCENARIOS)}, and {ALL} of them")
+    if scenario == ALL and (fault or only or (policy, ledger, speaker) != ("ours", "on", "exabgp")):
+        raise UsageError(f"{ALL} of them are played as they are; name one to play it otherwise")
+
+    def play(name: str, place: Path) -> LabReport:
+        return SCENARIOS[name].run(
+            place,
+            seed=seed,
+            fault=fault,
+            policy=policy,
+            ledger=ledger,
+            speaker=speaker,
+            only=tuple(only.replace(",", " ").split()),
+        )
+
+    if scenario != ALL and times == 1:
+        report = play(scenario, out or Path("build/lab", scenario))
+        click.echo(f"lab {scenario}: {'PASS' if report.passed else 'FAIL'}")
+        return 0 if report.passed else 1
+    names = tuple(SCENARIOS) if scenario == ALL else (scenario,)
+    tallies = play_series(names, times, out or Path("build/lab"), play, click.echo)
+    click.echo("\n" + table(summary(tallies)))
+    for name, tally in tallies.items():
+        for problem in tally.problems:
+            click.echo(f"lab {name}: {problem}", err=True)
+    return 0 if all(tally.passed == tally.played for tally in tallies.values()) else 1
 
 
 @lab.command()
@@ -148,13 +177,13 @@ def scenarios() -> None:
     from edge.lab.scenarios import SCENARIOS
 
     for scenario in SCENARIOS.values():
-        click.echo(f"{scenario.name:12}{scenario.summary}")
+        click.echo(f"{scenario.name:14}{scenario.summary}")
         for option, check in scenario.failures.items():
-            click.echo(f"{'':12}{option} fails {check}")
+            click.echo(f"{'':14}{option} fails {check}")
         for speaker in scenario.speakers[1:]:
-            click.echo(f"{'':12}--speaker {speaker} holds, too")
+            click.echo(f"{'':14}--speaker {speaker} holds, too")
         if scenario.rows:
-            click.echo(f"{'':12}--only {','.join(scenario.rows)}")
+            click.echo(f"{'':14}--only {','.join(scenario.rows)}")
 
 
 @lab.command()

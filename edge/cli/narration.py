@@ -18,6 +18,7 @@ from edge.client.events import (
     Ended,
     ErrorReceived,
     Migrated,
+    Moved,
     Reconnected,
     Reconnecting,
     SessionReady,
@@ -75,6 +76,8 @@ class Narrator:
                 return f"connected to {node} over {leg.carrier} in {leg.handshake_ms:.0f} ms{early}"
             case Migrated(path=path, after_ms=after_ms):
                 return f"moved to {path} after {after_ms:.0f} ms"
+            case Moved(node=node, path=path, reason=reason):
+                return f"moved to {node} at {path}, as asked ({reason})"
             case Reconnecting(reason=reason):
                 return f"connection lost: {reason}; dialling again"
             case Reconnected(node=node, resumed=resumed):

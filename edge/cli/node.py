@@ -1,10 +1,24 @@
 """edgectl node"""
 
+from __future__ import annotations
+
 import asyncio
 import logging
+import time
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
+
+from edge.cli.layout import printable
+from edge.cli.moments import Span
+from edge.cli.output import output_option, print_json, understood
+from edge.cli.where import Place, node_argument
+
+POLL_S = 0.5
+PATIENCE_S = 45.0
+"""For a new generation to come up, or to be given up by the node."""
 
 
 @click.group()
@@ -20,10 +34,68 @@ def node() -> None:
     help="The node's configuration, TOML.",
 )
 def run(config: Path) -> None:
-    """Serve, announce, and withdraw when it is time; SIGTERM leaves in order."""
+    """Serve, announce, and withdraw when it is time; SIGTERM leaves in order, SIGHUP reloads."""
     from edge.config import load_config
     from edge.node import run as run_node
 
     # A daemon's events are its output: one line each, whatever the verbosity of the command line.
     logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
     asyncio.run(run_node(load_config(config)))
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """What is told of a generation of workers."""
+
+    generation: int
+    standing: str
+    calls: int
+
+
+class Reloaded(msgspec.Struct, frozen=True):
+    """What is told of the status that a node answers with."""
+
+    node: str
+    generations: tuple[Generation, ...]
+
+
+@node.command()
+@node_argument
+@click.option(
+    "--deadline",
+    "deadline_s",
+    type=Span(),
+    help="End what is left of the old workers' calls after so long: 90s, 30m, 2h.  [default: they end by themselves]",
+)
+@click.option("--wait", is_flag=True, help="Return when the old workers have left.")
+@output_option
+def reload(place: Place, deadline_s: float | None, wait: bool, as_json: bool) -> None:
+    """Replace a node's workers by new ones, while calls go on.
+
+    New workers are started with the code, the certificate and the token keys that are there now. Once they serve, new
+    calls go to them; each old worker keeps the calls it has and leaves when the last has ended. If the new ones do not
+    come up, the old ones go on, and the error says why. Refused (exit 6) while workers from the time before are leaving.
+
+    The rest of the configuration, and the code of the supervisor, are what they were when the node was started. NODE is
+    the path of an admin socket or a node of a lab; without it, this machine's.
+    """
+    from edge.cli.orders import who
+
+    order = {"deadline_s": deadline_s, "who": who()}
+    status = place.ask("POST", "/reload", order, timeout_s=PATIENCE_S)
+    while wait and len(understood(status, Reloaded).generations) > 1:
+        time.sleep(POLL_S)
+        status = place.ask("GET", "/status")
+    if as_json:
+        print_json(status)
+    else:
+        click.echo(told(status))
+
+
+def told(status: Any) -> str:
+    """Who serves, and who is leaving."""
+    known = understood(status, Reloaded)
+    words = [
+        f"generation {one.generation} {'serves' if one.standing == 'serving' else 'leaves'}, {one.calls} calls"
+        for one in reversed(known.generations)
+    ]
+    return printable(f"{known.node}: {'; '.join(words)}")

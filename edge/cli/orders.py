@@ -53,7 +53,7 @@ def ending(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def give(place: Place, target: str, order: Mapping[str, object], *, as_json: bool) -> None:
     """Send an order in the name of whoever types, and tell how the node stands then."""
-    status = place.ask("POST", target, {**order, "who": _who()})
+    status = place.ask("POST", target, {**order, "who": who()})
     if as_json:
         print_json(status)
     else:
@@ -84,7 +84,7 @@ def hold_sentence(hold: Hold, now: float) -> str:
     return " ".join(words) + (f": {hold.reason}" if hold.reason else "")
 
 
-def _who() -> str:
+def who() -> str:
     """The person, also behind sudo; inside a lab there may be no more than root."""
     try:
         user = pwd.getpwuid(os.getuid()).pw_name

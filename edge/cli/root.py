@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "drain": Entry("edge.cli.drain", "Let a node's calls end while no new ones come."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
         "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
+        "aws": Entry("edge.cli.aws", "Put a fleet behind an AWS Network Load Balancer."),
         "token": Entry(
             "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
         ),

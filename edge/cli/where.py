@@ -32,9 +32,9 @@ class Place:
 
     socket: Path
 
-    def ask(self, method: str, target: str, body: object = None) -> Any:
+    def ask(self, method: str, target: str, body: object = None, *, timeout_s: float = 5.0) -> Any:
         """The node's answer, as builtins. Raises what went wrong there, or on the way."""
-        return asyncio.run(admin_request(self.socket, method, target, body)).checked()
+        return asyncio.run(admin_request(self.socket, method, target, body, timeout_s=timeout_s)).checked()
 
 
 def node_argument(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,11 +11,11 @@ Read `call` for what a call is, `lifeline` for what keeps it up, `conversation` 
 
 from edge.client.call import Call
 from edge.client.connecting import connect
-from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
+from edge.client.events import CallEvent, Ended, Migrated, Moved, Reconnected, Reconnecting
 from edge.client.lifeline import CallLost, CallRefused, SpeechLost
 from edge.client.recording import Recording, TwoWayRecording
 from edge.client.session_summary import SessionSummary
-from edge.client.summary import CallSummary, LegSummary
+from edge.client.summary import CallSummary, LegSummary, Move
 
 __all__ = [
     "Call",
@@ -26,6 +26,8 @@ __all__ = [
     "Ended",
     "LegSummary",
     "Migrated",
+    "Move",
+    "Moved",
     "Reconnected",
     "Reconnecting",
     "Recording",

@@ -2,9 +2,11 @@
 
 A call outlives its connections. When one is lost (the edge resets it, or nothing is heard for ``dead_after_s``),
 the node is dialled again, at its own address and, a little later, at that of the service. The node that still knows the
-call goes on with it: what was being said is completed, what was being heard is heard on, nothing twice. One that does
-not gives it a new session; an utterance that the edge had not confirmed is then said again from its start, and an
-answer that was being heard is gone.
+call goes on with it: what was being said is completed, what was being heard is heard on, nothing twice. Another node of
+the fleet goes on with what the call carries along: the utterance that was not confirmed is said again from its start, and
+an answer goes on if its backend can do that. One that cannot even do so gives it a new session.
+
+Where the edge asks for it, the call goes elsewhere by itself (`edge.client.moving`).
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
 from edge.client.driven import SessionLost
 from edge.client.ears import Ears
-from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
+from edge.client.events import CallEvent, Ended, Migrated, Moved, Reconnected, Reconnecting
 from edge.client.feed import Feed
 from edge.client.leg import ms
 from edge.client.lifeline import Lifeline, SpeechLost
@@ -248,6 +250,7 @@ class Call:
             utterances=self._utterances,
             legs=self._line.legs(),
             sessions=self._line.sessions(),
+            moves=self._line.moves(),
         )
 
     # --- within ----------------------------------------------------------------------------------------
@@ -271,5 +274,5 @@ class Call:
         if isinstance(event, Ended):
             self._events.end()
             self._ears.frames.end()
-        elif not isinstance(event, Migrated | Reconnecting | Reconnected):
+        elif not isinstance(event, Migrated | Moved | Reconnecting | Reconnected):
             self._ears.told(event)

@@ -14,14 +14,24 @@ from edge.client.progress import Progress
 from edge.voice import (
     FRAME_MS,
     FRAMES_PER_GROUP,
+    Account,
+    CallContinued,
     CallerEvent,
     CallerSession,
     ErrorReceived,
+    FramesReceived,
     SessionReady,
+    UtteranceCommitted,
 )
 
 ASK_AGAIN_S = 0.1
 """Between two looks at counts that do not agree yet: frames may still be on their way."""
+ANSWER_S = 2.0
+"""For so long after an utterance an answer may come to it: not a moment to go elsewhere."""
+SAFELY_OPEN_MS = 8000
+"""What has been said of an utterance can be said again to another edge, as long as it is kept (10 s)."""
+UNDER_WAY_S = 1.0
+"""For what was written before the edge let go."""
 LOOK_AGAIN_S = 0.02
 """Between two looks at a playout that is about to end."""
 
@@ -36,6 +46,7 @@ class Conversation(DrivenSession):
         self.progress = Progress(session)
         self.ready: SessionReady | None = None
         self._tell = on_event
+        self._answer_until = 0.0
 
     async def say(
         self,
@@ -106,6 +117,23 @@ class Conversation(DrivenSession):
             self.wake()
         return playout.item == item
 
+    async def pause(self, give_up_at: float) -> None:
+        """Wait for a moment at which nobody says anything, until ``give_up_at`` at most. Raises `SessionLost`."""
+        while not self._is_pausing() and self._loop.time() < give_up_at:
+            await self.sleep_until(min(give_up_at, self._loop.time() + ASK_AGAIN_S))
+
+    def _is_pausing(self) -> bool:
+        answers = self._loop.time() < self._answer_until
+        return not (self.progress.speaking or answers) and self.session.open_ms < SAFELY_OPEN_MS
+
+    async def let_go(self, give_up_at: float) -> None:
+        """Have the edge let go, and take all that it still has to say. Raises `SessionLost`."""
+        leg, progress = self.leg, self.progress
+        self.session.leave(self._loop.time())
+        self.wake()
+        if await self.until(lambda: progress.left is not None or self.leg is not leg, give_up_at):
+            await self.until(lambda: progress.has_all or self.leg is not leg, self._loop.time() + UNDER_WAY_S)
+
     async def account(self, patience_s: float) -> None:
         """Get the edge's counts, again until they agree with ours, for at most ``patience_s``. Raises `SessionLost`."""
         give_up_at = self._loop.time() + patience_s
@@ -142,6 +170,12 @@ class Conversation(DrivenSession):
         match event:
             case SessionReady():
                 self.ready = event
+            case CallContinued(before=Account()):
+                self.ready = None
+            case UtteranceCommitted():
+                self._answer_until = self._loop.time() + ANSWER_S
+            case FramesReceived():
+                self._answer_until = 0.0
             case ErrorReceived(code="unknown_session"):
                 return  # of the session in whose place this one is
             case _:

@@ -72,20 +72,16 @@ class Dialing:
         *,
         unicast_url: str | None,
         last: Leg,
-        only: CarrierName | None = None,
     ) -> Leg:
         """The same for a call that had a connection, ``last``: to its node, and then to the service, and by the same
-        carrier before others, unless the network is another one. With ``only`` one carrier it is only to its node.
-        Without ``early`` nothing is said early.
+        carrier before others, unless the network is another one. Without ``early`` nothing is said early.
         """
-        order: Sequence[CarrierName] = (only,) if only else _ORDERS[self.carrier]
+        order: Sequence[CarrierName] = _ORDERS[self.carrier]
         if not last.relocated:
             order = sorted(order, key=lambda carrier: carrier != last.carrier)
         places = [self.target]
         if unicast_url is not None and (unicast := self._at(unicast_url)) != self.target:
             places.insert(0, unicast)
-        if only:
-            places = places[:1]
         rtt_s = last.wire.rtt_s() or 0.0
         return await self._first(
             order,
@@ -95,6 +91,13 @@ class Dialing:
             min(STAGGER_S, max(MIN_STAGGER_S, STAGGER_ROUND_TRIPS * rtt_s)),
             min(self.timeout_s, round(AGAIN_TIMEOUT_S + AGAIN_ROUND_TRIPS * rtt_s, 1)),
         )
+
+    async def dial_at(self, url: str | None, carrier: CarrierName) -> Leg:
+        """A connection to the node behind ``url``, None for the service address. Raises as `dial` does."""
+        place = self.target if url is None else self._at(url)
+        if carrier == "websocket":
+            return await WebSocketLeg.dial(place, timeout_s=self.timeout_s)
+        return await self._quic(place, None, _nobody, self.timeout_s)
 
     async def _first(
         self,

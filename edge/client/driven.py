@@ -17,6 +17,14 @@ class SessionLost(Exception):
     """The session ended while something was asked of it."""
 
 
+class _Asking:
+    """Rides a leg on which nothing has been decided yet."""
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self.receiver = Inbox()
+        self.wake = wake
+
+
 class DrivenSession:
     """``on_event`` gets what the session tells; ``on_settled`` is called whenever something may have changed, also when
     the clock changed it.
@@ -33,6 +41,7 @@ class DrivenSession:
         """Why nothing more will come of it."""
         self._early: Leg | None = None
         self._inbox: Inbox | None = None  # while the edge is asked whether it knows this
+        self._aside: Inbox | None = None  # while another leg is asked
         self._waiting: list[actions.Action] = []
         self._on_event = on_event
         self._on_settled = on_settled
@@ -67,7 +76,7 @@ class DrivenSession:
         for leg in (self.leg, self._early):
             if leg is not None:
                 leg.rider = None
-        self.leg = self._early = self._inbox = None
+        self.leg = self._early = self._inbox = self._aside = None
         self._waiting.clear()
         self.session.detach(self._loop.time())
         self._change()
@@ -94,10 +103,50 @@ class DrivenSession:
         await self.until(lambda: inbox.continued is not None or self.leg is not leg, give_up_at)
         return inbox.continued
 
+    async def ask_on(self, leg: Leg, timeout_s: float) -> bool | None:
+        """Whether the edge goes on with it on ``leg``; if so, it is on ``leg`` now, and if not, where it was.
+
+        None if the leg is gone or silent. What comes on the old one meanwhile is put aside: the edge was told what is
+        here, and goes on behind that. Raises `SessionLost`.
+        """
+        self._settle()
+        asking = _Asking(self._change)
+        leg.rider = asking
+        self._aside = aside = Inbox()
+        leg.wire.send_control(self.session.hello())
+        leg.flush()
+        inbox = asking.receiver
+        try:
+            await self.until(
+                lambda: inbox.continued is not None or leg.ended is not None, self._loop.time() + timeout_s
+            )
+        finally:
+            leg.rider = None
+            if not inbox.continued and self._aside is aside:
+                aside.hand_over(self.session)
+                self.wake()
+            self._aside = None
+        if inbox.continued and leg.ended is None:
+            self._switch(leg, inbox)
+        return inbox.continued if leg.ended is None else None
+
+    def _switch(self, leg: Leg, inbox: Inbox) -> None:
+        """Off the old leg, at once and without a word."""
+        if self.leg is not None:
+            self.leg.rider = None
+        self.leg = None
+        self._waiting.clear()
+        self.session.change_carrier(self._loop.time())
+        inbox.hand_over(self.session)
+        self._carry_on(leg)
+        self.leg = leg
+        self._change()
+        self._settle()
+
     @property
     def receiver(self) -> Receiver:
         """Who gets what arrives."""
-        return self.session if self._inbox is None else self._inbox
+        return self._aside or self._inbox or self.session
 
     def take_over(self, other: Self) -> None:
         """Go on in place of one that the edge does not know."""

@@ -2,7 +2,7 @@
 
 | event | means |
 |---|---|
-| `Migrated`, `Reconnecting`, `Reconnected`, `Ended` | what became of a connection, or of the call |
+| `Migrated`, `Moved`, `Reconnecting`, `Reconnected`, `Ended` | what became of a connection, or of the call |
 | `SessionReady` | the edge has said who it is |
 | `DeadlinesAgreed` | what a frame is worth from now on |
 | `SpeechStarted`, `SpeechStopped` | the backend hears the caller begin and end |
@@ -14,6 +14,7 @@
 | `Truncated` | the backend remembers an answer only so far |
 | `TurnTimed` | how long the caller waited for an answer, and for whom |
 | `CallContinued` | the session goes on with another connection |
+| `AskedToMove`, `EdgeLeft` | the edge asks to go on elsewhere; it has let go of the call |
 | `ErrorReceived` | the edge could not do something; the call goes on |
 | `ControlReceived` | anything else that the backend says, as it came: function calls, for one |
 """
@@ -22,12 +23,14 @@ from dataclasses import dataclass
 
 from edge.client.summary import Ending
 from edge.voice import (
+    AskedToMove,
     BargedIn,
     CallContinued,
     CallerEvent,
     CallerTranscript,
     ControlReceived,
     DeadlinesAgreed,
+    EdgeLeft,
     ErrorReceived,
     FramesReceived,
     ItemDone,
@@ -44,17 +47,20 @@ from edge.voice import (
 )
 
 __all__ = [
+    "AskedToMove",
     "BargedIn",
     "CallContinued",
     "CallEvent",
     "CallerTranscript",
     "ControlReceived",
     "DeadlinesAgreed",
+    "EdgeLeft",
     "Ended",
     "ErrorReceived",
     "FramesReceived",
     "ItemDone",
     "Migrated",
+    "Moved",
     "Reconnected",
     "Reconnecting",
     "SessionReady",
@@ -80,6 +86,15 @@ class Migrated:
 
 
 @dataclass(frozen=True, slots=True)
+class Moved:
+    """The call goes on elsewhere, as its edge asked for ``reason``: on ``node``, at ``path``."""
+
+    node: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reconnecting:
     """The connection is gone; another one is being dialled."""
 
@@ -102,4 +117,4 @@ class Ended:
     reason: str
 
 
-CallEvent = CallerEvent | Migrated | Reconnecting | Reconnected | Ended
+CallEvent = CallerEvent | Migrated | Moved | Reconnecting | Reconnected | Ended

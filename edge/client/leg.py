@@ -57,6 +57,8 @@ class Leg(ABC):
         self.handshake_ms: float | None = None
         self.early_data = False
         self.resumed = False
+        self.elsewhere = False
+        self.resumed_after_ms: float | None = None
         self.migration_ms: float | None = None
         self._abandoned = False
         self._loop = asyncio.get_running_loop()
@@ -76,7 +78,7 @@ class Leg(ABC):
         """The same without its port."""
 
     def abandon(self, reason: str, code: Code = Code.OK) -> None:
-        """Nobody needs it (any more): say goodbye. With `Code.GOING_AWAY` the call goes on elsewhere."""
+        """Nobody needs it (any more): say goodbye. With `Code.GOING_AWAY` the call itself is not over."""
         self._abandoned = True
         self.rider = None
         self.wire.close(code, reason)
@@ -111,6 +113,8 @@ class Leg(ABC):
             handshake_ms=self.handshake_ms,
             early_data=self.early_data,
             resumed=self.resumed,
+            elsewhere=self.elsewhere,
+            resumed_after_ms=self.resumed_after_ms,
             migrated=self.migration_ms is not None,
             migration_ms=self.migration_ms,
             rtt_ms=None if rtt_s is None else ms(rtt_s),

@@ -70,13 +70,14 @@ class Said(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """One session: what was counted in both directions, at both ends where the edge could be asked.
+    """One session on one node: what was counted in both directions, at both ends where the edge could be asked.
 
     ``speaking``: the edge had begun an item and not ended it, so what it said and what was received need not agree.
     ``received.lost`` are frames that were given up here, ``heard_by_edge.lost`` those that were there.
     """
 
     session_id: str
+    node: str = ""
     uplink_ms: int | None
     downlink_ms: int | None
     sent: LedgerCount

@@ -14,7 +14,7 @@ import msgspec
 from edge.client.session_summary import Account, Said, SessionSummary, Timing
 from edge.voice import FRAME_MS, LedgerCount
 
-__all__ = ["Account", "CallSummary", "Ending", "LegSummary", "Said", "SessionSummary", "Timing"]
+__all__ = ["Account", "CallSummary", "Ending", "LegSummary", "Move", "Said", "SessionSummary", "Timing"]
 
 API_VERSION = "edge/v1"
 KIND = "CallSummary"
@@ -22,12 +22,27 @@ KIND = "CallSummary"
 Ending = Literal["in_progress", "hung_up", "closed_by_edge", "refused", "lost"]
 
 
+class Move(msgspec.Struct, frozen=True, kw_only=True):
+    """The call went elsewhere because its edge asked for it, for ``reason``.
+
+    ``elsewhere``: to where nobody had it. ``after_ms``: from being asked. ``silence_ms``: how long nothing sounded that
+    should have.
+    """
+
+    reason: str
+    from_node: str
+    to_node: str
+    elsewhere: bool
+    after_ms: float
+    silence_ms: int
+
+
 class LegSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One connection of a call. None is what was not measured.
 
     ``migration_ms`` counts from the ClientHello to the first answer from the preferred address. ``early_data``: the
     edge has taken what was said before the handshake was complete. ``resumed``: it continued the session of the one
-    before.
+    before, ``elsewhere``: on a node that did not have it; ``resumed_after_ms``: since that was lost.
     """
 
     session_id: str
@@ -37,6 +52,8 @@ class LegSummary(msgspec.Struct, frozen=True, kw_only=True):
     handshake_ms: float | None
     early_data: bool
     resumed: bool
+    elsewhere: bool = False
+    resumed_after_ms: float | None = None
     migrated: bool
     migration_ms: float | None
     rtt_ms: float | None
@@ -56,6 +73,7 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Said, and confirmed by the edge."""
     legs: tuple[LegSummary, ...]
     sessions: tuple[SessionSummary, ...]
+    moves: tuple[Move, ...] = ()
 
     @property
     def last(self) -> LegSummary:
@@ -64,12 +82,13 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reconnects(self) -> int:
-        return len(self.legs) - 1
+        """How often another connection took the place of one that was lost."""
+        return len(self.legs) - 1 - len(self.moves)
 
     @property
     def resumed(self) -> int:
-        """How often the session went on with another connection."""
-        return sum(leg.resumed for leg in self.legs)
+        """How often the session went on after its connection was lost."""
+        return sum(leg.resumed for leg in self.legs) - len(self.moves)
 
     @property
     def handshake_ms(self) -> float | None:
@@ -194,6 +213,7 @@ class CallSummary(msgspec.Struct, frozen=True, kw_only=True):
             "underrun_ratio": self.underrun_ratio,
             "reconnects": self.reconnects,
             "resumed": self.resumed,
+            "moves": msgspec.to_builtins(self.moves),
             "barge_ins": msgspec.to_builtins(self.barge_ins),
             "turns": msgspec.to_builtins(self.turns),
             "transcripts": msgspec.to_builtins(self.transcripts),

@@ -10,6 +10,8 @@ from bgp.route import RouteError
 from edge.config.schema import Bgp, NodeConfig
 from edge.config.values import Address
 from edge.errors import ConfigError
+from edge.forward import ReturnPath
+from edge.quic import BEHIND_NLB
 
 # What the filters of the Internet let through.
 _LONGEST_PREFIX = {4: 24, 6: 48}
@@ -29,7 +31,7 @@ def check(config: NodeConfig) -> None:
 
 def _errors(config: NodeConfig) -> Iterator[ConfigError]:
     yield from _addresses(config)
-    yield from _workers(config)
+    yield from _behind_nlb(config)
     yield from _callers(config)
     yield from _source_routes(config)
     yield from _operators_side(config)
@@ -42,7 +44,10 @@ def _addresses(config: NodeConfig) -> Iterator[ConfigError]:
     for table, addresses in (("service", config.service.addresses), ("unicast", config.unicast.addresses)):
         for index, address in enumerate(addresses):
             where = f"$.{table}.addresses[{index}]"
-            if address in seen:
+            # A target has one address for everything; the balancer has the one that they share.
+            if address in seen and (
+                config.cid.profile != BEHIND_NLB or seen[address].startswith(f"$.{table}.")
+            ):
                 yield ConfigError(where, f"{address} is also {seen[address]}; one address has one purpose")
             seen[address] = where
     versions = [address.version for address in config.unicast.addresses]
@@ -50,13 +55,31 @@ def _addresses(config: NodeConfig) -> Iterator[ConfigError]:
         yield ConfigError("$.unicast.addresses", "at most one IPv4 and one IPv6 address; remove the others")
 
 
-def _workers(config: NodeConfig) -> Iterator[ConfigError]:
-    if config.workers.count != 1:
-        # The kernel spreads packets by address and port. A caller who changes either would reach another worker.
+def _behind_nlb(config: NodeConfig) -> Iterator[ConfigError]:
+    if config.cid.profile != BEHIND_NLB:
+        return
+    versions = [address.version for address in config.service.addresses]
+    if len(versions) != len(set(versions)):
         yield ConfigError(
-            "$.workers.count",
-            f"{config.workers.count}: packets are not steered by connection ID yet, so callers that move would be "
-            "lost; use 1 worker",
+            "$.service.addresses",
+            f"behind the balancer ({BEHIND_NLB}) at most one of each family: the one it is registered with",
+        )
+    if config.fleet.file is not None and config.forward.return_path is not ReturnPath.INGRESS:
+        yield ConfigError(
+            "$.forward.return_path",
+            "answers have to leave from the target that the balancer has sent the packets to; "
+            f'set "{ReturnPath.INGRESS}"',
+        )
+    private = set(config.service.addresses) & set(config.unicast.addresses)
+    if private and config.quic.preferred_address:
+        yield ConfigError(
+            "$.quic.preferred_address",
+            f"callers cannot move from the balancer to {min(map(str, private))}; set false",
+        )
+    if private and config.unicast.name is None:
+        yield ConfigError(
+            "$.unicast.name",
+            f"callers whose connection is lost would look for {min(map(str, private))}; set the balancer's name",
         )
 
 
@@ -113,7 +136,11 @@ def _source_routes(config: NodeConfig) -> Iterator[ConfigError]:
 
 def _operators_side(config: NodeConfig) -> Iterator[ConfigError]:
     listen = config.metrics.listen
-    if listen is not None and listen.host in config.service.addresses:
+    if (
+        listen is not None
+        and listen.host in config.service.addresses
+        and listen.host not in config.unicast.addresses
+    ):
         yield ConfigError(
             "$.metrics.listen",
             f"{listen.host} is a service address, which the whole world reaches; use loopback or unicast",

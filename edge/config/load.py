@@ -46,6 +46,7 @@ def parse_config(text: str, directory: Path) -> NodeConfig:
     except msgspec.ValidationError as error:
         raise explained(error) from error
     config = _with_absolute_files(_with_absolute_md5_files(config, directory), directory)
+    config = _with_capacity_of_all_workers(config, msgspec.toml.decode(text))
     check(config)
     return config
 
@@ -70,6 +71,14 @@ def _with_absolute_files(config: NodeConfig, directory: Path) -> NodeConfig:
         for name, table in config.backends.items()
     }
     return msgspec.structs.replace(config, backends=backends)
+
+
+def _with_capacity_of_all_workers(config: NodeConfig, document: dict[str, Any]) -> NodeConfig:
+    """The defaults are one worker's."""
+    overload = config.overload
+    given = document.get("overload", {}).get("capacity", {})
+    capacity = overload.capacity.of_workers(config.workers.count, given=given)
+    return msgspec.structs.replace(config, overload=msgspec.structs.replace(overload, capacity=capacity))
 
 
 def explained(error: msgspec.ValidationError, kind: type[msgspec.Struct] = NodeConfig) -> ConfigError:

@@ -5,6 +5,7 @@ Keys without a default must be given. What the keys mean to an operator is told 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -16,6 +17,7 @@ from bgp.policy import Mode, PolicyParams
 from bgp.route import MAX_MED, Community, LargeCommunity, Route, RouteError, parse_prefix
 from bgp.starts import DELAYS_S, STABLE_S
 from bgp.view_params import ViewParams
+from edge.cid.steering import MAX_SLOTS
 from edge.config.values import Address, Name, ServerId, SocketAddress
 from edge.forward import ReturnPath
 from edge.overload import Capacity, OverloadParams
@@ -29,7 +31,7 @@ Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Wait = Annotated[float, msgspec.Meta(ge=0)]
 RoutingTable = Annotated[int, msgspec.Meta(ge=1, le=2**32 - 1)]
 
-MAX_WORKERS: Final = 256  # the worker octet of a connection ID
+MAX_WORKERS: Final = MAX_SLOTS // 2  # two generations of them fit the worker octet of a connection ID
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -210,8 +212,15 @@ class Restart(Table, frozen=True):
     stable_s: Seconds = STABLE_S
 
 
+def _cores() -> int:
+    return min(MAX_WORKERS, len(os.sched_getaffinity(0)))
+
+
 class Workers(Table, frozen=True):
-    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_WORKERS)] = 1
+    """``count``: one for each core, if nothing is said. ``python`` runs them, if not the one that runs the supervisor."""
+
+    count: Annotated[int, msgspec.Meta(ge=1, le=MAX_WORKERS)] = msgspec.field(default_factory=_cores)
+    python: Path | None = None
 
 
 class Admin(Table, frozen=True):
@@ -260,7 +269,7 @@ class NodeConfig(Table, frozen=True):
     probe: Probe = Probe()
     shutdown: Shutdown = Shutdown()
     restart: Restart = Restart()
-    workers: Workers = Workers()
+    workers: Workers = msgspec.field(default_factory=Workers)
     admin: Admin = Admin()
     metrics: Metrics = Metrics()
     state: State = State()

@@ -2,7 +2,9 @@
 
 The connection ID of a stray names its owner. The stray travels there with its path, and the owner takes it as if it had
 arrived there by itself: it answers from the same service address, directly (`ReturnPath.DIRECT`) or, where networks on
-the way drop what does not come from where it belongs, through the node that the stray had reached.
+the way drop what does not come from where it belongs, through the node that the stray had reached. Behind a balancer
+that writes its target's address into each packet, every node has a service address of its own, and stands in for the
+others with it.
 
 A stray is passed on once. What its receiver does not own either is dropped: two nodes that disagree about who owns what
 must not play ball with it.
@@ -70,7 +72,7 @@ class ForwardCounters:
     dropped_too_big: int = 0
     dropped_limited: int = 0
     dropped_malformed: int = 0
-    dropped_forged: int = 0  # of no node of the fleet, or not authentic
+    dropped_forged: int = 0  # of no node of the fleet, not authentic, or sealed for another node
     dropped_replayed: int = 0
     dropped_foreign: int = 0  # about an address that this node does not serve
 
@@ -102,7 +104,8 @@ class _Peer:
 class Forwarder:
     """One worker's. ``owners``: where each node of the fleet takes packets, this one included, for its other workers.
 
-    ``counter``: from where to count; the wall-clock time in nanoseconds.
+    ``counter``: from where to count; the wall-clock time in nanoseconds. ``local`` are the service addresses; unless they
+    are ``shared`` by all nodes, there is at most one of each family.
     """
 
     def __init__(
@@ -114,10 +117,12 @@ class Forwarder:
         local: frozenset[str],
         counter: int,
         return_path: ReturnPath = ReturnPath.DIRECT,
+        shared: bool = True,
     ) -> None:
         self.counters = ForwardCounters()
         self._me = me
         self._local = local
+        self._stands_in = {} if shared else {":" in address: address for address in local}
         self._counter = counter
         self._return_path = return_path
         self._clients = Rates(PER_CLIENT_PER_S, int(PER_CLIENT_PER_S))
@@ -168,7 +173,10 @@ class Forwarder:
         return self._sealed(Kind.ANSWER, ingress, path, data)
 
     def arrived(self, path: Path) -> None:
-        """Something came on ``path`` by itself: answers can go the same way."""
+        """Something of a connection came on ``path`` by itself: answers can go the same way.
+
+        Not for anything else: its sender may be forged by somebody who wants the answers to go astray.
+        """
         if self._ingresses:
             self._ingresses.pop(path, None)
 
@@ -185,6 +193,7 @@ class Forwarder:
         except MalformedPacket:
             self.counters.dropped_malformed += 1
             return None
+        path = self._as_ours(path)
         window = peer.windows.setdefault((head.generation, head.sender_worker), ReplayWindow())
         if not window.accept(head.counter):
             self.counters.dropped_replayed += 1
@@ -206,7 +215,7 @@ class Forwarder:
         self._counter += 1
         head = Head(to.worker, kind, self._keys.issue, self._me.server_id, self._me.worker, self._counter)
         encoded = head.encode()
-        body = self._seals.encrypt(head.nonce, encode_body(path, data), encoded)
+        body = self._seals.encrypt(head.nonce, encode_body(path, data), encoded + to.server_id)
         return encoded + body, self._owners[to.server_id]
 
     def _opened(self, peer: _Peer, head: Head, packet: bytes) -> bytes | None:
@@ -217,9 +226,14 @@ class Forwarder:
                 return None
             cipher = peer.ciphers[head.generation] = AESGCM(generation.key(Purpose.FORWARD, head.sender))
         try:
-            return cipher.decrypt(head.nonce, packet[HEAD_BYTES:], packet[:HEAD_BYTES])
+            return cipher.decrypt(head.nonce, packet[HEAD_BYTES:], packet[:HEAD_BYTES] + self._me.server_id)
         except InvalidTag:
             return None
+
+    def _as_ours(self, path: Path) -> Path:
+        """What went to another node's service address is as good as if it had gone to ours."""
+        own = self._stands_in.get(":" in path.local, path.local)
+        return path if own == path.local else Path(path.host, path.port, own)
 
     def _remember(self, path: Path, ingress: Member) -> None:
         self._ingresses[path] = ingress

@@ -3,8 +3,9 @@
     worker (1) | version and kind (1) | generation (1) | sender's worker (1) | sender's server ID (8) | counter (8)
     AES-256-GCM of: family (1) | caller's address (4 or 16) | caller's port (2) | local address (4 or 16) | payload
 
-The head is authenticated with the rest. It begins with the octet of the worker that it is for, where a socket filter
-finds it. Every sender has a key of its own, so that the nonce, its worker's octet and a counter, never comes again
+The head is authenticated with the rest, and so is the receiver's server ID, which is not in it: a copy that is sent to
+another node, or back to the sender, is worth nothing there. The head begins with the octet of the worker that it is for,
+where a socket filter finds it. Every sender has a key of its own, so that the nonce, its worker's octet and a counter, never comes again
 under one key: a counter begins at the wall-clock time in nanoseconds, which no earlier life of that worker has reached.
 """
 

@@ -7,6 +7,7 @@ and has any number of calls up at once. They exchange JSON records over a socket
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sys
 import time
@@ -34,26 +35,13 @@ class Record(msgspec.Struct, frozen=True):
     """What may pass between the two ends."""
 
 
-class Manner(msgspec.Struct, frozen=True, kw_only=True):
-    """How a caller calls and speaks.
-
-    With ``microphone`` it speaks these recordings in one breath, over and over, and wants every word to arrive; unlike
-    others it does not wait for a connection that is lost. Without ``redials`` that is a lost call.
-    """
-
-    migrate: bool = True
-    carrier: CarrierChoice = "auto"
-    microphone: tuple[str, ...] = ()
-    redials: bool = True
-
-
-USUAL = Manner()
-PINNED = Manner(migrate=False)
-"""Stays on the address that it has called."""
-
-
 class Place(Record, frozen=True, tag=True):
-    """Call ``host`` and speak; with ``save``, keep what is heard as a WAV file there."""
+    """Call ``host`` and speak; with ``save``, keep what is heard as a WAV file there.
+
+    With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again. With
+    ``microphone`` it speaks these recordings in one breath, over and over, and wants every word to arrive; unlike others
+    it does not wait for a connection that is lost. Without ``redials`` that is a lost call.
+    """
 
     name: str
     host: str
@@ -61,7 +49,11 @@ class Place(Record, frozen=True, tag=True):
     server_name: str
     ca: str
     save: str | None
-    manner: Manner
+    migrate: bool = True
+    carrier: CarrierChoice = "auto"
+    pause_s: float | None = None
+    microphone: tuple[str, ...] = ()
+    redials: bool = True
 
 
 class HangUp(Record, frozen=True, tag=True):
@@ -142,12 +134,12 @@ class Caller:
         server_name: str,
         ca: Path,
         save: Path | None,
-        manner: Manner = USUAL,
+        **manner: Any,
     ) -> None:
-        """Begin a call named ``name``."""
+        """Begin a call named ``name``; see `Place`."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(Place(name, host, port, server_name, str(ca), kept, manner))
+        await self._send(Place(name, host, port, server_name, str(ca), kept, **manner))
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -206,11 +198,10 @@ class Caller:
 
 
 async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) -> None:
-    """One call: it speaks, now this and now that, until ``enough``."""
+    """One call: the shipped recordings in turn, until ``enough``."""
     report: Finished | Failed
-    manner = order.manner
-    wishes: dict[str, Any] = {} if manner.redials else {"redial_delays_s": ()}
-    if manner.microphone:
+    wishes: dict[str, Any] = {} if order.redials else {"redial_delays_s": ()}
+    if order.microphone:
         wishes["deadline"] = (None, None)
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
@@ -220,22 +211,24 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             server_name=order.server_name,
             ca=Path(order.ca),
             early_data=False,
-            migrate=manner.migrate,
-            carrier=manner.carrier,
+            migrate=order.migrate,
+            carrier=order.carrier,
             **wishes,
         ) as call:
             heard = call.record()
             reporting = [
-                asyncio.create_task(_report(channel, order.name, call)),
-                asyncio.create_task(_listen(channel, order.name, call)),
+                asyncio.create_task(tell(channel, order.name, call)) for tell in (_report, _note_silences)
             ]
             sentence = 0
             while not enough.is_set():
-                if manner.microphone:
-                    await call.say(_spoken(manner.microphone))
+                if order.microphone:
+                    await call.say(_spoken(order.microphone))
                 else:
                     await call.say(recording(NAMES[sentence % len(NAMES)]))
                 sentence += 1
+                if order.pause_s is not None:
+                    await call.reply()
+                    await _sleep(order.pause_s, enough)
             await call.reply()
             for task in reporting:
                 task.cancel()
@@ -248,6 +241,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
 
 
 async def _spoken(names: tuple[str, ...]) -> AsyncIterator[bytes]:
+    """As they leave a microphone."""
     packets = [packet for name in names for packet in audio.read_speech(recording(name))]
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -256,8 +250,14 @@ async def _spoken(names: tuple[str, ...]) -> AsyncIterator[bytes]:
         yield packet
 
 
-async def _listen(channel: socket.socket, name: str, call: Call) -> None:
-    """For silences; to whoever hears its own words at once they are outages."""
+async def _sleep(seconds: float, enough: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await enough.wait()
+
+
+async def _note_silences(channel: socket.socket, name: str, call: Call) -> None:
+    """To whoever hears its own words at once they are outages."""
     heard_at = None
     async for _ in call.listen():
         now = time.monotonic()

@@ -50,6 +50,7 @@ _SYSCTLS = {
     Role.CLIENT: _COMMON,
     Role.EDGE: _COMMON,
     Role.REFLECTOR: _COMMON,
+    Role.MIDDLEBOX: _COMMON | {"net/ipv4/ip_forward": 1},
     Role.ROUTER: _COMMON
     | {
         "net/ipv4/ip_forward": 1,

@@ -29,6 +29,7 @@ from edge.lab.parts import VERSIONS, Adjacency, Protection, Role
 from edge.lab.process import Process
 from edge.lab.topology import Topology
 from edge.overload import OverloadParams
+from edge.quic import BEHIND_NLB
 from edge.runtime.admin_client import admin_request
 
 KEYS, FLEET = "keys.toml", "fleet.toml"
@@ -56,6 +57,7 @@ class FleetOptions:
     damping: Damping | Mapping[str, Damping] = "cisco"
     policy: Mapping[str, Any] = field(default_factory=dict)
     calls: int = CALL_CAPACITY
+    workers: int = 1
     restart_delays_s: tuple[float, ...] = tuple(delay_s * TIME_FACTOR for delay_s in DELAYS_S)
     return_paths: Mapping[str, ReturnPath] = field(default_factory=dict)
     fault: Fault = NONE
@@ -96,20 +98,27 @@ async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     service = (lab.topology.service_v4.ip, lab.topology.service_v6.ip)
     unicast = [address for name in edges for address in lab.addresses(name)]
     write_certificate(certificate, key, [SERVICE_NAME], [*service, *unicast])
-    write_ring(lab.run_dir / KEYS, KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC)))
+    ring = KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC))
+    # Every node has a copy of its own, as on machines of its own.
+    for place in (lab.run_dir, *directories.values()):
+        write_ring(place / KEYS, ring)
     (lab.run_dir / FLEET).write_text(toml_text(fleet_file(lab.topology)))
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"
         document = node_config(lab.topology, name, number, directories[name], certificate, key, options)
-        document |= {"keys": {"file": str(lab.run_dir / KEYS)}}
+        document |= {"keys": {"file": str(directories[name] / KEYS)}}
         if options.fault.forwarding:
             document |= {
                 "fleet": {"file": str(lab.run_dir / FLEET)},
-                "forward": {"return_path": options.return_paths.get(name, ReturnPath.DIRECT)},
+                "forward": {"return_path": options.return_paths.get(name, _return_path(lab.topology, name))},
             }
         config.write_text(toml_text(document))
         await start_node(lab, name, config)
     return Fleet(certificate, {name: directory / "admin.sock" for name, directory in directories.items()})
+
+
+def _return_path(topology: Topology, name: str) -> ReturnPath:
+    return ReturnPath.INGRESS if is_balanced(topology, name) else ReturnPath.DIRECT
 
 
 async def serve(lab: Lab) -> None:
@@ -136,17 +145,11 @@ def node_config(
     """The configuration of edge ``name`` as TOML values; its times are shortened by `TIME_FACTOR`."""
     overload = OverloadParams().scaled(TIME_FACTOR)
     policy = PolicyParams().scaled(TIME_FACTOR)
-    uplinks = [one for one in topology.adjacencies(name) if one.link.bgp is not None]
     fault = options.fault
     return {
         "node": _member(topology, name, number),
-        "service": {
-            "addresses": _texts(topology.service_v4.ip, topology.service_v6.ip),
-            "port": SERVICE_PORT,
-        },
-        "unicast": {"addresses": _texts(*topology.addresses(name))},
+        **_place(topology, name, options),
         "tls": {"certificate": str(certificate), "private_key": str(key)},
-        "quic": {"preferred_address": fault.preferred_address},
         "voice": {
             "backend": fault.backend,
             "backends": offered_backends(),
@@ -166,35 +169,78 @@ def node_config(
             "stable_s": STABLE_S * TIME_FACTOR,
         },
         "shutdown": {"grace_s": 1.0},
-        "bgp": {
-            "speaker": options.speaker,
-            "router_id": str(topology.addresses(name).v4),
-            "local_as": topology.node(name).asn,
-            "prefixes": [str(topology.service_v4.network), str(topology.service_v6.network)],
-            "neighbors": [
-                *(one for uplink in uplinks for one in _upstreams(topology, uplink, directory, options)),
-                *_fleet(topology, name, directory),
-            ],
-        }
-        | ({"bfd": {}} if any(one.link.bgp and one.link.bgp.bfd for one in uplinks) else {}),
+        **_routing(topology, name, directory, options),
+        "workers": {"count": options.workers},
         "admin": {"socket": str(directory / "admin.sock")},
         "state": {"directory": str(directory)},
     }
+
+
+def is_balanced(topology: Topology, name: str) -> bool:
+    """Whether an edge is behind a balancer, which speaks IPv4 alone."""
+    return topology.node(topology.uplink(name).peer.node).role is Role.MIDDLEBOX
+
+
+def _place(topology: Topology, name: str, options: FleetOptions) -> dict[str, Any]:
+    """Where the node listens, and how callers and the other nodes find it."""
+    if is_balanced(topology, name):
+        own = _unicast(topology, name)
+        return {
+            "service": {"addresses": own, "port": SERVICE_PORT, "manage_addresses": False},
+            "unicast": {"addresses": own, "name": str(topology.service_v4.ip)},
+            "cid": {"profile": BEHIND_NLB},
+            "quic": {"preferred_address": False},
+        }
+    return {
+        "service": {
+            "addresses": _texts(topology.service_v4.ip, topology.service_v6.ip),
+            "port": SERVICE_PORT,
+        },
+        "unicast": {"addresses": _unicast(topology, name)},
+        "quic": {"preferred_address": options.fault.preferred_address},
+    }
+
+
+def _unicast(topology: Topology, name: str) -> list[str]:
+    v4, v6 = topology.addresses(name)
+    return _texts(v4) if is_balanced(topology, name) else _texts(v4, v6)
+
+
+def _routing(topology: Topology, name: str, directory: Path, options: FleetOptions) -> dict[str, Any]:
+    uplinks = [one for one in topology.adjacencies(name) if one.link.bgp is not None]
+    if not uplinks:
+        return {}
+    bgp = {
+        "speaker": options.speaker,
+        "router_id": str(topology.addresses(name).v4),
+        "local_as": topology.node(name).asn,
+        "prefixes": [str(topology.service_v4.network), str(topology.service_v6.network)],
+        "neighbors": [
+            *(one for uplink in uplinks for one in _upstreams(topology, uplink, directory, options)),
+            *_fleet(topology, name, directory),
+        ],
+    }
+    with_bfd = any(one.link.bgp and one.link.bgp.bfd for one in uplinks)
+    return {"bgp": bgp | ({"bfd": {}} if with_bfd else {})}
 
 
 def fleet_file(topology: Topology) -> dict[str, Any]:
     """Who is in the fleet, as TOML values."""
     return {
         "nodes": [
-            _member(topology, name, number) | {"addresses": _texts(*topology.addresses(name))}
+            _member(topology, name, number) | {"addresses": _unicast(topology, name)}
             for number, name in enumerate(topology.names(Role.EDGE), 1)
         ]
     }
 
 
+def server_id(number: int) -> bytes:
+    """Of the edge that is the ``number``-th of its topology, from 1 on."""
+    return number.to_bytes(8, "big")
+
+
 def _member(topology: Topology, name: str, number: int) -> dict[str, Any]:
-    site = next(one.peer.node for one in topology.adjacencies(name) if one.link.bgp is not None)
-    return {"name": name, "site": site, "server_id": f"{number:016x}"}
+    return {"name": name, "site": topology.uplink(name).peer.node, "server_id": server_id(number).hex()}
 
 
 def offered_backends() -> tuple[str, ...]:

@@ -13,12 +13,16 @@ VERSIONS: Final = ("v4", "v6")
 
 
 class Role(enum.StrEnum):
-    """What a node is for. A reflector tells the edges of each other, and no packet passes through it."""
+    """What a node is for. A reflector tells the edges of each other, and no packet passes through it.
+
+    A middlebox does something to packets that pass through it (`edge.lab.middlebox`), and speaks no BGP.
+    """
 
     ROUTER = "router"
     REFLECTOR = "reflector"
     EDGE = "edge"
     CLIENT = "client"
+    MIDDLEBOX = "middlebox"
 
 
 class Software(enum.StrEnum):
@@ -29,7 +33,7 @@ class Software(enum.StrEnum):
 
 
 class Node(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A network namespace. All but clients belong to an autonomous system.
+    """A network namespace. All but clients and middleboxes belong to an autonomous system.
 
     ``damping``: the router punishes routes that flap, with the defaults of FRR (RFC 2439).
     """

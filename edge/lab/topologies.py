@@ -24,6 +24,11 @@
     nat, six, tunnel, train, office -- t1 -- e1, rr1      every link of 10 ms at a site, 5 ms elsewhere
                                 phone --|
                                 phone -- t2 -- e2, rr2
+
+`balanced_topology`: edges without BGP, behind a balancer; callers at home, behind routers that have one address each::
+
+    c1 -- h1 -- b1 -- e1, e2, e3      b1  the balancer, as AWS has them
+    c2 -- h2 ---'                     h1, h2  homes
 """
 
 from ipaddress import IPv4Interface, IPv6Interface
@@ -206,6 +211,23 @@ def roaming_topology(sites: tuple[str, ...], *, mobile: str) -> Topology:
             ),
         ),
         fleet=_WITHIN_THE_FLEET,
+    )
+
+
+def balanced_topology(*, delay_ms: float = 5.0) -> Topology:
+    """Three edges behind a balancer and two homes; see the picture above. ``delay_ms``: of every link, one way."""
+    quiet = Impairment(delay_ms)
+    pairs = (("b1", "h1"), ("b1", "h2"), ("h1", "c1"), ("h2", "c2"), ("b1", "e1"), ("b1", "e2"), ("b1", "e3"))
+    return Topology(
+        nodes=(
+            *(Node(name, Role.MIDDLEBOX) for name in ("b1", "h1", "h2")),
+            *(Node(name, Role.EDGE, FLEET_AS) for name in ("e1", "e2", "e3")),
+            *(Node(name, Role.CLIENT) for name in ("c1", "c2")),
+        ),
+        links=tuple(
+            Link(*_pair(a, b, f"203.0.113.{10 * number}", f"2001:db8:{number}"), quiet)
+            for number, (a, b) in enumerate(pairs, 1)
+        ),
     )
 
 

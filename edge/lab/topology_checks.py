@@ -42,8 +42,8 @@ def _node_problems(nodes: Sequence[Node], links: Sequence[Link]) -> Problems:
             yield f"{where}.name", f"{node.name!r} cannot be the name of a network interface"
         if node.name in seen:
             yield f"{where}.name", f"there is another node {node.name!r}"
-        if (node.role is Role.CLIENT) != (node.asn is None):
-            yield f"{where}.asn", "routers, reflectors and edges have an AS number, clients have none"
+        if (node.role in (Role.CLIENT, Role.MIDDLEBOX)) != (node.asn is None):
+            yield f"{where}.asn", "routers, reflectors and edges have an AS number, others have none"
         if node.asn is not None and not 0 < node.asn < 2**32:
             yield f"{where}.asn", "an AS number is between 1 and 4294967295"
         if node.software is not Software.BIRD and node.role is not Role.ROUTER:
@@ -70,9 +70,9 @@ def _link_problems(nodes: Sequence[Node], links: Sequence[Link]) -> Problems:
             yield where, f"{a.name!r} is joined to itself"
         if pair in seen:
             yield where, f"there is another link between {a.name!r} and {b.name!r}"
-        if Role.ROUTER not in (a.role, b.role):
-            yield where, "neither end is a router"
-        if link.bgp is None and Role.EDGE in (a.role, b.role):
+        if not {Role.ROUTER, Role.MIDDLEBOX} & {a.role, b.role}:
+            yield where, "neither end is a router or a middlebox"
+        if link.bgp is None and {a.role, b.role} == {Role.EDGE, Role.ROUTER}:
             yield f"{where}.bgp", "an edge announces its prefixes over BGP; add an empty table"
         if link.bgp is not None:
             yield from _bgp_problems(f"{where}.bgp", link.bgp, a, b)

@@ -98,8 +98,8 @@ class Control:
         known = [report for report in reports if report is not None]
         self._pressure = self._gauge.update(node_load(report.load for report in known), now)
         self._admission.update(self._pressure, now)
-        refused = sum(report.counters["refused"] for report in known)
-        newcomers = sum(report.counters["initials"] for report in known)
+        refused = sum(report.counters.get("refused", 0) for report in known)
+        newcomers = sum(report.counters.get("initials", 0) for report in known)
         # A worker that was replaced counts from 0 again; what it had counted is known already.
         before_refused, before_newcomers = self._counted
         self._admission.count(max(0, refused - before_refused), max(0, newcomers - before_newcomers), now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import signal
 import time
@@ -22,7 +23,7 @@ from edge.config import (
     load_credentials,
     load_token_keys,
 )
-from edge.errors import EdgeError
+from edge.errors import EdgeError, RefusedError
 from edge.keys import render
 from edge.node import explanation
 from edge.node.control import Control, Evidence
@@ -36,6 +37,7 @@ from edge.runtime.admin import (
     AdminSocket,
     AnnounceOrder,
     Health,
+    ReloadOrder,
     WithdrawOrder,
     admin_routes,
     metrics_routes,
@@ -47,7 +49,7 @@ from edge.runtime.metrics import NodeMetrics, WorkerTotals
 from edge.runtime.netlink import Netlink, SourceRoute
 from edge.runtime.probe import SelfProbe
 from edge.runtime.sockets import host_port, listen_tcp, open_udp
-from edge.runtime.supervisor import Supervisor
+from edge.runtime.supervisor import Standing, Supervisor
 
 log = logging.getLogger("edge.node")
 
@@ -82,6 +84,7 @@ class Node:
             on_round=lambda *_: None,
         )
         self._credentials: Credentials
+        self._token_keys: str
         self._files: SharedFiles
         self._leaving = False
         self.defect = ""  # of this program, for which it has stopped by itself
@@ -95,13 +98,18 @@ class Node:
         verify_engine()
         self._credentials = load_credentials(config, datetime.now(UTC))
         self._files = SharedFiles(config, self._files_changed)
-        token_keys = load_token_keys(config)
+        self._token_keys = load_token_keys(config)
         check_backends(config)
         await self._put_addresses(stack)
         sockets = self._open_sockets(stack)
         self._supervisor = Supervisor(
-            worker_settings(config, worker, self._credentials, self._files, token_keys, sockets)
-            for worker in range(config.workers.count)
+            lambda slots: [
+                worker_settings(config, slot, self._credentials, self._files, self._token_keys, sockets)
+                for slot in slots
+            ],
+            config.workers.count,
+            steer=lambda slots: sockets.steer(slots, config.cid.profile),
+            **({} if config.workers.python is None else {"python": str(config.workers.python)}),
         )
         stack.push_async_callback(self._supervisor.stop, "the node stopped")
         await self._supervisor.start()
@@ -151,9 +159,10 @@ class Node:
         stack.push_async_callback(netlink.remove_source_routes, routes)
 
     def _open_sockets(self, stack: AsyncExitStack) -> Sockets:
-        """One for each worker on each local address."""
-        config, count = self.config, self.config.workers.count
-        port, addresses = config.service.port, (*config.service.addresses, *config.unicast.addresses)
+        """On each local address, for UDP one for each slot of a worker: those of two generations."""
+        config, count = self.config, 2 * self.config.workers.count
+        port = config.service.port
+        addresses = dict.fromkeys((*config.service.addresses, *config.unicast.addresses))
         udp = {str(address): open_udp(address, port, count=count) for address in addresses}
         forward = {}
         if config.fleet.file is not None:
@@ -161,9 +170,9 @@ class Node:
             forward = {str(address): open_udp(address, forward_port, count=count) for address in unicast}
         tcp = {}
         if config.web.enabled:
-            tcp = {str(address): listen_tcp(address, port, count=count) for address in addresses}
+            tcp = {str(address): listen_tcp(address, port) for address in addresses}
         if (plain := config.web.plain_listen) is not None:
-            tcp[host_port(plain.host, plain.port)] = listen_tcp(plain.host, plain.port, count=count)
+            tcp[host_port(plain.host, plain.port)] = listen_tcp(plain.host, plain.port)
         sockets = Sockets(udp, forward, tcp)
         for sock in sockets:
             stack.callback(sock.close)
@@ -194,11 +203,14 @@ class Node:
             now = clock()
             self._take_reports()
             self._control.take_load([worker.report for worker in self._supervisor.workers], now)
-            for worker in self._supervisor.workers:
+            for worker in self._supervisor.everyone:
                 worker.set_gate(self._control.gate)
             self._update_route(now)
             self._control.publish(self._metrics)
             self._metrics.set(metric.FILE_PROBLEMS, len(self._files.problems))
+            for standing in (Standing.SERVING, Standing.LEAVING):
+                there = [one for one in self._supervisor.generations if one.standing is standing]
+                self._metrics.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
             if self._routing is not None:
                 self._routing.publish(now)
             await asyncio.sleep(CONTROL_INTERVAL_S)
@@ -206,14 +218,15 @@ class Node:
     def _take_reports(self) -> None:
         self._metrics.increment(metric.WORKER_RESTARTS, by=self._supervisor.restarts - self._restarts)
         self._restarts = self._supervisor.restarts
+        self._metrics.workers_left({worker.slot for worker in self._supervisor.workers})
         for worker in self._supervisor.workers:
             self._metrics.worker_observed(worker.take_observations())
             report, process = worker.report, worker.process
             if report is None or process is None:
-                self._metrics.worker_left(worker.settings.worker)
+                self._metrics.worker_left(worker.slot)
                 continue
             self._metrics.worker_reported(
-                worker.settings.worker,
+                worker.slot,
                 WorkerTotals(
                     process=process.pid,
                     counters=report.counters,
@@ -226,7 +239,7 @@ class Node:
             )
 
     def _files_changed(self) -> None:
-        for worker in self._supervisor.workers:
+        for worker in self._supervisor.everyone:
             worker.set_keys(render(self._files.keys))
             worker.set_owners(owners(self.config, self._files.fleet))
 
@@ -270,9 +283,7 @@ class Node:
     # --- what an operator asks --------------------------------------------------------------------------
 
     def live(self) -> Health:
-        silent = [
-            str(worker.settings.worker) for worker in self._supervisor.workers if not worker.is_reporting
-        ]
+        silent = [str(worker.slot) for worker in self._supervisor.workers if not worker.is_reporting]
         return Health(not silent, tuple(f"worker {worker} does not report" for worker in silent))
 
     def ready(self) -> Health:
@@ -301,7 +312,8 @@ class Node:
             **self._control.status(now),
             "calls": sum(int(report.load.calls) for report in reports),
             "connections": {
-                outcome: sum(report.connections[outcome] for report in reports) for outcome in metric.OUTCOMES
+                outcome: sum(report.connections.get(outcome, 0) for report in reports)
+                for outcome in metric.OUTCOMES
             },
             "probe": {
                 "passed": self._probe.passed,
@@ -310,8 +322,24 @@ class Node:
             },
             "bgp": self._bgp_status(),
             "workers": [
-                {"worker": worker.settings.worker, "pid": worker.process and worker.process.pid}
-                for worker in self._supervisor.workers
+                {
+                    "worker": worker.slot,
+                    "pid": worker.process and worker.process.pid,
+                    "generation": generation.number,
+                    "version": worker.version,
+                    "calls": int(worker.report.load.calls) if worker.report else 0,
+                }
+                for generation in self._supervisor.generations
+                for worker in generation.workers
+            ],
+            "generations": [
+                {
+                    "generation": generation.number,
+                    "standing": generation.standing.value,
+                    "calls": generation.calls,
+                    "ends_at": generation.ends_at,
+                }
+                for generation in self._supervisor.generations
             ],
             "keys": {
                 "version": self._files.keys.version,
@@ -378,6 +406,29 @@ class Node:
         self._orders.announce(order, time.time())
         return self._ordered()
 
+    async def reload(self, order: ReloadOrder) -> dict[str, Any]:
+        if self._leaving:
+            raise RefusedError("the node is stopping")
+        config, before = self.config, (self._credentials, self._token_keys)
+        try:
+            self._credentials, self._token_keys = (
+                load_credentials(config, datetime.now(UTC)),
+                load_token_keys(config),
+            )
+            await self._supervisor.reload(order.deadline_s)
+        except EdgeError as error:
+            self._credentials, self._token_keys = before
+            self._metrics.increment(metric.RELOADS, "failed")
+            log.error('event=reload_failed who=%s error="%s"', order.who, error)
+            raise
+        self._metrics.increment(metric.RELOADS, "ok")
+        return self.status()
+
+    async def reload_by_signal(self) -> None:
+        """What went wrong has been logged."""
+        with contextlib.suppress(EdgeError):
+            await self.reload(ReloadOrder(who="SIGHUP"))
+
     def _ordered(self) -> dict[str, Any]:
         self._update_route(asyncio.get_running_loop().time())
         return self.status()
@@ -386,6 +437,8 @@ class Node:
 async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) -> None:
     """Run a node until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
 
+    SIGHUP replaces its workers, see `Node.reload`.
+
     Raises `EdgeError` if it cannot start, or had to stop by itself.
     """
     leave = asyncio.Event()
@@ -393,8 +446,16 @@ async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
     node = Node(config)
+    reloads: set[asyncio.Task[None]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(node.reload_by_signal())
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
     async with AsyncExitStack() as stack:
         await node.start(stack)
+        loop.add_signal_handler(signal.SIGHUP, reload)
         log.info("event=node_up node=%s", config.node.name)
         if not leave.is_set():
             started()

@@ -7,27 +7,36 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 
+from edge.cid.steering import Slots, steer_callers, steer_forwarded
 from edge.config import Credentials, NodeConfig, backend_names
 from edge.config.fleet_file import FleetFile
 from edge.keys import render
 from edge.node.shared_files import SharedFiles
+from edge.quic import CID_LENGTHS, CidProfile
 from edge.runtime.messages import AuthSettings, Owners, WorkerSettings
-from edge.runtime.sockets import host_port, is_ipv6
+from edge.runtime.sockets import host_port, is_ipv6, steer
 
 Opened = dict[str, list[socket.socket]]
-"""By local address, one for each worker."""
+"""By local address, one for each slot of a worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sockets:
-    """All that the node listens on for callers and for other nodes."""
+    """All that the node listens on for callers and for other nodes. Workers come and go; the sockets stay."""
 
     udp: Opened
     forward: Opened
-    tcp: Opened
+    tcp: dict[str, socket.socket]
 
     def __iter__(self) -> Iterator[socket.socket]:
-        return chain.from_iterable((*self.udp.values(), *self.forward.values(), *self.tcp.values()))
+        return chain.from_iterable((*self.udp.values(), *self.forward.values(), self.tcp.values()))
+
+    def steer(self, slots: Slots, profile: CidProfile) -> None:
+        """Have the kernel give packets to whoever has these slots. Raises `EdgeError` if it does not."""
+        for group in self.udp.values():
+            steer(group[0], steer_callers(slots, CID_LENGTHS[profile]))
+        for group in self.forward.values():
+            steer(group[0], steer_forwarded(slots))
 
 
 def owners(config: NodeConfig, fleet: FleetFile | None) -> Owners:
@@ -41,7 +50,7 @@ def owners(config: NodeConfig, fleet: FleetFile | None) -> Owners:
 
 def worker_settings(
     config: NodeConfig,
-    worker: int,
+    slot: int,
     credentials: Credentials,
     files: SharedFiles,
     token_keys: str,
@@ -54,9 +63,10 @@ def worker_settings(
     name = config.unicast.name or str(config.unicast.addresses[0])
     return WorkerSettings(
         node=str(config.node.name),
-        worker=worker,
-        sockets=_descriptors(sockets.udp, worker),
-        forward_sockets=_descriptors(sockets.forward, worker),
+        worker=slot,
+        siblings=[],
+        sockets=_descriptors(sockets.udp, slot),
+        forward_sockets=_descriptors(sockets.forward, slot),
         owners=owners(config, files.fleet),
         return_path=config.forward.return_path,
         service=[str(address) for address in config.service.addresses],
@@ -77,7 +87,7 @@ def worker_settings(
         lead_ms=config.voice.lead_ms,
         deadline=config.voice.deadline,
         resume_s=config.voice.resume_s,
-        listeners=_descriptors(sockets.tcp, worker),
+        listeners={address: sock.fileno() for address, sock in sockets.tcp.items()},
         plain_listener="" if plain is None else host_port(plain.host, plain.port),
         page=config.web.page,
         auth=AuthSettings(token_keys, config.auth.audience, config.auth.origins),
@@ -85,5 +95,5 @@ def worker_settings(
     )
 
 
-def _descriptors(opened: Opened, worker: int) -> dict[str, int]:
-    return {address: sockets[worker].fileno() for address, sockets in opened.items()}
+def _descriptors(opened: Opened, slot: int) -> dict[str, int]:
+    return {address: sockets[slot].fileno() for address, sockets in opened.items()}

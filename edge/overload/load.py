@@ -1,5 +1,6 @@
 """What a node measures about itself, and how much of it the node can take."""
 
+from collections.abc import Container
 from enum import StrEnum
 
 import msgspec
@@ -16,7 +17,11 @@ class Signal(StrEnum):
     BACKEND_QUEUE = "backend_queue"
 
 
-class LoadSample(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+SHARED = (Signal.HANDSHAKES, Signal.CALLS, Signal.SOCKET_DROPS, Signal.BACKEND_QUEUE)
+"""What the workers of a node use up together; of the others, one of them alone can have too much."""
+
+
+class LoadSample(msgspec.Struct, frozen=True):
     """One look at the node, or at one of its workers. Rates are per second since the look before."""
 
     cpu: float = 0.0
@@ -51,6 +56,12 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for signal in Signal:
             if not getattr(self, signal) > 0.0:
                 raise ValueError(f"{signal} {getattr(self, signal)}: capacity needs more than 0")
+
+    def of_workers(self, count: int, *, given: Container[str] = ()) -> "Capacity":
+        """What ``count`` workers can take together, if this is one worker's; what is ``given`` is all of theirs."""
+        return msgspec.structs.replace(
+            self, **{signal: count * getattr(self, signal) for signal in SHARED if signal not in given}
+        )
 
     def fractions(self, sample: LoadSample) -> dict[Signal, float]:
         """Each signal of the sample as a fraction of this capacity; 1 is full, more is too much."""

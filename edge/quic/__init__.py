@@ -28,11 +28,13 @@ from edge.quic.events import (
 )
 from edge.quic.path import Path
 from edge.quic.private_names import verify_engine
-from edge.quic.secrets import CidProfile, Secrets
+from edge.quic.secrets import BEHIND_NLB, CID_LENGTHS, CidProfile, Secrets
 from edge.quic.table import ConnectionInfo
 from edge.quic.tickets import Ticket
 
 __all__ = [
+    "BEHIND_NLB",
+    "CID_LENGTHS",
     "CidProfile",
     "ClientConfig",
     "ClientConnection",

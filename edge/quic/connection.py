@@ -1,6 +1,7 @@
 """A server's QUIC connection, as an anycast edge needs it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -46,6 +47,13 @@ PreferredAddress = tuple[tuple[str, int] | None, tuple[str, int] | None]
 """(IPv4 host, port) and (IPv6 host, port), either of which may be missing."""
 
 
+@dataclass
+class OwnCid(QuicConnectionId):
+    """A connection ID of ours, that knows by itself the keys that it and its reset token were made with."""
+
+    generation: int = 0
+
+
 class EdgeConnection(Connection):
     """A server's connection.
 
@@ -61,6 +69,10 @@ class EdgeConnection(Connection):
       early data; for all other protocols nothing ever arrives before the handshake is complete. What was accepted is
       in ``register``.
     * With the end of its handshake a client gets a token that proves its address the next time (NEW_TOKEN).
+    * Until its handshake is complete a client stays where it is (RFC 9000 section 9): what comes from elsewhere is
+      dropped, or else one Handshake packet with a forged sender would make aioquic take that address for validated.
+    * To an address that is not validated nothing is sent beyond the limit (RFC 9000 section 8.1), nor is the
+      CONNECTION_CLOSE, which aioquic lets through.
     * A peer that leaves gaps of `MAX_HELD_BYTES` in its streams is closed: aioquic grants credit by the highest
       offset seen and reserves memory up to there, so a few packets could take all there is. Before the
       handshake is complete, and anybody may be meant by the address, it is `MAX_HELD_HANDSHAKE_BYTES`.
@@ -96,7 +108,7 @@ class EdgeConnection(Connection):
         self._now = 0.0
         self._retire_prior_to = 0
         first = self._new_cid(0, was_sent=True)
-        self._host_cids = [first]
+        self._host_cids: list[QuicConnectionId] = [first]
         self.host_cid = first.cid
         self._local_initial_source_connection_id = first.cid
         self._preferred: QuicPreferredAddress | None = None
@@ -115,7 +127,7 @@ class EdgeConnection(Connection):
     @property
     def generations(self) -> set[int]:
         """Of the keys that the connection IDs are made with which the peer may use."""
-        return {self._secrets.generation_of(cid.cid) for cid in self._host_cids}
+        return {cid.generation for cid in self._host_cids if isinstance(cid, OwnCid)}
 
     @property
     def is_outdated(self) -> bool:
@@ -151,6 +163,8 @@ class EdgeConnection(Connection):
             self._add_cid()
 
     def receive_datagram(self, data: bytes, addr: Any, now: float) -> None:
+        if not self._handshake_complete and self._network_paths and self._network_paths[0].addr != addr:
+            return
         self._now = now
         super().receive_datagram(data, addr, now)
         if self._local_max_data.used > self._held_check_at:
@@ -163,6 +177,13 @@ class EdgeConnection(Connection):
             self.close(QuicErrorCode.CRYPTO_BUFFER_EXCEEDED, 0, "too much data beyond gaps")
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        path, is_closing = self._network_paths[0], self._close_pending
+        datagrams = self._datagrams_to_send(now)
+        if is_closing and not path.is_validated and path.bytes_sent > 3 * path.bytes_received:
+            return []
+        return datagrams
+
+    def _datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
         probed = self._network_paths[1:]
         if not probed:
             return super().datagrams_to_send(now)
@@ -218,9 +239,9 @@ class EdgeConnection(Connection):
         # The handshake validates the first one by itself.
         return None if path.is_validated or not self._handshake_complete else path
 
-    def _new_cid(self, sequence_number: int, *, was_sent: bool) -> QuicConnectionId:
-        cid = self._secrets.issue()
-        return QuicConnectionId(cid, sequence_number, self._secrets.reset_token(cid), was_sent)
+    def _new_cid(self, sequence_number: int, *, was_sent: bool) -> OwnCid:
+        cid, secrets = self._secrets.issue(), self._secrets
+        return OwnCid(cid, sequence_number, secrets.reset_token(cid), was_sent, secrets.keys.issue)
 
     def _add_cid(self) -> None:
         self._host_cids.append(self._new_cid(self._host_cid_seq, was_sent=False))

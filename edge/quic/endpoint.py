@@ -40,7 +40,7 @@ from edge.quic.http3 import EXCESSIVE_LOAD as HTTP3_EXCESSIVE_LOAD
 from edge.quic.http3 import NO_ERROR as HTTP3_NO_ERROR
 from edge.quic.http3 import Http3Connection
 from edge.quic.http3_requests import Headers
-from edge.quic.lanes import Lanes
+from edge.quic.lanes import Lanes, Waiting
 from edge.quic.path import Path
 from edge.quic.reception import Answer, Newcomer, Reception
 from edge.quic.secrets import Secrets
@@ -76,7 +76,7 @@ class Endpoint:
     ``admission(now)`` judges newcomers. With ``proof`` they can be sent a Retry. ``unix_time(now)`` has to give the
     wall-clock time, which is the one that the nodes of a fleet share, and ``began_at`` is when this endpoint began.
     ``peers`` are the server IDs of the fleet's other nodes; without them a handshake that began there looks like any
-    newcomer.
+    newcomer. ``siblings`` are the octets of this node's other workers: what belongs to none of them is ours to answer.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class Endpoint:
         unix_time: Callable[[float], float] = same_clock,
         began_at: float = 0.0,
         peers: Container[bytes] = frozenset(),
+        siblings: Container[int] = range(256),
         entropy: Callable[[int], bytes] = token_bytes,
     ) -> None:
         self.config = config
@@ -98,7 +99,9 @@ class Endpoint:
         self._entropy = entropy
         gate = Gate(config, admission, secrets, proof=proof, unix_time=unix_time, entropy=entropy)
         self._shares = gate.shares
-        self._reception = Reception(self.counters, secrets, gate, peers=peers, entropy=entropy)
+        self._reception = Reception(
+            self.counters, secrets, gate, peers=peers, siblings=siblings, entropy=entropy
+        )
         self._engine_config = _engine_config(config, secrets.cid_length)
         preferred = (config.preferred_v4, config.preferred_v6)
         self._preferred = preferred if any(preferred) else None
@@ -122,22 +125,27 @@ class Endpoint:
 
     # What the owner drives it with
 
-    def receive_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> None:
-        """A UDP payload arrived on ``path``, or elsewhere and was ``forwarded`` to us: then it is ours or nobody's."""
+    def receive_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> bool:
+        """A UDP payload arrived on ``path``, or elsewhere and was ``forwarded`` to us: then it is ours or nobody's.
+
+        Whether it names a connection whose peer is known to be there.
+        """
         header, record = self._whose(data)
         self._read(header, record, data, path, now, forwarded)
+        return record is not None and record.established and record.path == path
 
-    def queue_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> None:
+    def queue_datagram(self, data: bytes, path: Path, now: float, *, forwarded: bool = False) -> bool:
         """As `receive_datagram`, but what can wait does, until `receive_waiting`; see `edge.quic.lanes`."""
         header, record = self._whose(data)
-        can_wait = record is not None or (header is not None and not forwarded)
-        if not can_wait or not self._lanes.holds_back(data, path, record, now):
+        can_wait = record is not None or header is not None
+        if not can_wait or not self._lanes.holds_back(Waiting(data, path, record, forwarded), now):
             self._read(header, record, data, path, now, forwarded)
+        return record is not None and record.established and record.path == path
 
     def receive_waiting(self, now: float) -> bool:
         """Read a little of what waits; whether there is more. To be called after each batch of `queue_datagram`."""
         for waiting in self._lanes.take():
-            self.receive_datagram(waiting.data, waiting.path, now)
+            self.receive_datagram(waiting.data, waiting.path, now, forwarded=waiting.forwarded)
         return bool(self._lanes)
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Path]]:

@@ -22,11 +22,12 @@ MAX_NEWCOMERS, MAX_BUSY = 256, 2048
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """``record`` is None for a newcomer's."""
+    """``record`` is None for a newcomer's. ``forwarded``: it came through another node."""
 
     data: bytes
     path: Path
     record: ConnectionRecord | None
+    forwarded: bool
 
 
 class Lanes:
@@ -40,11 +41,12 @@ class Lanes:
     def __bool__(self) -> bool:
         return bool(self._newcomers or self._busy)
 
-    def holds_back(self, data: bytes, path: Path, record: ConnectionRecord | None, now: float) -> bool:
-        """Whether a datagram waits from now on, or is dropped; None: it belongs to no connection, and may begin one."""
+    def holds_back(self, waiting: Waiting, now: float) -> bool:
+        """Whether a datagram waits from now on, or is dropped."""
+        record = waiting.record
         if record is None:
             if len(self._newcomers) < MAX_NEWCOMERS:
-                self._newcomers.append(Waiting(data, path, None))
+                self._newcomers.append(waiting)
             else:
                 self._counters.dropped_newcomers += 1
             return True
@@ -52,7 +54,7 @@ class Lanes:
             return False
         if len(self._busy) < MAX_BUSY:
             record.waiting += 1
-            self._busy.append(Waiting(data, path, record))
+            self._busy.append(waiting)
         else:
             self._counters.dropped_excess += 1
         return True

@@ -6,11 +6,12 @@ It is a newcomer, a stray of another node, or a remnant of something that is gon
     unsupported version    (anything)               Version Negotiation
     Initial                another, that we know    `PacketMisrouted`: a handshake that began there
     Initial                anything else            what `Gate` decides
-    1-RTT                  our node and worker      stateless reset: were it alive, we would know it
+    1-RTT                  us                       stateless reset: were it alive, we would know it
     1-RTT, Handshake       another                  `PacketMisrouted`; never a reset, it may be alive there
     anything else                                   dropped and counted
 
-*Another* is another node, or another worker of ours. A client makes up the connection ID of its first Initial, and a
+*Another* is another node, or another worker of ours that is there: what belonged to one that is gone is answered by
+whoever gets it. A client makes up the connection ID of its first Initial, and a
 made-up one can look like a node's. Hence an Initial is another's only if that node is known; anything else would
 turn some newcomers away.
 """
@@ -60,12 +61,14 @@ class Reception:
         gate: Gate,
         *,
         peers: Container[bytes],
+        siblings: Container[int],
         entropy: Callable[[int], bytes],
     ) -> None:
         self._counters = counters
         self._gate = gate
         self._secrets = secrets
         self._peers = peers
+        self._siblings = siblings
         self._entropy = entropy
         self._resets = TokenBucket(RESETS_PER_S, RESETS_PER_S)
 
@@ -79,7 +82,7 @@ class Reception:
         if owner is None:
             self._counters.dropped_unroutable += 1
             return None
-        if not self._secrets.is_ours(owner):
+        if not self._is_ours(owner):
             return self._misrouted(data, path, owner)
         if not can_reset(len(data)) or not self._resets.take(1, now):
             self._counters.dropped_dead += 1
@@ -100,7 +103,7 @@ class Reception:
                 owner = self._secrets.decode(header.destination_cid)
                 if owner is None:
                     self._counters.dropped_unroutable += 1
-                elif not self._secrets.is_ours(owner):
+                elif not self._is_ours(owner):
                     return self._misrouted(data, path, owner)
                 else:
                     self._counters.dropped_dead += 1
@@ -119,7 +122,7 @@ class Reception:
         # One that brings a good token has just been told by some node to come back, and any node will do.
         if (
             owner is not None
-            and not self._secrets.is_ours(owner)
+            and not self._is_ours(owner)
             and (owner.server_id == self._secrets.server_id or owner.server_id in self._peers)
             and not self._gate.recognises(header, path, now)
         ):
@@ -136,6 +139,12 @@ class Reception:
                 self._counters.refused += 1
                 self._counters.crowded += crowded
                 return [refusal(header, code)]
+
+    def _is_ours(self, owner: DecodedCid) -> bool:
+        ours = self._secrets
+        return owner.server_id == ours.server_id and (
+            owner.worker == ours.worker or owner.worker not in self._siblings
+        )
 
     def _negotiate(self, header: LongHeader, data: bytes) -> Answer:
         if len(data) < MIN_INITIAL_DATAGRAM:

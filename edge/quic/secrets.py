@@ -1,7 +1,8 @@
 """What an endpoint makes and knows again with the fleet's keys.
 
                       made with                  known again by
-    connection IDs    the generation in use      its number in their first octet
+    connection IDs    the generation in use      its number in their first octet, unless AWS reads them: then they are
+                                                 plaintext, and their connection knows
     reset tokens      that of the CID            the CID; where it has no number, any generation may be meant
     address tokens    the generation in use      its number in front
     session tickets   the same                   the same
@@ -14,17 +15,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
-from edge.cid import CidConfig, CidError, CidIssuer, CidRing, DecodedCid, profile_aws, profile_edge
+from edge.cid import (
+    KEY_LENGTH,
+    CidConfig,
+    CidError,
+    CidIssuer,
+    CidRing,
+    DecodedCid,
+    profile_aws,
+    profile_edge,
+)
 from edge.keys import Generation, KeyRing, Purpose
 from edge.quic.reset import reset_token
 from edge.quic.tickets import TicketSeal
 from edge.quic.tokens import AddressTokens
 
 CidProfile = Literal["edge", "aws-nlb"]
+BEHIND_NLB: Final = "aws-nlb"
+"""Callers come through an AWS Network Load Balancer, which reads connection IDs."""
 
 _CONFIGS: Final[Mapping[CidProfile, Callable[[Generation], CidConfig]]] = {
     "edge": lambda generation: profile_edge(generation.number, generation.key(Purpose.CID)),
-    "aws-nlb": lambda _: profile_aws(),
+    BEHIND_NLB: lambda _: profile_aws(),
+}
+
+CID_LENGTHS: Final[Mapping[CidProfile, int]] = {
+    "edge": profile_edge(0, bytes(KEY_LENGTH)).cid_length,
+    "aws-nlb": profile_aws().cid_length,
 }
 
 
@@ -41,9 +58,8 @@ class Secrets:
         profile: CidProfile = "edge",
     ) -> None:
         self.server_id = server_id
-        self.worker = worker if _CONFIGS[profile](keys.issuing).worker_octet else 0
+        self.worker = worker
         self._profile = profile
-        self._lane = worker
         self._nonce_start = nonce_start
         self._issuers: dict[CidConfig, CidIssuer] = {}
         self.set_keys(keys)
@@ -62,7 +78,7 @@ class Secrets:
             self._issuers[config] = CidIssuer(
                 config,
                 self.server_id,
-                self._lane,
+                self.worker,
                 nonce_start=self._nonce_start,
                 secret=keys.issuing.key(Purpose.CID),
             )
@@ -73,10 +89,6 @@ class Secrets:
         self._has_numbers = config.key is not None
         self.tokens = AddressTokens(_keys(keys, Purpose.ADDRESS), keys.issue)
         self.tickets = TicketSeal(_keys(keys, Purpose.TICKET), keys.issue)
-
-    def is_ours(self, owner: DecodedCid) -> bool:
-        """Whether the connection is this worker's."""
-        return owner.server_id == self.server_id and owner.worker == self.worker
 
     def decode(self, cid: bytes) -> DecodedCid | None:
         """Whose a connection ID is; None when it cannot be one of the fleet's."""
@@ -89,13 +101,9 @@ class Secrets:
         """Bytes of a connection ID that begins so; raises `CidError`."""
         return self._ring.cid_length(first_octet)
 
-    def generation_of(self, cid: bytes) -> int:
-        """The number of the generation that a connection ID of ours was made with, as far as it says."""
-        return cid[0] >> 5 if self._has_numbers else self.keys.issue
-
     def reset_token(self, cid: bytes) -> bytes:
         """Of a connection ID that was just issued."""
-        return reset_token(self._reset_keys[self.generation_of(cid)], cid)
+        return reset_token(self._reset_keys[self.keys.issue], cid)
 
     def reset_tokens(self, cid: bytes) -> list[bytes]:
         """All that a connection ID of ours may have."""

@@ -64,7 +64,17 @@ class AnnounceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("'until' is of use with 'hold' only")
 
 
-Order = TypeVar("Order", WithdrawOrder, AnnounceOrder)
+class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /reload``: replace the workers by a new generation, which takes the new calls.
+
+    ``deadline_s``: from then until what is left of the calls of the one before is ended; None: they end by themselves.
+    """
+
+    deadline_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    who: Who = ""
+
+
+Order = TypeVar("Order", WithdrawOrder, AnnounceOrder, ReloadOrder)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -107,14 +117,26 @@ class Administered(Protocol):
     async def announce(self, order: AnnounceOrder) -> object:
         """End any hold, or pin the node announced. Returns the status that follows; raises `UsageError` as above."""
 
+    async def reload(self, order: ReloadOrder) -> object:
+        """Returns the status once the new workers serve. Raises `EdgeError`, and the old ones go on, if they do not."""
+
 
 def metrics_routes(node: Administered) -> Routes:
-    """What a scraper may see: for a listener without the socket file's protection."""
+    """What a scraper and a load balancer may see: for a listener without the socket file's protection.
+
+    Why a node is not ready may be in an operator's words, which are for operators.
+    """
 
     async def metrics(_: Request) -> Response:
         return Response(node.render_metrics(), content_type=CONTENT_TYPE)
 
-    return {("GET", "/metrics"): metrics}
+    async def livez(_: Request) -> Response:
+        return _health_response(Health(node.live().ok))
+
+    async def readyz(_: Request) -> Response:
+        return _health_response(Health(node.ready().ok))
+
+    return {("GET", "/metrics"): metrics, ("GET", "/livez"): livez, ("GET", "/readyz"): readyz}
 
 
 def admin_routes(node: Administered) -> Routes:
@@ -147,7 +169,11 @@ def admin_routes(node: Administered) -> Routes:
     async def announce(request: Request) -> Response:
         return json_response(await node.announce(_order(request, AnnounceOrder)))
 
+    async def reload(request: Request) -> Response:
+        return json_response(await node.reload(_order(request, ReloadOrder)))
+
     return {
+        **metrics_routes(node),
         ("GET", "/livez"): livez,
         ("GET", "/readyz"): readyz,
         ("GET", "/status"): status,
@@ -160,7 +186,7 @@ def admin_routes(node: Administered) -> Routes:
         # Draining begins with withdrawing, and the rest is waiting: the same orders under the words of who waits.
         ("POST", "/drain"): withdraw,
         ("POST", "/undrain"): announce,
-        **metrics_routes(node),
+        ("POST", "/reload"): reload,
     }
 
 

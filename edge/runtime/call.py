@@ -10,15 +10,15 @@ While it is held nothing is done for the caller but reading: no backend exists, 
 from __future__ import annotations
 
 import logging
-import secrets
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-from edge.auth import Unauthorized
+from edge.auth import Grant, Unauthorized
 from edge.backend.base import BackendContext
 from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier, carry_out
+from edge.runtime.hand_over import HandOver
 from edge.runtime.messages import CallRecord
+from edge.runtime.resume_token import LIFETIME_S, ResumeState
 from edge.runtime.seat import Seat
 from edge.runtime.tally import COUNTS, Tally
 from edge.voice import Code, EdgeSession, FrameLedger
@@ -26,6 +26,8 @@ from edge.voice import events as voice
 
 log = logging.getLogger("edge.calls")
 
+RENEWED_AFTER_S = LIFETIME_S / 3
+"""From one resume token to the next, in a call in which nothing else asks for one."""
 PRESENT_WITHIN_S = 5.0
 """From its connection to a caller's first record."""
 MAX_UNSENT_BYTES = 1024 * 1024
@@ -36,18 +38,22 @@ TOTALS: Final = (*COUNTS, *FRAMES)
 _NOTHING = FrameLedger()
 
 
-class Call:
-    """``reconnect`` gives its carrier to the call that it continues, if there is such a call, and ``place`` says whether
-    its caller may have one more; see `CallTable`.
-    """
+class Neighbours(Protocol):
+    """The other calls of the worker, as one of them sees them; see `CallTable`."""
 
+    def take_back(self, newcomer: Call, state: ResumeState, event: voice.ReconnectRequested) -> bool:
+        """Give the newcomer's carrier to the call that it continues, if that is here; then the newcomer is no call."""
+
+    def has_place(self, newcomer: Call) -> bool:
+        """Whether its caller may have one more; from now on it has."""
+
+    def supersede(self, newcomer: Call) -> None:
+        """It goes on with a call that was here before, and elsewhere since: what is left of that ends."""
+
+
+class Call:
     def __init__(
-        self,
-        settings: CallSettings,
-        carrier: Carrier,
-        call_id: str,
-        reconnect: Callable[[Call, voice.ReconnectRequested], bool],
-        place: Callable[[Call], bool],
+        self, settings: CallSettings, carrier: Carrier, call_id: str, neighbours: Neighbours
     ) -> None:
         self.call_id = call_id
         self.host = carrier.host
@@ -55,14 +61,19 @@ class Call:
         self.session = EdgeSession(call_id, lead_ms=settings.lead_ms, deadlines=settings.deadlines, held=True)
         self.carrier: Carrier | None = carrier
         self.deadlines: list[float] = []  # of `Timers`
+        self.hand_over = HandOver()
         self._settings = settings
-        self._reconnect = reconnect
-        self._place = place
+        self._neighbours = neighbours
         self._started_at = settings.clock()
         self._gives_up_at: float | None = self._started_at + PRESENT_WITHIN_S
-        self._confirmed = False
+        self.confirmed = False
         self._presented: voice.Presented | None = None
-        self._resume_token: str | None = None
+        self._stays: tuple[bytes, ...] = (
+            settings.resuming.stay(),
+        )  # this one's; before it, the one it continues
+        self._grant: Grant | None = None
+        self._announced: tuple[int, int, bool] | None = None
+        self._renew_at = 0.0
         self._seat: Seat | None = None
         self._outcome: str = carrier.outcome
         self._carrier_name = carrier.name
@@ -74,12 +85,16 @@ class Call:
 
     def confirm(self) -> None:
         """The handshake is complete: what was said until now is no replay."""
-        self._confirmed = True
+        self.confirmed = True
 
-    def is_resumed_by(self, token: str) -> bool:
-        if self._resume_token is None or self.session.closed:
-            return False
-        return secrets.compare_digest(self._resume_token.encode(), token.encode(errors="replace"))
+    def is_meant_by(self, state: ResumeState) -> bool:
+        """Whether a token is of this call's time here, or has brought it here."""
+        is_up = self._seat is not None and not self.session.closed
+        return is_up and state.call_id == self.call_id and state.stay in self._stays
+
+    def renew(self) -> None:
+        """Its caller needs another resume token."""
+        self._renew_at = 0.0
 
     def moved(self) -> None:
         """Its connection has a new path."""
@@ -105,6 +120,7 @@ class Call:
         self.carrier = carrier
         carrier.call = self
         self._gives_up_at = None
+        self.hand_over.attached()
         self._tally.counts["resumed"] += 1
         self.session.attach(item, frames, now)
         self._announce()
@@ -124,17 +140,20 @@ class Call:
         while (event := self.session.next_event()) is not None:
             self._tell(event)
         self._admit(now)
+        self._renew(now)
+        self._move(now)
         while (action := self.session.next_action()) is not None:
             if self.carrier is not None:
                 carry_out(self.carrier, action)
         if self._seat is not None:
-            self._seat.make_room(self.session.wants_audio)
+            self._seat.make_room(self.session.wants_audio and self.hand_over.state != "left")
         self._look_after(now)
 
     def get_timer(self) -> float | None:
         """When it must have a turn."""
         timers = [self.session.get_timer(), self._gives_up_at]
         if self._serves:
+            timers += [self.hand_over.get_timer(), self._renew_at]
             timers.append(self._last_heard + self._settings.limits.silent_s)
             if self._unread_since is not None:
                 timers.append(self._unread_since + self._settings.limits.unread_s)
@@ -143,6 +162,7 @@ class Call:
     def handle_timer(self, now: float) -> bool:
         """False if the call is over because nobody came."""
         self.session.handle_timer(now)
+        self.hand_over.handle_timer(now)
         if self._gives_up_at is None or now < self._gives_up_at:
             return True
         if self.carrier is None:
@@ -177,27 +197,61 @@ class Call:
             self._cut(f"silent: not a sign of it for {limits.silent_s:g} s")
 
     def _admit(self, now: float) -> None:
-        if self._seat is not None or not self._confirmed or self._presented is None:
+        if self._seat is not None or not self.confirmed or self._presented is None:
             return
         if self.session.closed or self.carrier is None:
             return
         presented, self._presented = self._presented, None
-        resumes = self.session.resumes
+        resumes, state = self.session.resumes, None
         if resumes is not None:
-            if self._reconnect(self, resumes):
+            state = self._settings.resuming.open(resumes.resume_token)
+            if state is not None and self._neighbours.take_back(self, state, resumes):
                 return
-            self.session.refuse_reconnect()
-        if not self._place(self):
+        if not self._neighbours.has_place(self):
             most = self._settings.limits.per_address
             self.session.close(Code.LIMIT, f"{most} calls from one address, and no more")
             return
+        if state is not None and not (self.session.can_continue and self._settings.resuming.use(state)):
+            state = None
+        if resumes is not None and state is None:
+            self.session.refuse_reconnect()
+        origin, doorkeeper = self.carrier.origin, self._settings.doorkeeper
         try:
-            grant = self._settings.doorkeeper.admit(presented.token, presented.backend, self.carrier.origin)
+            if state is None:
+                grant = doorkeeper.admit(presented.token, presented.backend, origin)
+            else:
+                grant = doorkeeper.readmit(presented.token, state.backend, origin, state.caller)
         except Unauthorized as error:
             self.session.close(Code.UNAUTHORIZED, str(error))
             return
+        self._begin(grant, state, now)
+
+    def _begin(self, grant: Grant, state: ResumeState | None, now: float) -> None:
+        """With a backend of its own; a call that was elsewhere goes on where its caller says that it is."""
+        item = frames = 0
+        if state is not None and self.session.resumes is not None:
+            self.call_id = state.call_id
+            self._neighbours.supersede(self)
+            self._stays = (*self._stays, state.stay)
+            utterance = self.session.resumes.utterance or state.utterance
+            item, frames = self.session.continue_elsewhere(state.call_id, utterance, now)
+            self._tally.counts["continued"] += 1
+            log.info(
+                "event=call_continued call=%s server_id=%s worker=%d",
+                self.call_id,
+                state.server_id.hex(),
+                state.worker,
+            )
         choice = self._settings.backends[grant.backend]
-        context = BackendContext(self.call_id, choice.settings, grant.claims)
+        context = BackendContext(
+            self.call_id,
+            choice.settings,
+            grant.claims,
+            first_item=item + 1,
+            handle=b"" if state is None else state.handle,
+            open_item=item if frames else None,
+            open_frames=frames,
+        )
         try:
             self._seat = Seat(
                 choice.make,
@@ -210,8 +264,8 @@ class Call:
             log.exception("event=backend_not_made call=%s", self.call_id)
             self.session.close(Code.SESSION_CLOSED, f"no backend for this call: {type(error).__name__}")
             return
+        self._grant = grant
         self._gives_up_at = None
-        self._resume_token = secrets.token_urlsafe(24)
         self._announce()
         self.session.admit(now)
         # What it was held back from telling, and what the backend has to hear of it.
@@ -219,14 +273,55 @@ class Call:
             self._tell(event)
 
     def _announce(self) -> None:
+        """Tell the caller where it is, and how to go on from here."""
         if self._seat is None or self.carrier is None:
             return
+        self._renew_at = self._settings.clock() + RENEWED_AFTER_S
+        self._announced = self._place_in_call
         self.session.announce_session(
             self._settings.node,
             self._settings.unicast_url,
             migrated=self.carrier.outcome == "migrated",
-            resume_token=self._resume_token,
+            resume_token=self._resume_token(),
         )
+
+    def _renew(self, now: float) -> None:
+        """A call that is lost with its node goes on where its last token says: so that is never long ago."""
+        if not self._serves or self.hand_over.state == "left":
+            return
+        if self._place_in_call != self._announced or now >= self._renew_at:
+            self._announce()
+
+    @property
+    def _place_in_call(self) -> tuple[int, int, bool]:
+        """Changes when an item begins or ends, and when an utterance is over."""
+        if self._seat is None:
+            return (0, 0, False)
+        return (self.session.next_utterance, self._seat.items, self._seat.speaks)
+
+    def _resume_token(self) -> str:
+        assert self._seat is not None
+        assert self._grant is not None
+        return self._settings.resuming.issue(
+            call_id=self.call_id,
+            stay=self._stays[0],
+            backend=self._grant.backend,
+            caller=self._grant.caller,
+            utterance=self.session.next_utterance,
+            handle=self._seat.handle(),
+        )
+
+    def _move(self, now: float) -> None:
+        """Ask the caller to go elsewhere, if it is time; let go of one that wants to, as soon as it has everything."""
+        if not self._serves or self._seat is None:
+            return
+        if (request := self.hand_over.ask(now)) is not None:
+            self.session.go_away(request.url, request.reason, request.within_ms(now), request.leave)
+        if not self.hand_over.leaving:
+            return
+        if (self.session.is_written and not self._seat.speaks) or self.hand_over.may_cut(now):
+            self.session.leave(self._resume_token(), self.heard.count(), self.said.count(), now)
+            self.hand_over.left()
 
     def _cut(self, what: str) -> None:
         self.session.close(Code.LIMIT, what)
@@ -238,6 +333,10 @@ class Call:
         match event:
             case voice.Presented():
                 self._presented = event
+            case voice.LeaveRequested() if self._seat is not None and self.hand_over.state != "left":
+                now = self._settings.clock()
+                self.hand_over.leave(now)
+                self.session.lift_lead(now)
             case voice.StatsRequested():
                 self.session.answer_stats(self.heard.count(), self.said.count())
             case voice.PlayoutReported():
@@ -249,6 +348,11 @@ class Call:
                     self._seat.tell(event)
 
     # --- its end -----------------------------------------------------------------------------------------
+
+    def over(self) -> None:
+        """Nobody can go on with it here any more."""
+        self.hand_over.ended()
+        self._settings.resuming.end(self._stays[0])
 
     async def end(self) -> None:
         """Give its backend back."""
@@ -282,6 +386,7 @@ class Call:
             outcome=self._outcome if self.carrier is None else self.carrier.outcome,
             age_s=self._settings.clock() - self._started_at,
             ended=ended,
+            hand_over=self.hand_over.state,
             heard=self.heard.count(),
             said=self.said.count(),
         )

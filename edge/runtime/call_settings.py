@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from edge.auth import Doorkeeper
 from edge.backend.base import BackendFactory
 from edge.overload.limits import Limits
+from edge.runtime.resuming import Resuming
 from edge.voice import Deadlines, Lead
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class CallSettings:
     resume_s: float
     backends: Mapping[str, BackendChoice]
     doorkeeper: Doorkeeper
+    resuming: Resuming
     limits: Limits
     clock: Callable[[], float]
     changed: Callable[[Call], None]

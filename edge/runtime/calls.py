@@ -10,21 +10,27 @@ import asyncio
 import json
 import logging
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from edge.keys import KeyRing
 from edge.overload.clients import Shares, client_of
 from edge.quic.timers import Timers
 from edge.runtime.call import TOTALS, Call
 from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier
+from edge.runtime.hand_over import Request
 from edge.runtime.messages import CallRecord
+from edge.runtime.resume_token import ResumeState
 from edge.voice import Code
+from edge.voice.control import GoAwayReason
 from edge.voice.events import ReconnectRequested
 
 log = logging.getLogger("edge.calls")
 
 MIN_TIMER_S = 0.001
+SPREAD: Final = 0.25
+"""The part of the time in which callers shall go elsewhere over which they are asked: they must not arrive in step."""
 REMEMBERED = 256  # ended calls that can still be asked about
 CUTS: Final[dict[int, str]] = {
     Code.LIMIT: "cut_limit",
@@ -36,7 +42,10 @@ CUTS: Final[dict[int, str]] = {
 
 
 class CallTable:
-    """``call_ids`` makes a new one each time it is called."""
+    """``call_ids`` makes a new one each time it is called.
+
+    Until it is confirmed a call is kept and not counted: it may be a replay.
+    """
 
     def __init__(self, settings: CallSettings, call_ids: Callable[[], str]) -> None:
         self._settings = settings
@@ -51,16 +60,20 @@ class CallTable:
         self._places: dict[Call, str] = {}  # those that are admitted, and whose share they take
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return sum(1 for _ in self._confirmed)
 
     def begin(self, carrier: Carrier, *, confirmed: bool = True) -> Call:
         """A caller is there. Not ``confirmed``: what it says first may be a replay, until `Call.confirm`."""
-        call = Call(self._settings, carrier, self._call_ids(), self._reconnect, self._place)
+        call = Call(self._settings, carrier, self._call_ids(), self)
         if confirmed:
             call.confirm()
         self._calls[call] = None
         self.wake(call)
         return call
+
+    @property
+    def _confirmed(self) -> Iterator[Call]:
+        return (call for call in self._calls if call.confirmed)
 
     def wake(self, call: Call) -> None:
         """Something has happened to ``call``."""
@@ -76,6 +89,11 @@ class CallTable:
         if not hung_up and call.detach():
             log.info("event=call_detached call=%s code=%d reason=%s", call.call_id, code, _quoted(reason))
             self.wake(call)
+            return
+        if not call.confirmed:
+            # Anybody may have sent what it said: that was no caller, and whoever is meant by the address does no harm.
+            log.debug("event=call_not_begun call=%s host=%s code=%d", call.call_id, call.host, code)
+            self._end(call)
             return
         cut = None if by_peer or not by_application else CUTS.get(code)
         if cut is not None:
@@ -132,8 +150,10 @@ class CallTable:
         """When to call `turn`, if nothing happens before."""
         return self._timers.next()
 
-    def _reconnect(self, newcomer: Call, event: ReconnectRequested) -> bool:
-        call = next((one for one in self._calls if one.is_resumed_by(event.resume_token)), None)
+    # --- as a call sees them ---------------------------------------------------------------------------
+
+    def take_back(self, newcomer: Call, state: ResumeState, event: ReconnectRequested) -> bool:
+        call = next((one for one in self._calls if one.is_meant_by(state)), None)
         carrier = newcomer.carrier
         if call is None or carrier is None:
             return False
@@ -143,25 +163,33 @@ class CallTable:
         self.wake(call)
         return True
 
-    def _place(self, call: Call) -> bool:
-        """Whether its caller may have one more; it has it until it ends, also while nobody is connected to it."""
-        client = client_of(call.host)
+    def has_place(self, newcomer: Call) -> bool:
+        """It has it until it ends, also while nobody is connected to it."""
+        client = client_of(newcomer.host)
         if not self._shares.has_room(client):
             return False
         self._shares.add(client)
-        self._places[call] = client
+        self._places[newcomer] = client
         return True
+
+    def supersede(self, newcomer: Call) -> None:
+        for call in [one for one in self._calls if one.call_id == newcomer.call_id and one is not newcomer]:
+            carrier = self._end(call)
+            if carrier is not None:
+                carrier.close(Code.GOING_AWAY, "the call goes on on another connection")
 
     def _end(self, call: Call) -> Carrier | None:
         """Forget it; the result is the connection that it was on."""
         del self._calls[call]
         carrier = call.let_go()
+        call.over()
         self._awake.pop(call, None)
         client = self._places.pop(call, None)
         if client is not None:
             self._shares.drop(client)
-        self._ended.append(call.record(ended=True))
-        self._totals.update(call.totals())
+        if call.confirmed:
+            self._ended.append(call.record(ended=True))
+            self._totals.update(call.totals())
         ending = asyncio.create_task(call.end())
         self._endings.add(ending)
         ending.add_done_callback(self._endings.discard)
@@ -170,17 +198,38 @@ class CallTable:
     def counters(self) -> dict[str, int]:
         """Totals over all calls since the worker began; they only grow."""
         totals = Counter(self._totals)
-        for call in self._calls:
+        for call in self._confirmed:
             totals.update(call.totals())
         return dict(totals)
 
     def by_carrier(self) -> dict[str, int]:
         """How many calls are up on each kind of carrier."""
-        return dict(Counter(call.carrier_name for call in self._calls))
+        return dict(Counter(call.carrier_name for call in self._confirmed))
 
     def records(self) -> list[CallRecord]:
         """The last calls that ended, then those that are up."""
-        return [*self._ended, *(call.record(ended=False) for call in self._calls)]
+        return [*self._ended, *(call.record(ended=False) for call in self._confirmed)]
+
+    def set_keys(self, keys: KeyRing) -> None:
+        """Seal with this ring from now on; every caller gets a token that it has made."""
+        self._settings.resuming.set_keys(keys)
+        for call in self._calls:
+            call.renew()
+            self.wake(call)
+
+    def hand_over(
+        self, urls: Sequence[str | None], reason: GoAwayReason, within_ms: int, leave: bool
+    ) -> None:
+        """Ask all callers to go on elsewhere, dealt out over ``urls`` (None: the service address) and over some time.
+
+        With ``leave``, those places do not know the calls. `CallRecord.hand_over` tells what became of it.
+        """
+        now = self._settings.clock()
+        until, spread_s = now + within_ms / 1000, within_ms / 1000 * SPREAD
+        for number, call in enumerate(self._calls):
+            at = now + spread_s * number / len(self._calls)
+            call.hand_over.plan(Request(urls[number % len(urls)], reason, leave, at, until))
+            self.wake(call)
 
     def say_goodbye(self, reason: str) -> None:
         """Hang up every call."""

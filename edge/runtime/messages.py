@@ -2,22 +2,29 @@
 
 One Unix stream socket a worker, one JSON record a line, each a tagged struct of this file; nothing else
 crosses. A worker that loses this socket has lost its supervisor and stops.
+
+The two may be of different versions, for a node's workers can be replaced without it (`edgectl node reload`). Fields and
+kinds that one end does not know are ignored. So a field that is added has a default, and a kind that is added may go
+unheard; any other change raises `PROTOCOL`, and a worker that speaks another one says so and does not serve.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
+from edge.errors import EdgeError
 from edge.forward import ReturnPath
 from edge.overload import Gate, LoadSample
 from edge.overload.limits import Limits
 from edge.quic import CidProfile
+from edge.runtime.hand_over import State as HandOverState
 from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
+PROTOCOL = 1
 LINE_LIMIT = 4 * 1024 * 1024  # bytes; the longest record is a list of calls
 
 
@@ -25,7 +32,7 @@ Owners = dict[str, list[tuple[str, int]]]
 """Server ID in hex -> where that node takes packets of others, (host, port)."""
 
 
-class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AuthSettings(msgspec.Struct, frozen=True):
     """Who may call; see `edge.auth`. ``keys``: what the key file holds, or "" where no token is asked for."""
 
     keys: str
@@ -33,11 +40,12 @@ class AuthSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...]
 
 
-class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker must know to serve; ``node.py`` derives it from the node's configuration."""
 
     node: str
-    worker: int
+    worker: int  # its slot, and the octet of its connection IDs
+    siblings: list[int]  # octets of this node's workers, its own among them
     sockets: dict[str, int]  # local address -> file descriptor in the worker
     service: list[str]  # those of them that are anycast
     preferred_v4: tuple[str, int] | None
@@ -77,50 +85,69 @@ class WorkerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
 
 class Message(msgspec.Struct, frozen=True):
-    """What may cross. Every subclass is strict and tagged by its name."""
+    """What may cross. Every subclass is tagged by its name."""
 
 
-class Start(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class Start(Message, frozen=True, tag=True):
     """Supervisor to worker, once."""
 
     settings: WorkerSettings
+    protocol: int = PROTOCOL
 
 
-class SetGate(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class SetGate(Message, frozen=True, tag=True):
     """Supervisor to worker: how to treat newcomers from now on."""
 
     gate: Gate
 
 
-class SetKeys(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class SetKeys(Message, frozen=True, tag=True):
     """Supervisor to worker: the key ring from now on, as in its file."""
 
     keys: str
 
 
-class SetOwners(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class SetOwners(Message, frozen=True, tag=True):
     """Supervisor to worker: the fleet from now on."""
 
     owners: Owners
 
 
-class ListCalls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class SetSiblings(Message, frozen=True, tag=True):
+    """Supervisor to worker: the octets of this node's workers, as they are from now on."""
+
+    siblings: list[int]
+
+
+class ListCalls(Message, frozen=True, tag=True):
     """Supervisor to worker: answer with `Calls`."""
 
     request: int
 
 
-class Stop(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class Leave(Message, frozen=True, tag=True):
+    """Supervisor to worker: others take the newcomers now, also those on TCP; keep the calls that are up."""
+
+
+class Stop(Message, frozen=True, tag=True):
     """Supervisor to worker: close what is open and leave."""
 
     reason: str
 
 
-class Ready(Message, frozen=True, forbid_unknown_fields=True, tag=True):
-    """Worker to supervisor: the sockets are being read."""
+class Ready(Message, frozen=True, tag=True):
+    """Worker to supervisor: the sockets are being read, by the code of this version."""
+
+    version: str = ""
 
 
-class Report(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class Failed(Message, frozen=True, tag=True):
+    """Worker to supervisor: it cannot serve, and ends."""
+
+    reason: str
+
+
+class Report(Message, frozen=True, tag=True):
     """Worker to supervisor, several times a second: load, and counters that only grow."""
 
     load: LoadSample
@@ -132,8 +159,11 @@ class Report(Message, frozen=True, forbid_unknown_fields=True, tag=True):
     observations: dict[str, list[float]]  # since the last report: what histograms are made of
 
 
-class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One call as this node counted it; frames are counted where the backend takes and gives them."""
+class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One call as this node counted it; frames are counted where the backend takes and gives them.
+
+    ``hand_over``: what has become of asking its caller to go elsewhere.
+    """
 
     call_id: str
     worker: int
@@ -141,20 +171,50 @@ class CallRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     outcome: str
     age_s: float
     ended: bool
+    hand_over: HandOverState = ""
     heard: LedgerCount
     said: LedgerCount
 
 
-class Calls(Message, frozen=True, forbid_unknown_fields=True, tag=True):
+class Calls(Message, frozen=True, tag=True):
     """Worker to supervisor: the calls that are up, and the last ones that ended."""
 
     request: int
     calls: list[CallRecord]
 
 
+ToWorker = Start | SetGate | SetKeys | SetOwners | SetSiblings | ListCalls | Leave | Stop
+ToSupervisor = Ready | Failed | Report | Calls
+
 encode = msgspec.json.Encoder().encode
-decode_to_worker = msgspec.json.Decoder(Start | SetGate | ListCalls | Stop).decode
-decode_to_supervisor = msgspec.json.Decoder(Ready | Report | Calls).decode
+_to_worker = msgspec.json.Decoder(ToWorker)
+_to_supervisor = msgspec.json.Decoder(ToSupervisor)
+_kinds_to_worker = {kind.__name__ for kind in get_args(ToWorker)}
+_kinds_to_supervisor = {kind.__name__ for kind in get_args(ToSupervisor)}
+
+
+class _Any(msgspec.Struct, frozen=True):
+    """What every record has, of whatever version."""
+
+    type: str = ""
+    protocol: int = PROTOCOL
+
+
+def decode_to_worker(line: bytes) -> ToWorker | None:
+    """None for a kind that is not known here. Raises `msgspec.DecodeError`, and `EdgeError` for another protocol."""
+    head = msgspec.json.decode(line, type=_Any)
+    if head.protocol != PROTOCOL:
+        raise EdgeError(
+            f"this version's workers speak protocol {PROTOCOL}, the supervisor {head.protocol}: they cannot be changed "
+            "while the node runs; restart the node"
+        )
+    return _to_worker.decode(line) if head.type in _kinds_to_worker else None
+
+
+def decode_to_supervisor(line: bytes) -> ToSupervisor | None:
+    """None for a kind that is not known here. Raises `msgspec.DecodeError`."""
+    known = msgspec.json.decode(line, type=_Any).type in _kinds_to_supervisor
+    return _to_supervisor.decode(line) if known else None
 
 
 def write(writer: asyncio.StreamWriter, message: Message) -> None:

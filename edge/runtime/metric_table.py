@@ -319,6 +319,16 @@ METRICS: Final[tuple[Metric, ...]] = (
     WORKER_RESTARTS := Counter(
         name="edge_worker_restarts_total", help="Workers that died and were replaced."
     ),
+    WORKERS := Gauge(
+        name="edge_workers",
+        help="Worker processes: of the generation that new calls go to, and of one that leaves.",
+        labels={"standing": ("serving", "leaving")},
+    ),
+    RELOADS := Counter(
+        name="edge_reloads_total",
+        help="Orders to replace the workers by a new generation, by whether it came up.",
+        labels={"result": RESULTS},
+    ),
     # Routing
     POLICY_STATE := State(
         name="edge_policy_state",

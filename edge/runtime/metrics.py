@@ -6,7 +6,7 @@ neither jumps nor falls when a worker is replaced.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -85,16 +85,22 @@ class NodeMetrics:
         before = self._workers.get(worker)
         known = before.counters if before is not None and before.process == totals.process else {}
         for key, total in totals.counters.items():
-            metric, values = WORKER_COUNTERS[key]
-            self.increment(metric, *values, by=total - known.get(key, 0))
+            if key in WORKER_COUNTERS:  # a worker of a newer version may count more
+                metric, values = WORKER_COUNTERS[key]
+                self.increment(metric, *values, by=total - known.get(key, 0))
         self._workers[worker] = totals
         self._set_worker_gauges()
 
     def worker_observed(self, observations: Mapping[str, Sequence[float]]) -> None:
         """Take in what a worker has measured since it was last asked, in milliseconds."""
-        for key, values in observations.items():
-            for value in values:
+        for key in observations.keys() & WORKER_OBSERVATIONS.keys():
+            for value in observations[key]:
                 self.observe(WORKER_OBSERVATIONS[key], value / 1000)
+
+    def workers_left(self, there: Collection[int]) -> None:
+        """Those that are not ``there`` are gone."""
+        for worker in self._workers.keys() - there:
+            self.worker_left(worker)
 
     def worker_left(self, worker: int) -> None:
         """A worker is gone: what it has counted stays, what it had open is no more."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from edge.forward import Delivery, ForwardCounters, Forwarder, Member, Sending
 from edge.forward.forwarder import Address
 from edge.keys import KeyRing
-from edge.quic import PacketMisrouted, Path
+from edge.quic import BEHIND_NLB, PacketMisrouted, Path
 from edge.runtime.messages import Owners, WorkerSettings
 from edge.runtime.sockets import UdpSocket, is_ipv6
 
@@ -30,6 +30,7 @@ class Relay:
             local=frozenset(settings.service),
             counter=unix_ns,
             return_path=settings.return_path,
+            shared=settings.cid_profile != BEHIND_NLB,
         )
 
     @property
@@ -43,7 +44,7 @@ class Relay:
         self._forwarder.set_owners(self._reachable(owners))
 
     def arrived(self, path: Path) -> None:
-        """Something came on ``path`` by itself."""
+        """Something of a connection came on ``path`` by itself."""
         self._forwarder.arrived(path)
 
     def pass_on(self, stray: PacketMisrouted, now: float) -> UdpSocket | None:

@@ -29,12 +29,14 @@ from edge.backend.base import (
     ItemBegun,
     ItemEnded,
     ItemFrames,
+    Portable,
     ResponseRequested,
     Signal,
     SpeechStarted,
     SpeechStopped,
     Truncated,
 )
+from edge.runtime.resume_token import MAX_HANDLE
 from edge.voice import EdgeSession, FrameLedger
 from edge.voice import events as voice
 
@@ -67,7 +69,7 @@ class Seat:
         self._clock = clock
         self._changed = changed
         self._item: int | None = None  # the one that the backend has begun and not ended
-        self._items = 0
+        self._items = context.first_item - 1  # the latest begun
         self._room = asyncio.Event()
         self._lost_at = 0.0
         self._sitting = 0  # changes whenever somebody sits down or leaves
@@ -77,6 +79,11 @@ class Seat:
         first = self._sit_down()
         self.heard: FrameLedger = first.heard
         self.said: FrameLedger = first.said
+        if context.open_item is not None:
+            if (portable := _portable(first)) is not None and portable.continues:
+                self._item = context.open_item
+            else:
+                session.cut_item(context.open_item, clock())
 
     def tell(self, event: voice.EdgeEvent) -> None:
         """What the session tells and a backend has a use for."""
@@ -85,6 +92,31 @@ class Seat:
             self._ask(lambda backend: backend.hear(frames))
         elif (said := _in_its_words(event)) is not None:
             self._ask(lambda backend: backend.notify(said))
+
+    @property
+    def items(self) -> int:
+        """The latest item that the backend has begun."""
+        return self._items
+
+    def handle(self) -> bytes:
+        """What a backend on another node needs to go on in place of this one; empty if it can give nothing."""
+        portable = _portable(self._backend)
+        if portable is None:
+            return b""
+        try:
+            handle = portable.handle()
+        except Exception:
+            log.exception("event=no_handle call=%s", self._context.call_id)
+            return b""
+        if len(handle) > MAX_HANDLE:
+            log.warning("event=handle_too_large call=%s bytes=%d", self._context.call_id, len(handle))
+            return b""
+        return handle
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the backend has begun an item and not ended it."""
+        return self._item is not None
 
     def make_room(self, room: bool) -> None:
         """Whether more speech may be pulled."""
@@ -102,6 +134,7 @@ class Seat:
         signal = partial(self._signalled, self._sitting)
         context = replace(self._context, first_item=self._items + 1, signal=signal)
         self._backend = backend = self._make(context)
+        self._context = replace(self._context, handle=b"", open_item=None)  # these were for the first
         self._replies = asyncio.create_task(self._pull(backend))
         return backend
 
@@ -209,6 +242,10 @@ class Seat:
         if self._item is not None:
             self._session.end_item(self._item, self._clock())
             self._item = None
+
+
+def _portable(backend: object) -> Portable | None:
+    return backend if isinstance(backend, Portable) else None
 
 
 def _in_its_words(event: voice.EdgeEvent) -> BackendInput | None:

@@ -11,12 +11,15 @@ here and counted, not cut up on the way.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import socket
 import struct
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge.cid.steering import Instruction
 from edge.errors import EdgeError, UnreachableError
 
 BUFFER_BYTES = 4 * 1024 * 1024  # 0.2 s of 1200-byte datagrams at 20 000 a second
@@ -30,11 +33,14 @@ TCP_RECEIVE_BYTES = (
 # Linux socket options that the socket module of Python 3.11 does not name.
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
+_SO_ATTACH_REUSEPORT_CBPF = 51
 _SO_MEMINFO = 55
 _MEMINFO = struct.Struct("=9I")
 _MEMINFO_DROPS = 8
 _IP_MTU_DISCOVER = 10
 _IPV6_MTU_DISCOVER = 23
+_INSTRUCTION = struct.Struct("=HBBI")  # struct sock_filter
+_PROGRAM = struct.Struct("@HP")  # struct sock_fprog
 _PMTUDISC_PROBE = 3  # set DF and ignore the path MTU that a forged ICMP message may have lowered
 
 
@@ -86,39 +92,42 @@ def open_udp(address: str, port: int, *, count: int = 1) -> list[socket.socket]:
     return opened
 
 
-def listen_tcp(address: str, port: int, *, count: int = 1) -> list[socket.socket]:
-    """Listen ``count`` times on one local address; otherwise as `open_udp`.
+def steer(sock: socket.socket, program: Sequence[Instruction]) -> None:
+    """Have ``program`` choose, for each datagram, among the sockets that share a port with ``sock``, in place of any other.
 
-    Connections that the kernel has given to a worker which is gone wait for the next one with the same socket.
+    It answers with the socket's place in the order in which they were opened. Raises `EdgeError` if the kernel refuses.
     """
-    with contextlib.ExitStack() as undo:
-        try:
-            if count > 1:
-                with _bound_tcp(address, port, reuse_port=False) as probe:
-                    port = int(probe.getsockname()[1])
-            opened = [
-                undo.enter_context(_bound_tcp(address, port, reuse_port=count > 1)) for _ in range(count)
-            ]
-            for sock in opened:
-                sock.listen(BACKLOG)
-        except OSError as error:
-            raise bind_error(error, address, port, "tcp") from error
-        undo.pop_all()
-    return opened
+    code = b"".join(_INSTRUCTION.pack(*instruction) for instruction in program)
+    kept = ctypes.create_string_buffer(code, len(code))
+    try:
+        sock.setsockopt(
+            socket.SOL_SOCKET,
+            _SO_ATTACH_REUSEPORT_CBPF,
+            _PROGRAM.pack(len(program), ctypes.addressof(kept)),
+        )
+    except OSError as error:
+        raise EdgeError(
+            f"the kernel does not let packets be steered to workers (SO_ATTACH_REUSEPORT_CBPF): {error.strerror}; "
+            "Linux 4.5 or newer is needed, and no filter of system calls that forbids it"
+        ) from error
 
 
-def _bound_tcp(address: str, port: int, *, reuse_port: bool) -> socket.socket:
+def listen_tcp(address: str, port: int) -> socket.socket:
+    """Listen on one local address; otherwise as `open_udp`.
+
+    All workers accept from the one socket: a connection that nobody has accepted yet is lost with none of them.
+    """
     sock = _new(address, socket.SOCK_STREAM)
     try:
         # Old connections of ours, in TIME_WAIT, are no reason not to come back.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(reuse_port))
         # Before `listen`, for the window that a handshake may promise follows from it.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, TCP_RECEIVE_BYTES)
         sock.bind((address, port))
-    except OSError:
+        sock.listen(BACKLOG)
+    except OSError as error:
         sock.close()
-        raise
+        raise bind_error(error, address, port, "tcp") from error
     return sock
 
 

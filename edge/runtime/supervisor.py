@@ -1,263 +1,297 @@
-"""Workers: started with the sockets they serve, watched, started again when they die.
+"""Workers: started with the sockets they serve, watched, started again when they die, replaced by a new generation.
 
 The supervisor keeps every socket open. A worker gets copies of the descriptors, so packets and TCP connections
 that arrive between a worker's death and its successor's first read wait in the kernel's queue.
+
+A generation is the workers that were started together. A new one is started in slots that nobody has. Once all of it
+serves, newcomers go there; the one before keeps what is its own, and each of its workers leaves when it has no call any
+more. Its slot is then nobody's (see `edge.cid.steering`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import logging
-import os
-import secrets
-import socket
 import sys
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import chain
 
-import msgspec
-
-from edge.errors import DeadlineError, EdgeError
-from edge.overload import Gate
-from edge.runtime import messages
-from edge.runtime.messages import (
-    CallRecord,
-    ListCalls,
-    Owners,
-    Report,
-    SetGate,
-    SetKeys,
-    SetOwners,
-    Start,
-    Stop,
-    WorkerSettings,
-)
+from edge.cid.steering import Slots
+from edge.errors import DeadlineError, EdgeError, RefusedError
+from edge.runtime.messages import CallRecord, Report, WorkerSettings
+from edge.runtime.worker_process import START_TIMEOUT_S, Worker
 
 log = logging.getLogger("edge.supervisor")
 
-START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 5.0
-LEAVE_S = 1.0
-"""From a worker's last word to its end."""
 RESTART_DELAY_S = 0.2
-LOOK_S = 1.0
-QUIET_S = 2.0
-"""Several reports have not come: something is wrong with the worker."""
-HUNG_S = 10.0
-"""It will not come back by itself. If nobody else serves, the self-probe has withdrawn the route long before."""
+LOOK_S = 0.25
+SETTLED_S = 5.0
+"""From a worker's last connection to its end: handshakes that began with it have come to something by then."""
+UNUSED_S = 30.0
+"""From its last call, while there are connections without one."""
+
+Settings = Callable[[range], Iterable[WorkerSettings]]
+"""What the workers with these slots must know."""
 
 
-class Worker:
-    """One worker process and what it last said of itself: ``report`` is None while there is no such process."""
+class Standing(StrEnum):
+    """Where a generation is."""
 
-    def __init__(self, settings: WorkerSettings) -> None:
-        self.settings = settings
-        self.report: Report | None = None
-        self.ready = asyncio.Event()
-        self.process: asyncio.subprocess.Process | None = None
-        self._reported_at = 0.0
-        self._writer: asyncio.StreamWriter | None = None
-        self._observed: dict[str, list[float]] = {}
-        self._answers: dict[int, asyncio.Future[list[CallRecord]]] = {}
-        self._requests = itertools.count()
+    STARTING = "starting"
+    SERVING = "serving"
+    LEAVING = "leaving"
+
+
+class Generation:
+    """``number`` counts from 1. ``ends_at``: when what is left of one that leaves is ended, on the loop's clock."""
+
+    def __init__(self, number: int, workers: Iterable[Worker]) -> None:
+        self.number = number
+        self.workers = list(workers)
+        self.standing = Standing.STARTING
+        self.ends_at: float | None = None
 
     @property
-    def is_reporting(self) -> bool:
-        """Whether it has said of late how it is."""
-        return self.report is not None and time.monotonic() - self._reported_at < QUIET_S
+    def slots(self) -> frozenset[int]:
+        return frozenset(worker.slot for worker in self.workers)
 
-    def take_observations(self) -> dict[str, list[float]]:
-        """What it has measured since this was last called."""
-        taken, self._observed = self._observed, {}
-        return taken
-
-    async def run(self) -> str:
-        """Start the process and serve its socket until it ends; says how it ended."""
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self.process = await self._spawn(theirs)
-        except OSError as error:
-            ours.close()
-            return f"cannot be started: {error.strerror}"
-        reader, self._writer = await asyncio.open_connection(sock=ours, limit=messages.LINE_LIMIT)
-        settings = msgspec.structs.replace(
-            self.settings,
-            nonce_start=secrets.randbits(62),
-        )
-        self._send(Start(settings))
-        trouble = ""
-        try:
-            await self._listen(reader)
-            async with asyncio.timeout(LEAVE_S):
-                await self.process.wait()
-        except TimeoutError:
-            trouble = "hung"
-        except (msgspec.DecodeError, ValueError) as error:
-            trouble = f"unintelligible: {error}"
-        finally:
-            self.kill()
-            code = await self.process.wait()
-            self._writer.close()
-            self._writer = None
-            self.report = None
-            self.ready.clear()
-            for answer in self._answers.values():
-                if not answer.done():
-                    answer.set_result([])
-            self._answers.clear()
-        return trouble or f"exit {code}"
-
-    async def _spawn(self, control: socket.socket) -> asyncio.subprocess.Process:
-        # The kernel ties a parent-death signal to the thread that forks: this must be the main thread.
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-m",
-            "edge.runtime.worker",
-            str(control.fileno()),
-            str(os.getpid()),
-            str(log.getEffectiveLevel()),
-            pass_fds=[control.fileno(), *self.settings.descriptors],
-            stdin=asyncio.subprocess.DEVNULL,
-            process_group=0,  # Ctrl-C at a terminal is for the supervisor alone, from the worker's first moment
-        )
-
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        """To the end of what the worker says; TimeoutError if it falls silent before."""
-        quiet_s = 0.0
-        while quiet_s < (HUNG_S if self.ready.is_set() else START_TIMEOUT_S):
-            try:
-                async with asyncio.timeout(LOOK_S):
-                    line = await reader.readline()
-            except ConnectionError:
-                return
-            except TimeoutError:
-                # By looks and not by the clock: if it was this process that was stopped, one look was in vain.
-                quiet_s += LOOK_S
-                continue
-            if not line:
-                return
-            quiet_s = 0.0
-            self._handle(messages.decode_to_supervisor(line))
-        raise TimeoutError
-
-    def kill(self) -> None:
-        """End the process now, if there is one."""
-        if self.process is not None and self.process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-
-    def _send(self, message: messages.Message) -> None:
-        if self._writer is not None:
-            messages.write(self._writer, message)
-
-    def _handle(self, message: messages.Ready | Report | messages.Calls) -> None:
-        match message:
-            case messages.Ready():
-                self.ready.set()
-            case Report():
-                self.report = message
-                for name, values in message.observations.items():
-                    self._observed.setdefault(name, []).extend(values)
-                self._reported_at = time.monotonic()
-            case messages.Calls():
-                answer = self._answers.pop(message.request, None)
-                if answer is not None and not answer.done():
-                    answer.set_result(message.calls)
-
-    def set_gate(self, gate: Gate) -> None:
-        self._send(SetGate(gate))
-
-    def set_keys(self, keys: str) -> None:
-        """Now, and for those that come after it."""
-        self.settings = msgspec.structs.replace(self.settings, keys=keys)
-        self._send(SetKeys(keys))
-
-    def set_owners(self, owners: Owners) -> None:
-        self.settings = msgspec.structs.replace(self.settings, owners=owners)
-        self._send(SetOwners(owners))
-
-    def stop(self, reason: str) -> None:
-        self._send(Stop(reason))
-
-    async def calls(self, timeout_s: float = 2.0) -> list[CallRecord]:
-        """The worker's calls; an empty list if it does not answer in time."""
-        if self._writer is None:
-            return []
-        request = next(self._requests)
-        answer = asyncio.get_running_loop().create_future()
-        self._answers[request] = answer
-        self._send(ListCalls(request))
-        try:
-            return await asyncio.wait_for(answer, timeout_s)
-        except TimeoutError:
-            self._answers.pop(request, None)
-            return []
+    @property
+    def calls(self) -> int:
+        return sum(int(worker.report.load.calls) for worker in self.workers if worker.report is not None)
 
 
 class Supervisor:
-    """All workers of a node, given what each must know; the descriptors in it are this process's own."""
+    """All workers of a node, ``count`` of them in a generation; the descriptors in their settings are this process's own.
 
-    def __init__(self, settings: Iterable[WorkerSettings]) -> None:
-        self.workers = [Worker(one) for one in settings]
+    ``steer`` is called whenever packets have to find other workers than before. ``python`` runs the workers.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        count: int = 1,
+        *,
+        steer: Callable[[Slots], None] = lambda _: None,
+        python: str = sys.executable,
+    ) -> None:
         self.restarts = 0
-        self._tasks: list[asyncio.Task[None]] = []
-        self._started = False
+        self.generations: list[Generation] = []
+        """The one that serves or is to serve is the last, but for one that is starting beside it."""
+        self._settings = settings
+        self._count = count
+        self._steer = steer
+        self._slots: Slots | None = None  # as packets are steered
+        self._siblings: list[int] = []  # as workers know them
+        self._python = python
+        self._numbers = 0
+        self._tasks: dict[Worker, asyncio.Task[None]] = {}
+        self._farewells: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
 
+    @property
+    def workers(self) -> list[Worker]:
+        """All that have served and are not dismissed, also those that are being restarted."""
+        return [
+            worker
+            for generation in self.generations
+            if generation.standing is not Standing.STARTING
+            for worker in generation.workers
+        ]
+
+    @property
+    def everyone(self) -> list[Worker]:
+        """`workers`, and those that are starting."""
+        return [worker for generation in self.generations for worker in generation.workers]
+
     async def start(self) -> None:
-        """Start every worker; returns when all of them serve.
+        """Start the first generation; returns when all of it serves.
 
         Raises:
             EdgeError: a worker ended before all of them served.
             DeadlineError: a worker did not come up in time.
         """
-        self._tasks = [asyncio.create_task(self._keep(worker)) for worker in self.workers]
-        all_ready = asyncio.create_task(self._all_ready())
+        first = self._begin(range(self._count))
+        await self._bring_up(first)
+        first.standing = Standing.SERVING
+
+    async def reload(self, deadline_s: float | None = None) -> None:
+        """Start a new generation; returns when it serves, and the one before begins to leave.
+
+        After ``deadline_s`` what is left of that is ended. Raises as `start`, and `RefusedError` while another one is
+        leaving; then nothing has changed.
+        """
+        if len(self.generations) > 1:
+            raise RefusedError(self._not_now())
+        (old,) = self.generations
+        new = self._begin(range(self._count - min(old.slots), 2 * self._count - min(old.slots)))
+        try:
+            await self._bring_up(new)
+        except BaseException:
+            await self._end(new.workers, "its generation did not come up")
+            self.generations.remove(new)
+            self._arrange()
+            raise
+        new.standing, old.standing = Standing.SERVING, Standing.LEAVING
+        if deadline_s is not None:
+            old.ends_at = asyncio.get_running_loop().time() + deadline_s
+        self._arrange()
+        for worker in old.workers:
+            worker.leave()
+        log.info("event=generation_serves generation=%d", new.number)
+        farewell = asyncio.create_task(self._see_off(old))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
+
+    def _not_now(self) -> str:
+        before, after = self.generations
+        if after.standing is Standing.STARTING:
+            return f"generation {after.number} is being started; wait for it"
+        return (
+            f"generation {before.number} still has {before.calls} calls, and its workers the places that new ones need; "
+            "wait until they have ended"
+        )
+
+    def _begin(self, slots: range) -> Generation:
+        self._numbers += 1
+        generation = Generation(
+            self._numbers,
+            (
+                Worker(settings, python=self._python, changed=self._arrange)
+                for settings in self._settings(slots)
+            ),
+        )
+        self.generations.append(generation)
+        self._arrange()
+        return generation
+
+    async def _bring_up(self, generation: Generation) -> None:
+        tasks = {worker: asyncio.create_task(self._keep(generation, worker)) for worker in generation.workers}
+        self._tasks |= tasks
+        all_ready = asyncio.create_task(_all_ready(generation.workers))
         done, _ = await asyncio.wait(
-            [all_ready, *self._tasks], timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            [all_ready, *tasks.values()], timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
         )
         all_ready.cancel()
-        for task in self._tasks:
+        for task in tasks.values():
             if task in done:
                 await task
+        if self._stopping.is_set():
+            raise RefusedError("the node is stopping")
         if not done:
             raise DeadlineError(f"a worker was not ready within {START_TIMEOUT_S:g} s")
-        self._started = True
 
-    async def _all_ready(self) -> None:
-        for worker in self.workers:
-            await worker.ready.wait()
-
-    async def _keep(self, worker: Worker) -> None:
-        while not self._stopping.is_set():
+    async def _keep(self, generation: Generation, worker: Worker) -> None:
+        while True:
             ending = await worker.run()
+            if self._stopping.is_set() or worker not in generation.workers:
+                return
+            if generation.standing is Standing.STARTING:
+                raise EdgeError(f"worker {worker.slot} did not come up: {ending}")
+            log.error('event=worker_died worker=%d ending="%s"', worker.slot, ending)
+            if generation.standing is Standing.SERVING:
+                self.restarts += 1
+                await asyncio.sleep(RESTART_DELAY_S)
             if self._stopping.is_set():
                 return
-            if not self._started:
-                raise EdgeError(f"worker {worker.settings.worker} did not come up: {ending}")
-            self.restarts += 1
-            log.error('event=worker_died worker=%d ending="%s"', worker.settings.worker, ending)
-            await asyncio.sleep(RESTART_DELAY_S)
+            if generation.standing is Standing.LEAVING:
+                # Its calls are gone. A newer generation tells their callers so, and takes them.
+                self._dismiss(generation, [worker])
+                return
+
+    async def _see_off(self, generation: Generation) -> None:
+        """Until the last worker of a generation has left."""
+        now = asyncio.get_running_loop().time
+        idle = {worker: _Idle(now()) for worker in generation.workers}
+        while generation.workers:
+            await asyncio.sleep(LOOK_S)
+            is_over = generation.ends_at is not None and now() >= generation.ends_at
+            done = [worker for worker in generation.workers if idle[worker].is_long(worker.report, now())]
+            leaving = list(generation.workers) if is_over else done
+            self._dismiss(generation, leaving)
+            await self._end(leaving, "the node was reloaded")
+        self.generations.remove(generation)
+        log.info("event=generation_left generation=%d", generation.number)
+
+    def _dismiss(self, generation: Generation, workers: Sequence[Worker]) -> None:
+        """Nothing that arrives from now on is theirs."""
+        for worker in workers:
+            generation.workers.remove(worker)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """Have packets, and workers, know who is there."""
+        if self._stopping.is_set():
+            return
+        siblings = sorted(worker.slot for worker in self.everyone)
+        if siblings != self._siblings:
+            self._siblings = siblings
+            for worker in self.everyone:
+                worker.set_siblings(siblings)
+        slots = self._seating()
+        if slots != self._slots:
+            self._slots = slots
+            self._steer(slots)
+
+    def _seating(self) -> Slots:
+        standing = [one for one in self.generations if one.standing is not Standing.STARTING]
+        if not standing:  # packets wait in the sockets of those that come up
+            return Slots(self._count, newest=min(self.generations[0].slots))
+        *before, newest = standing
+        return Slots(
+            self._count,
+            newest=min(newest.slots),
+            leaving=frozenset(chain.from_iterable(one.slots for one in before)),
+            absent=frozenset(worker.slot for worker in newest.workers if not worker.ready.is_set()),
+        )
 
     async def stop(self, reason: str) -> None:
         """Ask all workers to leave; kill those that do not."""
         self._stopping.set()
-        for worker in self.workers:
+        for farewell in self._farewells:
+            farewell.cancel()
+        await self._end(list(self._tasks), reason)
+
+    async def _end(self, workers: Iterable[Worker], reason: str) -> None:
+        tasks = {worker: task for worker in workers if (task := self._tasks.pop(worker, None)) is not None}
+        for worker in tasks:
             worker.stop(reason)
-        if not self._tasks:
+        if not tasks:
             return
-        _, late = await asyncio.wait(self._tasks, timeout=STOP_TIMEOUT_S)
-        if late:
-            for worker in self.workers:
+        _, late = await asyncio.wait(tasks.values(), timeout=STOP_TIMEOUT_S)
+        for worker, task in tasks.items():
+            if task in late:
                 worker.kill()
-        # Whoever called `start` has been told already why a worker did not come up.
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        # Whoever asked for a generation has been told already why it did not come up.
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def calls(self) -> list[CallRecord]:
         """The calls of all workers."""
         answers = await asyncio.gather(*(worker.calls() for worker in self.workers))
         return [record for records in answers for record in records]
+
+
+async def _all_ready(workers: Sequence[Worker]) -> None:
+    for worker in workers:
+        await worker.ready.wait()
+
+
+@dataclass(slots=True)
+class _Idle:
+    """Since when a worker has had no connection, and no call, on the loop's clock."""
+
+    connected_at: float
+    called_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.called_at = self.connected_at
+
+    def is_long(self, report: Report | None, now: float) -> bool:
+        """Whether nobody needs it any more."""
+        if report is None or report.load.calls:
+            self.called_at = self.connected_at = now
+        elif any(report.connections.values()):
+            self.connected_at = now
+        return now - self.connected_at > SETTLED_S or now - self.called_at > UNUSED_S

@@ -7,7 +7,7 @@ from typing import Final
 
 from edge.voice import events as voice
 
-COUNTS: Final = ("underruns", "barge_ins", "wasted_bytes", "saved_bytes", "resumed")
+COUNTS: Final = ("underruns", "barge_ins", "wasted_bytes", "saved_bytes", "resumed", "continued")
 OBSERVED_OF_A_TURN: Final = ("backend_ms", "wire_ms", "played_ms", "edge_added_ms")
 
 

@@ -77,12 +77,16 @@ class TlsListener:
         for listener in self._sockets:
             self._loop.add_reader(listener, self._accept, listener)
 
-    async def close(self) -> None:
-        """Accept no more; handshakes that are not complete are broken off."""
+    def leave(self) -> None:
+        """Accept no more; who has been accepted is served, others accept from these sockets."""
         for listener in self._sockets:
             self._loop.remove_reader(listener)
             listener.close()
         self._sockets.clear()
+
+    async def close(self) -> None:
+        """Accept no more; handshakes that are not complete are broken off."""
+        self.leave()
         for task in self._handshakes:
             task.cancel()
         await asyncio.gather(*self._handshakes, return_exceptions=True)

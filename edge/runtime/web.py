@@ -86,6 +86,10 @@ class Web:
         """Begin to accept connections."""
         self._listener.serve()
 
+    def leave(self) -> None:
+        """Accept no more; what is up goes on."""
+        self._listener.leave()
+
     async def close(self, code: int, reason: str) -> None:
         """End every call with ``code`` and close every connection; takes little more than `LINGER_S`."""
         await self._listener.close()

@@ -19,9 +19,13 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from http import HTTPStatus
 
+import msgspec
+
+import edge
 from edge.errors import EdgeError
 from edge.forward import Delivery, Sending
 from edge.keys import KeyRing, parse
@@ -33,6 +37,8 @@ from edge.runtime.call_settings import CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import (
     Calls,
+    Failed,
+    Leave,
     ListCalls,
     Owners,
     Ready,
@@ -40,6 +46,7 @@ from edge.runtime.messages import (
     SetGate,
     SetKeys,
     SetOwners,
+    SetSiblings,
     Start,
     Stop,
     WorkerSettings,
@@ -47,6 +54,7 @@ from edge.runtime.messages import (
 from edge.runtime.process import die_with_parent
 from edge.runtime.quic_calls import QuicCalls
 from edge.runtime.relay import Relay
+from edge.runtime.resuming import Resuming
 from edge.runtime.sampler import LoadMeter, LoopLag, Readings, cpu_seconds
 from edge.runtime.session_api import Request, error
 from edge.runtime.sockets import UdpSocket
@@ -88,8 +96,9 @@ class Worker:
         keys = parse(settings.keys)
         self._keys_version = keys.version
         self._peers = {bytes.fromhex(server_id) for server_id in settings.owners}
+        self._siblings = set(settings.siblings)
         self.endpoint = make_endpoint(
-            settings, keys, self._verdict, lambda now: now + self._wall_offset, self._peers
+            settings, keys, self._verdict, lambda now: now + self._wall_offset, self._peers, self._siblings
         )
         self._relay = Relay(settings, keys, self._forward_sockets, time.time_ns())
         self._observations: dict[str, list[float]] = {}
@@ -104,6 +113,9 @@ class Worker:
                 resume_s=settings.resume_s,
                 backends=make_backends(settings),
                 doorkeeper=doorkeeper,
+                resuming=Resuming(
+                    keys, server_id=settings.server_id, worker=settings.worker, unix_time=time.time
+                ),
                 limits=settings.limits,
                 clock=loop.time,
                 changed=self._spoke,
@@ -133,12 +145,23 @@ class Worker:
         self._keys_version = keys.version
         self.endpoint.set_keys(keys)
         self._relay.set_keys(keys)
+        self.calls.set_keys(keys)
 
     def set_owners(self, owners: Owners) -> None:
         """These nodes are the fleet."""
         self._peers.clear()
         self._peers.update(map(bytes.fromhex, owners))
         self._relay.set_owners(owners)
+
+    def set_siblings(self, siblings: Iterable[int]) -> None:
+        """These octets are this node's workers, this one's among them."""
+        self._siblings.clear()
+        self._siblings.update(siblings)
+
+    def leave(self) -> None:
+        """Accept no more TCP connections; newcomers over UDP are not steered here any more."""
+        for web in self._webs:
+            web.leave()
 
     def _has_room(self) -> bool:
         """For a newcomer on TCP, whose address its handshake has proved: that is what a Retry is for."""
@@ -151,8 +174,8 @@ class Worker:
         now = self._loop.time()
         for data, host, port in udp.drain(BATCH):
             path = Path(host, port, udp.host)
-            self._relay.arrived(path)
-            self.endpoint.queue_datagram(data, path, now)
+            if self.endpoint.queue_datagram(data, path, now):
+                self._relay.arrived(path)
         self._take_in(now)
         self._wake()
 
@@ -314,15 +337,15 @@ class Worker:
 
 
 async def converse(control: socket.socket) -> None:
-    """Serve until the supervisor says stop, or is gone."""
+    """Serve until the supervisor says stop, or is gone. What keeps it from serving is told, and raised."""
     reader, writer = await asyncio.open_connection(sock=control, limit=messages.LINE_LIMIT)
     with contextlib.closing(writer):
-        start = messages.decode_to_worker(await reader.readline())
-        if not isinstance(start, Start):
-            raise EdgeError(f"the supervisor began with {type(start).__name__}, not Start")
-        worker = Worker(start.settings, asyncio.get_running_loop())
-        worker.serve()
-        messages.write(writer, Ready())
+        try:
+            worker = _started(await reader.readline())
+        except Exception as error:
+            messages.write(writer, Failed(" ".join(str(error).split()) or type(error).__name__))
+            raise
+        messages.write(writer, Ready(edge.__version__))
         reports = asyncio.create_task(_report(worker, writer))
         reason = "the node stopped"
         while line := await _next_line(reader):
@@ -335,12 +358,28 @@ async def converse(control: socket.socket) -> None:
                     worker.set_keys(parse(keys))
                 case SetOwners(owners=owners):
                     worker.set_owners(owners)
+                case SetSiblings(siblings=siblings):
+                    worker.set_siblings(siblings)
+                case Leave():
+                    worker.leave()
                 case Stop(reason=reason):
                     break
                 case Start():
                     raise EdgeError("the supervisor said Start twice")
         reports.cancel()
         await worker.stop(reason)
+
+
+def _started(line: bytes) -> Worker:
+    try:
+        start = messages.decode_to_worker(line)
+    except msgspec.DecodeError as error:
+        raise EdgeError(f"what the supervisor says cannot be read by this version: {error}") from error
+    if not isinstance(start, Start):
+        raise EdgeError(f"the supervisor began with {type(start).__name__}, not Start")
+    worker = Worker(start.settings, asyncio.get_running_loop())
+    worker.serve()
+    return worker
 
 
 async def _next_line(reader: asyncio.StreamReader) -> bytes:

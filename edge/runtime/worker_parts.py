@@ -32,6 +32,7 @@ def make_endpoint(
     verdict: Callable[[float], Verdict],
     unix_time: Callable[[float], float],
     peers: Container[bytes],
+    siblings: Container[int],
 ) -> Endpoint:
     return Endpoint(
         EndpointConfig(
@@ -60,6 +61,7 @@ def make_endpoint(
         unix_time=unix_time,
         began_at=time.time(),
         peers=peers,
+        siblings=siblings,
     )
 
 

@@ -26,6 +26,10 @@ class Agreement:
         deadline = control.DeadlineState(self.deadlines.uplink_ms, self.deadlines.downlink_ms)
         return control.SessionState(id=self.session_id, lead_ms=self.lead, deadline=deadline)
 
+    def forget(self) -> None:
+        """Of what was to be told, nothing has been."""
+        self._told = None
+
     def news(self) -> list[control.Event]:
         """What the caller has not been told of the deadlines; how they are kept also depends on the round trip."""
         uplink_ms, downlink_ms = self.deadlines.uplink_ms, self.deadlines.downlink_ms

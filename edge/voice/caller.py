@@ -4,12 +4,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+
 from edge.voice import control, records
 from edge.voice.actions import Action, CloseSession, SendControl, SendDatagram, StopStream
 from edge.voice.base import Session
 from edge.voice.deadline import PRESETS, Deadlines, Preset
 from edge.voice.errors import Code, WireError
 from edge.voice.events import (
+    Account,
     CallContinued,
     CallerEvent,
     ErrorReceived,
@@ -46,8 +49,6 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         """The call begins ``now``; what is None is left to the edge. ``fields`` of the session are for the backend."""
         super().__init__(records.edge_events)
         self._hearing = Hearing(start_ms)
-        self.said = FrameLedger()
-        self.heard = self._hearing.ledger
         self.playout = self._hearing.playout
         self.deadlines = Deadlines(None, None)
         """What holds as far as is known here."""
@@ -62,6 +63,9 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._detached = False
         self._later: list[Action] | None = None  # until the edge has said that it knows the call
         self._gap_in: int | None = None  # an utterance of which words are lost, which should not be
+        self._leaving = False
+        self._left: control.Left | None = None
+        self._place: control.EdgeSessionInfo | None = None  # as it was told last
         self._settings: dict[str, Any] = {}
         # What is neither here nor in `NOTICES` needs no answer: the same is learned from the audio.
         self._handlers: Mapping[type, Callable[[Any], None]] = {
@@ -75,10 +79,21 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             control.SessionCreated: self._session_state,
             control.SessionUpdated: self._session_state,
             control.EdgeSessionInfo: self._session_info,
+            control.Left: self._left_by_edge,
             control.Reconnected: self._reconnected,
             control.Stats: self._stats,
         }
         self._choose(deadline, {**(fields or {}), "lead_ms": lead_ms, "token": token, "backend": backend})
+
+    # Counts are of what the edge has part in that has the call now.
+
+    @property
+    def said(self) -> FrameLedger:
+        return self._words.said
+
+    @property
+    def heard(self) -> FrameLedger:
+        return self._hearing.ledger
 
     @property
     def received(self) -> LedgerCount:
@@ -88,7 +103,12 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     @property
     def frames_late(self) -> int:
         """Frames that came after they had been declared lost."""
-        return self._hearing.items.late
+        return self._hearing.late
+
+    @property
+    def open_ms(self) -> int:
+        """How much has been said of utterances that the edge has not confirmed."""
+        return self._words.open_ms
 
     # --- verbs -----------------------------------------------------------------------------------------
 
@@ -109,8 +129,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     def send_frames(self, payloads: Sequence[bytes], now: float) -> None:
         """Say the next frames of the utterance, 20 ms each. Raises ValueError for a size that none can have."""
         self._now = now
-        frames, steps = self._words.write(payloads, now)
-        self.said.record(frames)
+        _, steps = self._words.write(payloads, now)
         self._say(steps)
 
     def commit(self, now: float) -> int:
@@ -164,6 +183,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         """The carrier is gone. What is heard is played on, what is said is kept for `reconnect`."""
         self._now = now
         self._detached = True
+        self._leaving = False
         if self._later is None:
             self._later = [action for action in self._actions if isinstance(action, SendControl)]
         self._actions.clear()
@@ -171,21 +191,41 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._words.detach()
         self._tell_all(self._hearing.detach(now))
 
+    def leave(self, now: float) -> None:
+        """Another carrier stands: have the edge let go of this one. `EdgeLeft` is told when it has said all it had.
+
+        Nothing but heartbeats is sent from now on; `reconnect` must follow.
+        """
+        self._now = now
+        self.send_control(control.Leave())
+        self._leaving, self._later = True, []
+        self._words.detach()
+
+    def hello(self) -> bytes:
+        """What asks an edge, on another carrier, to continue the call. Raises ValueError without a `resume_token`."""
+        if self.resume_token is None:
+            raise ValueError("no edge has said how to continue this call")
+        item, frames = self._hearing.items.position
+        hello = control.Reconnect(
+            resume_token=self.resume_token, item=item, frames=frames, utterance=self._words.unconfirmed
+        )
+        return records.encode(hello) + records.encode(control.SessionUpdate(session=self._settings))
+
+    def change_carrier(self, now: float) -> None:
+        """Go on with another carrier, on which the edge has been asked (`hello`) and has agreed."""
+        self.detach(now)
+        self._detached = False
+        self._numbers.restart()
+
     def reconnect(self, now: float) -> None:
-        """There is another: ask the edge to continue the call on it. `CallContinued` is told when it does.
+        """There is another carrier: ask the edge to continue the call on it. `CallContinued` is told when it does.
 
         An `ErrorReceived` with the code ``unknown_session`` is told if it does not; then the carrier is good for another
         session. Raises ValueError without a `resume_token`.
         """
-        if self.resume_token is None:
-            raise ValueError("no edge has said how to continue this call")
-        self.detach(now)
-        self._detached = False
-        self._numbers.restart()
-        item, frames = self._hearing.items.position
-        hello = control.Reconnect(resume_token=self.resume_token, item=item, frames=frames)
-        for event in (hello, control.SessionUpdate(session=self._settings)):
-            super()._act(SendControl(records.encode(event)))
+        hello = self.hello()
+        self.change_carrier(now)
+        super()._act(SendControl(hello))
         self._settle()
 
     # --- time ------------------------------------------------------------------------------------------
@@ -225,7 +265,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         handler, notice = self._handlers.get(type(event)), NOTICES.get(type(event))
         if handler is not None:
             handler(event)
-        if notice is not None:
+        if notice is not None and not self._is_old_news(event):
             self._tell(notice(event))
 
     def _on_event_error(self, error: records.EventError) -> None:
@@ -253,10 +293,23 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     def _session_info(self, event: control.EdgeSessionInfo) -> None:
         self.resume_token = event.resume_token
 
+    def _is_old_news(self, event: object) -> bool:
+        """Another resume token, and nothing else."""
+        if not isinstance(event, control.EdgeSessionInfo):
+            return False
+        before, self._place = self._place, msgspec.structs.replace(event, resume_token=None)
+        return before == self._place
+
+    def _left_by_edge(self, event: control.Left) -> None:
+        self._left = event
+        self.resume_token = event.resume_token
+
     def _reconnected(self, event: control.Reconnected) -> None:
         if self._later is None:
             raise WireError("control stream", "edge.reconnected, and nothing was lost")
         later, self._later = self._later, None
+        before = self._close_account() if event.elsewhere else None
+        self._left = None
         rewound = self._words.rewind(event.utterance, event.frames, self._now)
         if not rewound.whole and self.deadlines.uplink_ms is None:
             # What is not kept any more would be waited for without end.
@@ -267,7 +320,24 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             self.send_control(control.CancelResponse(response_id=control.response_id(item)))
         for action in later:
             self._act(action)
-        self._tell(CallContinued(event.utterance, event.frames, rewound.whole))
+        self._tell(CallContinued(event.utterance, event.frames, rewound.whole, before))
+
+    def _close_account(self) -> Account:
+        """Of the edge before; with this one counting begins anew."""
+        left, frames = self._left, None
+        if left is not None:
+            frames = left.heard.frames + left.heard.lost
+        account = Account(
+            sent=self._words.said_until(frames),
+            heard_by_edge=left.heard if left else None,
+            said_by_edge=left.said if left else None,
+            received=self.received,
+            received_late=self.frames_late,
+        )
+        self._words.count_anew()
+        self._hearing.count_anew()
+        self._place = None
+        return account
 
     def _audio_committed(self, event: control.AudioCommitted) -> None:
         self._words.confirm(event.utterance)
@@ -312,3 +382,5 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             super()._act(action)
         elif isinstance(action, SendControl):
             self._later.append(action)
+        elif self._leaving and isinstance(action, SendDatagram):
+            super()._act(action)

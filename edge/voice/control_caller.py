@@ -136,11 +136,19 @@ class Resume(Event, frozen=True, tag="edge.resume"):
 
 
 class Reconnect(Event, frozen=True, tag="edge.reconnect"):
-    """The first record of a connection that continues a call: ``frames`` of ``item`` are here, all before it whole."""
+    """The first record of a connection that continues a call: ``frames`` of ``item`` are here, all before it whole.
+
+    ``utterance`` is the oldest that has not been confirmed, be it the next one; 0 leaves that to the token.
+    """
 
     resume_token: Annotated[str, msgspec.Meta(max_length=4096)]
     item: Number
     frames: Number
+    utterance: Number = 0
+
+
+class Leave(Event, frozen=True, tag="edge.leave"):
+    """The call goes on on another connection, which stands already: let it go. Nothing more is said on this one."""
 
 
 CallerEvent = (
@@ -157,5 +165,6 @@ CallerEvent = (
     | ClearOutput
     | Resume
     | Reconnect
+    | Leave
     | Stats
 )

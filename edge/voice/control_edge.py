@@ -5,9 +5,12 @@ from typing import Literal
 import msgspec
 
 from edge.voice.control_base import DeadlineMs, Event, ItemId, LeadMs, Number, ResponseId, Stats
+from edge.voice.ledger import LedgerCount
 
 ResponseStatus = Literal["in_progress", "completed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
+GoAwayReason = Literal["anycast", "drain", "reload", "overload"]
+"""The caller is on the service address still; the node goes out of service, or is renewed, or has too much to do."""
 
 
 class DeadlineState(msgspec.Struct, frozen=True):
@@ -184,10 +187,31 @@ class TurnTimed(Event, frozen=True, tag="edge.turn"):
 
 
 class Reconnected(Event, frozen=True, tag="edge.reconnected"):
-    """The call goes on: ``frames`` of ``utterance`` are here, all before it is whole. Say again what is behind them."""
+    """The call goes on: ``frames`` of ``utterance`` are here, all before it is whole. Say again what is behind them.
+
+    With ``elsewhere`` the call was another node's: both ends count frames from 0 again.
+    """
 
     utterance: Number
     frames: Number
+    elsewhere: bool = False
+
+
+class GoAway(Event, frozen=True, tag="edge.goaway"):
+    """Please go on at ``url``, or null at the service address, ``within_ms``; with ``leave`` say `edge.leave` here first."""
+
+    url: str | None
+    reason: GoAwayReason
+    within_ms: Number
+    leave: bool
+
+
+class Left(Event, frozen=True, tag="edge.left"):
+    """The answer to `edge.leave`: all has been written, nothing follows, and this is what was counted here."""
+
+    resume_token: str
+    heard: LedgerCount
+    said: LedgerCount
 
 
 class ErrorBody(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -237,6 +261,8 @@ EdgeEvent = (
     | BargedIn
     | TurnTimed
     | Reconnected
+    | GoAway
+    | Left
     | Error
     | EdgeSessionInfo
     | Stats

@@ -29,10 +29,14 @@ REMEMBERED = 64
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """All ``frames`` of an item are on the wire, for the first time. It is not over until they are played."""
+    """All ``frames`` of an item are on the wire, for the first time. It is not over until they are played.
+
+    ``cut``: there would have been more.
+    """
 
     item: int
     frames: int
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,22 @@ class Downlink:
         waiting_ms = sum(item.speech.waiting for item in self._items) * FRAME_MS
         return waiting_ms + CHUNK_MS <= RING_MS
 
+    def begin_at(self, number: int, frames: int, now: float) -> None:
+        """Go on for a caller that has ``frames`` of item ``number`` and all before it; nothing has been said here yet.
+
+        With frames the item is begun, and goes on or is cut.
+        """
+        self._begun = number if frames else number - 1
+        if frames:
+            self._items.append(Reply(Speech(number, frames), self.deadlines.downlink_ms))
+            self.window.adopt(number, frames * FRAME_MS, now)
+
+    def cut(self, number: int) -> None:
+        """Nobody can say the rest of this item."""
+        item = self._find(number)
+        if item is not None:
+            item.speech.ended = item.cut = True
+
     def begin(self) -> int:
         """A new item's number, counted from 1."""
         self._begun += 1
@@ -85,7 +105,7 @@ class Downlink:
         item = self._find(number)
         if item is None or not frames:
             return
-        codec = frames[0].codec if not item.speech.generated else item.speech.codec
+        codec = frames[0].codec if item.speech.generated == item.speech.start else item.speech.codec
         if any(frame.codec != codec for frame in frames):
             raise ValueError(f"item {number} began as {codec.name} and cannot change its codec")
         for frame in frames:
@@ -189,6 +209,11 @@ class Downlink:
             if item.stage is Stage.SENT and not whole:
                 item.move(Trigger.MISSING)
 
+    @property
+    def is_written(self) -> bool:
+        """Whether all that was begun is on the wire to its end."""
+        return all(item.stage is Stage.SENT for item in self._items)
+
     def item_of(self, stream: int) -> int | None:
         """The item that travels on ``stream``."""
         return next((item.number for item in self._items if item.way and item.way.runs_on(stream)), None)
@@ -244,7 +269,7 @@ class Downlink:
             item.move(Trigger.WRITTEN)
             if not item.finished:
                 item.finished = True
-                done.append(Finished(item.number, speech.generated))
+                done.append(Finished(item.number, speech.generated, item.cut))
         return ends
 
     def _releasable(self, item: Reply, now: float) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from edge.voice.anatomy import Turn
 from edge.voice.barge_in import BargeIn
+from edge.voice.control_edge import GoAwayReason
 from edge.voice.deadline import Deadlines
 from edge.voice.frame import Frame
 from edge.voice.lead import Lead
@@ -75,6 +76,13 @@ class ReconnectRequested:
     resume_token: str
     item: int
     frames: int
+    utterance: int = 0
+    """The oldest that has not been confirmed, be it the next; 0 is not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveRequested:
+    """The caller goes elsewhere. Let it have all that there is (`EdgeSession.lift_lead`), then `EdgeSession.leave`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +186,46 @@ class BargedIn:
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """What was counted while one edge had the call, here and, if it was left properly (`EdgeLeft`), there."""
+
+    sent: LedgerCount
+    heard_by_edge: LedgerCount | None
+    said_by_edge: LedgerCount | None
+    received: LedgerCount
+    received_late: int
+
+
+@dataclass(frozen=True, slots=True)
 class CallContinued:
     """The edge knows the call on this connection, and has ``frames`` of ``utterance`` and all before it.
 
-    What is behind that has been said again, ``whole`` or as far as it was kept.
+    What is behind that has been said again, ``whole`` or as far as it was kept. ``before`` is the account of another edge,
+    which had the call until now; both ends count from 0 again.
     """
 
     utterance: int
     frames: int
     whole: bool
+    before: Account | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedToMove:
+    """The edge asks to go on at ``url``, or None at the service address, ``within_ms``, and with ``leave`` to say so here."""
+
+    url: str | None
+    reason: GoAwayReason
+    within_ms: int
+    leave: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeLeft:
+    """The edge has let the call go: it has written all that it had, and counted this."""
+
+    heard: LedgerCount
+    said: LedgerCount
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +297,7 @@ EdgeEvent = (
     | ClientEvent
     | Presented
     | ReconnectRequested
+    | LeaveRequested
     | PlayoutReported
     | TurnTimed
     | StatsRequested
@@ -279,6 +319,8 @@ CallerEvent = (
     | BargedIn
     | TurnTimed
     | CallContinued
+    | AskedToMove
+    | EdgeLeft
     | ErrorReceived
     | ControlReceived
     | StatsReceived

@@ -74,6 +74,10 @@ class Gate:
         """The control stream is gone."""
         self._connected = False
 
+    def forget_records(self) -> None:
+        """What would have been written is not so any more."""
+        self._take_records()
+
     def _keep(self, record: SendControl) -> None:
         self._records_bytes += len(record.data)
         if self._records_bytes > MAX_WAITING_BYTES:

@@ -25,6 +25,7 @@ class Hearing:
         self.playout = Playout(start_ms)
         self.items = ItemReader()
         self.ledger = FrameLedger()
+        self._lost_before = self._late_before = 0  # the ledger began
         self._final_at: float | None = None  # when an interruption cannot be taken back any more
         self._interrupted: list[int] = []
         self._refused: deque[int] = deque(maxlen=REMEMBERED)
@@ -37,7 +38,12 @@ class Hearing:
     @property
     def count(self) -> LedgerCount:
         """Frames heard, and lost."""
-        return self.ledger.count().without(self.items.lost)
+        return self.ledger.count().without(self.items.lost - self._lost_before)
+
+    @property
+    def late(self) -> int:
+        """Frames that came after they had been declared lost."""
+        return self.items.late - self._late_before
 
     # --- what the carrier brings -----------------------------------------------------------------------
 
@@ -95,6 +101,13 @@ class Hearing:
         heard = self._silence(now) if self._final_at is not None else []
         self.items.detach()
         return heard
+
+    def count_anew(self) -> None:
+        """There is another edge, that goes on from `ItemReader.position`: what is here of that is played."""
+        self.items.forget()
+        self._refused.clear()
+        self.ledger = FrameLedger()
+        self._lost_before, self._late_before = self.items.lost, self.items.late
 
     # --- time ------------------------------------------------------------------------------------------
 

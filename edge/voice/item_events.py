@@ -30,10 +30,11 @@ class ItemEvents:
     def became(self, news: Finished | Dropped | Turn) -> Sequence[Telling]:
         """What has become of an item."""
         match news:
-            case Finished(item, frames):
+            case Finished(item, frames, cut):
+                # One that is cut is not said to be incomplete: the caller would throw away what it has of it.
                 ending = _ending(item, frames, "completed")
                 self._endings.append((item, ending))
-                return [*ending, _response_done(item, "completed")]
+                return [*ending, _response_done(item, "cancelled" if cut else "completed")]
             case Dropped():
                 return self._dropped(news)
             case Turn():

@@ -89,6 +89,11 @@ class ItemReader:
         self._streams.clear()
         self._units.detach()
 
+    def forget(self) -> None:
+        """There is another edge, which knows `position` and nothing else."""
+        self._unwanted.clear()
+        self._units.forget()
+
     # --- what the edge says by event -------------------------------------------------------------------
 
     def expect(self, number: int) -> None:

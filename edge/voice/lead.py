@@ -37,6 +37,9 @@ LEAST_REPORTS = 10
 MOST_REPORTS = 512
 """Jitter is that of the last so many reports: 51 s of playing. Before `LEAST_REPORTS` nothing is known of it."""
 
+NO_LIMIT_MS = 3_600_000
+"""More than any ring holds."""
+
 _ROUNDING_MS = 0.001
 """Forgiven so that a timer set for the moment at which a frame fits finds that it does."""
 
@@ -91,12 +94,17 @@ class LeadWindow:
         self._known_at = 0.0
         self._holds_ms = 0
         self._latest_ts_ms = -1
+        self._lifted = False
         self.choose(lead)
 
     def choose(self, lead: Lead) -> None:
         """Change the lead, at any time."""
         self._automatic = lead == "auto"
         self.lead_ms = self._auto.lead_ms if lead == "auto" else lead
+
+    def lift(self) -> None:
+        """Let everything through, until the caller is here on another path."""
+        self._lifted = True
 
     def set_rtt(self, rtt_s: float) -> None:
         """The carrier's smoothed round-trip time."""
@@ -106,7 +114,12 @@ class LeadWindow:
         """The caller is here on another path, perhaps with another clock; whether it still plays it has to say."""
         self._auto = AutoLead()
         self._latest_ts_ms = -1
+        self._lifted = False
         self.hold()
+
+    def adopt(self, item: int, written_ms: int, now: float) -> None:
+        """``written_ms`` of ``item`` are with the caller, from elsewhere. What it has played of that it has to say."""
+        self._items[item] = _Item(now - written_ms / 1000, written_ms)
 
     def write(self, item: int, duration_ms: int, now: float) -> None:
         """``duration_ms`` more of ``item`` go on the wire."""
@@ -157,7 +170,7 @@ class LeadWindow:
 
     def budget_ms(self, now: float) -> int:
         """How much may be written now; negative after the lead was shortened."""
-        return self.lead_ms - self.ahead_ms(now)
+        return NO_LIMIT_MS if self._lifted else self.lead_ms - self.ahead_ms(now)
 
     def opens_at(self, duration_ms: int) -> float | None:
         """When ``duration_ms`` will fit; None if only a further report can tell."""

@@ -46,6 +46,12 @@ class FrameLedger:
             self._hash.update(varint.encode(frame.utterance, frame.seq, len(frame.payload)))
             self._hash.update(frame.payload)
 
+    def copy(self) -> "FrameLedger":
+        """Another that goes on from here."""
+        other = FrameLedger()
+        other.frames, other._bytes, other._hash = self.frames, self._bytes, self._hash.copy()
+        return other
+
     def count(self) -> LedgerCount:
         """The state so far; the ledger goes on."""
         return LedgerCount(self.frames, self._bytes, self._hash.hexdigest())

@@ -8,11 +8,13 @@ from edge.voice.anatomy import Turn
 from edge.voice.barge_in import BargeIn
 from edge.voice.deadline import Deadlines
 from edge.voice.events import (
+    AskedToMove,
     BargedIn,
     CallerEvent,
     CallerTranscript,
     ControlReceived,
     DeadlinesAgreed,
+    EdgeLeft,
     ErrorReceived,
     SessionReady,
     SpeechStarted,
@@ -65,6 +67,8 @@ NOTICES: Mapping[type, Callable[[Any], CallerEvent]] = {
         control.number(event.item_id), event.transcript, done=True
     ),
     control.ItemTruncated: lambda event: Truncated(control.number(event.item_id), event.audio_end_ms),
+    control.GoAway: lambda event: AskedToMove(event.url, event.reason, event.within_ms, event.leave),
+    control.Left: lambda event: EdgeLeft(event.heard, event.said),
     control.BargedIn: _barged_in,
     control.TurnTimed: _turn_timed,
     control.Error: lambda event: ErrorReceived(event.error.code, event.error.message, event.error.event_id),

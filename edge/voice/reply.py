@@ -19,6 +19,8 @@ class Reply:
     way: ItemWay | None = None
     paused_until: float = 0.0
     finished: bool = False
+    cut: bool = False
+    """It ends before its end: whoever said it is gone."""
 
     @property
     def number(self) -> int:

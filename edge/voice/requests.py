@@ -12,6 +12,7 @@ from edge.voice.downlink import Downlink, Dropped
 from edge.voice.events import (
     ClientEvent,
     EdgeEvent,
+    LeaveRequested,
     Presented,
     ReconnectRequested,
     ResponseRequested,
@@ -47,6 +48,7 @@ class Requests:
             control.ClearOutput: self._clear_output,
             control.Resume: self._resume,
             control.Reconnect: self._reconnect,
+            control.Leave: lambda *_: [LeaveRequested()],
             control.Stats: self._stats,
             records.PassedOnEvent: self._pass_on,
             records.UnknownEvent: self._unknown,
@@ -131,7 +133,7 @@ class Requests:
     def _reconnect(self, event: control.Reconnect, _now: float) -> Sequence[Outcome]:
         if self._taken > 1:
             raise records.EventError("too_late", "edge.reconnect: not the first event", event.event_id)
-        self.resumes = ReconnectRequested(event.resume_token, event.item, event.frames)
+        self.resumes = ReconnectRequested(event.resume_token, event.item, event.frames, event.utterance)
         return [self.resumes]
 
     def _stats(self, event: control.Stats, _now: float) -> Sequence[Outcome]:

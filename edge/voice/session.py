@@ -6,15 +6,13 @@ a host hands events to a backend and the backend's replies to the verbs. What th
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
-
-import msgspec
+from collections.abc import Callable, Iterable, Sequence
 
 from edge.voice import control, events, records, wire
 from edge.voice.actions import Action, SendControl
 from edge.voice.agreement import Agreement
 from edge.voice.anatomy import Turn
-from edge.voice.base import Session
+from edge.voice.base import P, Session
 from edge.voice.deadline import DEFAULT_PRESET, PRESETS, Deadlines
 from edge.voice.downlink import Downlink, Dropped, Finished
 from edge.voice.errors import WireError
@@ -48,7 +46,6 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         held: bool = False,
     ) -> None:
         super().__init__(records.caller_events)
-        self.session_id = session_id
         limits = limits or UplinkLimits()
         self._agreement = Agreement(session_id, lead_ms, deadlines)
         self._downlink = Downlink(lead_ms, deadlines)
@@ -71,6 +68,10 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._events.extend(told)
         self._actions.extend(asked)
         self._settle()
+
+    @property
+    def session_id(self) -> str:
+        return self._agreement.session_id
 
     @property
     def resumes(self) -> events.ReconnectRequested | None:
@@ -104,6 +105,11 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         return self._downlink.wants_audio
 
     @property
+    def next_utterance(self) -> int:
+        """The one that the caller says, or will."""
+        return self._uplink.position[0]
+
+    @property
     def frames_lost(self) -> int:
         """Frames of the caller that were declared lost."""
         return self._uplink.lost
@@ -134,6 +140,12 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._downlink.end(item)
         self._settle()
 
+    def cut_item(self, item: int, now: float) -> None:
+        """Nobody can say the rest of it: whoever could was on another node."""
+        self._now = now
+        self._downlink.cut(item)
+        self._settle()
+
     def interrupt(self, now: float) -> None:
         """The backend has heard the caller: all that is being said ends, at once and for good."""
         self._now = now
@@ -156,28 +168,74 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         body = control.ErrorBody(type="server_error", code=code, message=message[: records.MAX_MESSAGE])
         self.send_control(control.Error(error=body))
 
+    @property
+    def can_continue(self) -> bool:
+        """Whether the caller has kept to saying nothing before it is answered."""
+        return self._uplink.is_fresh
+
+    def continue_elsewhere(self, session_id: str, utterance: int, now: float) -> tuple[int, int]:
+        """Go on, here and in this session, with the call that the caller `resumes`. ``utterance`` is said again whole.
+
+        The result is the latest item that was begun and how many frames of it the caller has; with frames it goes on here,
+        or is cut (`cut_item`).
+        """
+        asked = self._requests.resumes
+        assert asked is not None, "nobody has asked"
+        item, frames = max(1, asked.item), asked.frames
+        self._now = now
+        self._agreement.session_id = session_id
+        self._agreement.forget()
+        self._uplink.begin_at(utterance)
+        self._downlink.begin_at(item, frames, now)
+        self._gate.forget_records()
+        self.send_control(control.Reconnected(utterance=utterance, frames=0, elsewhere=True))
+        self.send_control(control.SessionUpdated(session=self._agreement.state()))
+        self._carry_out(self._agreement.news())
+        return (item, frames) if frames else (item - 1, 0)
+
     def refuse_reconnect(self) -> None:
         """The call that the caller wants to continue is not known here; with this session it can begin another."""
         self.error("unknown_session", "the call to be continued is not known here")
 
     def answer_stats(self, heard: LedgerCount, said: LedgerCount) -> None:
         """Tell the caller what was counted here; ``heard`` is completed by what has been lost."""
-        super().answer_stats(msgspec.structs.replace(heard, lost=self._uplink.lost), said)
+        super().answer_stats(heard.without(self._uplink.lost), said)
+
+    def go_away(self, url: str | None, reason: control.GoAwayReason, within_ms: int, leave: bool) -> None:
+        """Ask the caller to go on at ``url``, or None at the service address; with ``leave`` it says so here first."""
+        self.send_control(control.GoAway(url=url, reason=reason, within_ms=within_ms, leave=leave))
+
+    def lift_lead(self, now: float) -> None:
+        """Write whatever there is: the caller leaves, and takes it along."""
+        self._now = now
+        self._downlink.window.lift()
+        self._settle()
+
+    @property
+    def is_written(self) -> bool:
+        """Whether all that the backend has begun to say has been said, and written."""
+        return self._downlink.is_written
+
+    def leave(self, resume_token: str, heard: LedgerCount, said: LedgerCount, now: float) -> None:
+        """Let the caller go: this is the last that it is told here, and nothing more is taken in (`LeaveRequested`).
+
+        What happens further waits for another carrier, as if this one were gone.
+        """
+        self._now = now
+        heard = heard.without(self._uplink.lost)
+        self.send_control(control.Left(resume_token=resume_token, heard=heard, said=said))
+        self._drop_carrier()
 
     # --- one carrier after another ---------------------------------------------------------------------
 
     def detach(self, now: float) -> None:
         """The carrier is gone: nothing is written and no timer runs until there is another."""
         self._now = now
-        self._detached = True
-        self._gate.disconnect()
         unsaid, self._actions = self._actions, deque()
+        self._drop_carrier()
         for action in unsaid:
             if isinstance(action, SendControl):
                 self._act(action)
-        self._records = records.RecordStream()
-        self._uplink.detach()
-        self._downlink.detach()
 
     def attach(self, item: int, frames: int, now: float) -> None:
         """There is another, to a caller that has ``frames`` of ``item`` and all before it (`ReconnectRequested`)."""
@@ -243,6 +301,17 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._send_fault(error.code, str(error), error.event_id)
 
     # --- what follows ----------------------------------------------------------------------------------
+
+    def _receive(self, now: float, step: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        if not self._detached:
+            super()._receive(now, step, *args, **kwargs)
+
+    def _drop_carrier(self) -> None:
+        self._detached = True
+        self._gate.disconnect()
+        self._records = records.RecordStream()
+        self._uplink.detach()
+        self._downlink.detach()
 
     def _hear(self, progress: Sequence[Progress]) -> None:
         frames = sum(len(told.frames) for told in progress if isinstance(told, events.FramesHeard))

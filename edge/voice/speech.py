@@ -16,21 +16,22 @@ class Speech:
                |<------- kept here ------->|
 
     What is heard is forgotten. ``at`` is what will be written next. It is also ``wire``, the furthest that ever was
-    written, unless something has to be said again.
+    written, unless something has to be said again. What is before ``start`` was said by another node.
     """
 
-    def __init__(self, item: int) -> None:
+    def __init__(self, item: int, start: int = 0) -> None:
         self.item = item
+        self.start = start
         self.codec = Codec.OPUS
         self.ended = False
         """The backend has said all of it."""
-        self.generated = 0
-        self.wire = 0
-        self.at = 0
-        self.received = 0
+        self.generated = start
+        self.wire = start
+        self.at = start
+        self.received = start
         """The most that the caller may have got, by its last report."""
         self.played_ms = 0
-        self._heard = 0
+        self._heard = start
         self._kept: deque[bytes] = deque()
         self._generated_bytes = 0
         self._wire_bytes = 0
@@ -76,7 +77,7 @@ class Speech:
 
     def rewind(self, frames: int) -> None:
         """Go on at ``frames``, as far as that can be: nothing is said again that was heard, nothing left out."""
-        least = -(-self.played_ms // FRAME_MS)
+        least = max(-(-self.played_ms // FRAME_MS), self._heard)
         self.at = min(max(frames, least), self.wire)
 
     def reported(self, report: PlayoutReport, played_ms: int) -> None:

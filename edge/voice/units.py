@@ -86,6 +86,20 @@ class Units:
 
     # --- what the owner says ---------------------------------------------------------------------------
 
+    def begin_at(self, unit: int) -> None:
+        """Units count from ``unit``; none has come yet."""
+        self._current = unit
+
+    def forget(self) -> None:
+        """Whoever says the rest is somebody else: of what is not settled nothing is known any more."""
+        state = self._units.pop(self._current, None)
+        self._units.clear()
+        self._held = self._held_bytes = 0
+        if state is not None and state.slots.next_seq:
+            settled = state.slots.next_seq
+            slots = Slots(self._current, next_seq=settled, end=settled, lost=state.slots.lost)
+            self._units[self._current] = _Unit(slots, state.codec)
+
     def set_deadline(self, deadline_ms: int | None, first_unit: int = 1) -> None:
         """Wait this long for a hole, in all units from ``first_unit`` on. The timer may be due at once."""
         while self._deadlines and self._deadlines[-1][0] >= first_unit:

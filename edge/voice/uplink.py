@@ -38,6 +38,16 @@ class Uplink:
             Limits(limits.utterances, limits.groups, limits.held_bytes), deadline_ms, noun="utterance"
         )
 
+    def begin_at(self, utterance: int) -> None:
+        """The first utterance here is this one; nothing has been heard yet."""
+        self._in_hand = utterance
+        self._reassembly.begin_at(utterance)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing has been heard yet."""
+        return not self._heard_any and self._in_hand == 1
+
     @property
     def lost(self) -> int:
         """Frames that were declared lost, over the whole call."""

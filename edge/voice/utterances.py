@@ -15,6 +15,7 @@ from edge.voice.deadline import worth_datagrams
 from edge.voice.errors import WireError
 from edge.voice.frame import FRAME_MS, FRAMES_PER_GROUP, Codec, Frame
 from edge.voice.groups import GroupSender
+from edge.voice.ledger import FrameLedger, LedgerCount
 
 KEPT_FRAMES = 500
 """10 s: longer than anyone goes on talking into a dead line."""
@@ -50,9 +51,10 @@ class Rewound:
 
 @dataclass(slots=True)
 class _Utterance:
-    """``kept`` begins where the edge has come to, or where a group does."""
+    """``kept`` begins where a group does. ``before``: what had been said when it began."""
 
     number: int
+    before: FrameLedger
     frames: int = 0  # said
     kept: deque[Frame] = field(default_factory=deque)
     end: Commit | Clear | None = None
@@ -88,7 +90,9 @@ class UtteranceWriter:
         self._deadline_ms = deadline_ms
         self._next_deadline_ms = deadline_ms
         self._rtt_s: float | None = None
-        self._utterances = deque([_Utterance(1)])  # not confirmed; the last is the one in hand
+        self.said = FrameLedger()
+        """To the edge that has the call now, or as good as."""
+        self._utterances = deque([_Utterance(1, FrameLedger())])  # not confirmed; the last is the one in hand
         self._kept = 0
         self._connected = True
 
@@ -101,6 +105,11 @@ class UtteranceWriter:
     def in_hand(self) -> int:
         """The utterance that is being said, or will be."""
         return self._in_hand.number
+
+    @property
+    def unconfirmed(self) -> int:
+        """The oldest utterance that the edge has not settled, be it the next one."""
+        return self._utterances[0].number
 
     def set_deadline(self, deadline_ms: int | None) -> None:
         """What a frame is worth from the next group on; None from the next utterance on, or before the first word.
@@ -123,6 +132,7 @@ class UtteranceWriter:
             for seq, payload in enumerate(payloads, utterance.frames)
         ]
         steps: list[Step] = [*self._send(frames, now)]
+        self.said.record(frames)
         utterance.frames += len(frames)
         utterance.kept += frames
         self._kept += len(frames)
@@ -176,18 +186,40 @@ class UtteranceWriter:
         if first.number != utterance or frames > first.frames:
             raise WireError(place, f"{first.frames} frames of utterance {first.number} were said")
         self._connected = True
-        while first.kept and first.kept[0].seq < frames:
-            first.kept.popleft()
-            self._kept -= 1
         whole = first.is_kept_from(frames) and all(
             said.is_kept_from(0) for said in islice(self._utterances, 1, None)
         )
         steps: list[Step] = []
         for said in self._utterances:
-            steps += self._send(list(said.kept), now)
+            missing = [frame for frame in said.kept if said is not first or frame.seq >= frames]
+            steps += self._send(missing, now)
             if said.end is not None:
                 steps += [*self._sender.end(now, self._deadline_ms), said.end]
         return Rewound(steps, whole)
+
+    @property
+    def open_ms(self) -> int:
+        """How much has been said that the edge has not settled to the end of an utterance."""
+        return sum(utterance.frames for utterance in self._utterances) * FRAME_MS
+
+    def said_until(self, frames: int | None) -> LedgerCount:
+        """What was said, or of that the first ``frames`` frames: what is behind them, another edge is told again.
+
+        What was confirmed counts in any case, and so does all if it is not known frame by frame any more.
+        """
+        ledger = self._utterances[0].before.copy()
+        said = [frame for utterance in self._utterances for frame in utterance.kept]
+        if frames is None or ledger.frames + len(said) != self.said.frames:
+            return self.said.count()
+        ledger.record(said[: max(0, frames - ledger.frames)])
+        return ledger.count()
+
+    def count_anew(self) -> None:
+        """There is another edge, which has heard none of what is said again."""
+        self.said = FrameLedger()
+        for utterance in self._utterances:
+            utterance.before = self.said.copy()
+            self.said.record(utterance.kept)
 
     def get_timer(self) -> float | None:
         """When the next stream expires."""
@@ -210,7 +242,7 @@ class UtteranceWriter:
         return self._sender.write(frames, now, self._deadline_ms)
 
     def _begin(self) -> None:
-        self._utterances.append(_Utterance(self._in_hand.number + 1))
+        self._utterances.append(_Utterance(self._in_hand.number + 1, self.said.copy()))
         self._deadline_ms = self._next_deadline_ms
 
     def _forget_group(self) -> None:

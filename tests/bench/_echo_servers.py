@@ -33,7 +33,7 @@ async def edge_worker(certificate: Path, key: Path) -> AsyncIterator[tuple[int, 
     with sock:
         port = sock.getsockname()[1]
         settings = _settings(port, certificate, key, sock.fileno())
-        supervisor = Supervisor([settings])
+        supervisor = Supervisor(lambda _: [settings])
         await supervisor.start()
         process = supervisor.workers[0].process
         assert process is not None

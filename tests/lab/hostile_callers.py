@@ -15,7 +15,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import aiohttp
 import msgspec
@@ -60,6 +60,16 @@ class Node:
         return 0 if report is None else report.counters[name]
 
 
+class Place(Protocol):
+    """What a caller has to know of a node."""
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def came(self) -> list[Driver[Any]]: ...
+
+
 @contextlib.asynccontextmanager
 async def running_node(
     certificate: bytes, key: bytes, limits: Limits | None = None, token_keys: str = ""
@@ -67,7 +77,7 @@ async def running_node(
     """A node with the echo backend; callers need no token unless there are keys."""
     (udp,) = open_udp(HOST, 0)
     port = udp.getsockname()[1]
-    (tcp,) = listen_tcp(HOST, port)
+    tcp = listen_tcp(HOST, port)
     with udp, tcp:
         settings = worker_settings(
             certificate,
@@ -80,7 +90,7 @@ async def running_node(
             auth=AuthSettings(token_keys, None, ()),
             limits=limits or Limits(),
         )
-        supervisor = Supervisor([settings])
+        supervisor = Supervisor(lambda _: [settings])
         await supervisor.start()
         node = Node(port, supervisor)
         try:
@@ -113,7 +123,7 @@ class Neighbour:
         self._standing = asyncio.Event()
 
     @classmethod
-    async def come(cls, node: Node, number: int = 0) -> Self:
+    async def come(cls, node: Place, number: int = 0) -> Self:
         """One that talks until `leave`."""
         neighbour = cls()
         await neighbour._loop.create_datagram_endpoint(
@@ -126,6 +136,15 @@ class Neighbour:
             await neighbour._standing.wait()
         neighbour._talking = asyncio.create_task(neighbour._talk(number * 0.003))
         return neighbour
+
+    async def take_another_port(self) -> None:
+        """As when a NAT forgets: what is under way to the old one gets lost."""
+        old = self._driver._transport
+        await self._loop.create_datagram_endpoint(
+            lambda: self._driver, local_addr=(NEIGHBOURS, 0), family=socket.AF_INET
+        )
+        assert old is not None
+        old.close()
 
     @property
     def is_whole(self) -> bool:

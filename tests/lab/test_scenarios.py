@@ -55,6 +55,39 @@ CHECKS = {
         "calls_lost",
         "back_s",
     },
+    "pinned": {
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "migrated",
+        "departures",
+        "strays_forwarded",
+        "answers_forwarded",
+        "forwards_dropped",
+    },
+    "key-rotation": {
+        "rotated",
+        "generations_kept",
+        "nodes_agree",
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "newcomers_served",
+    },
+    "nlb": {
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "targets_serving",
+        "ports_changed",
+        "rotated",
+        "strays_before",
+        "strays_passed_on",
+        "answers_passed_on",
+        "forwards_dropped",
+        "unknown_server_ids",
+        "newcomers_served",
+    },
     "prepend": {
         "moved_at_deprefer",
         "move_ms",
@@ -73,11 +106,14 @@ STILL_PASS = {
     "damping": {"dark_s"},
     "partition": {"edges_shedding"},
     "crash-loop": {"dark_s", "back_s"},
+    "pinned": {"migrated", "departures"},
+    "key-rotation": {"rotated", "newcomers_served"},
+    "nlb": {"targets_serving", "rotated", "unknown_server_ids"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend")
+USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "nlb")
 LABS_AT_ONCE = 2
 
 

@@ -29,6 +29,8 @@ from cryptography.x509.oid import NameOID
 from edge.cid import profile_edge
 from edge.forward import Delivery, Forwarder, Member, ReturnPath, Sending
 from edge.keys import KeyRing, Purpose
+from edge.lab.balancing import Balancer, Target
+from edge.lab.rewriting import UDP, Packet
 from edge.overload import Verdict
 from edge.quic import (
     CidProfile,
@@ -155,10 +157,16 @@ def listen(_actor: Actor, _event: Event) -> None:
 
 
 class World:
-    """``forward``: nodes pass packets of each other's connections on, over a network without loss, and answer so."""
+    """``forward``: nodes pass packets of each other's connections on, over a network without loss, and answer so.
 
-    def __init__(self, network: Network, *, forward: ReturnPath | None = None) -> None:
+    With a ``balancer`` no node has the service address: packets go where it sends them, in no time.
+    """
+
+    def __init__(
+        self, network: Network, *, forward: ReturnPath | None = None, balancer: Balancer | None = None
+    ) -> None:
         self.network = network
+        self.balancer = balancer
         self.now = 0.0
         self.nodes: list[SimNode] = []
         self.clients: list[SimClient] = []
@@ -188,13 +196,17 @@ class World:
         index = len(self.nodes) + 1
         v4, v6 = f"203.0.113.{index}", f"2001:db8:{index:x}::1"
         server_id, peers = index.to_bytes(8, "big"), {other.server_id for other in self.nodes}
+        behind = self.balancer is not None
         config = EndpointConfig(
             identity=make_identity()[0],
             alpn=(ALPN, "h3"),
-            service=frozenset({SERVICE_V4, SERVICE_V6}),
-            preferred_v4=(v4, PORT),
-            preferred_v6=(v6, PORT),
+            service=frozenset({v4} if behind else {SERVICE_V4, SERVICE_V6}),
+            preferred_v4=None if behind else (v4, PORT),
+            preferred_v6=None if behind else (v6, PORT),
         )
+        if self.balancer is not None:
+            profile = "aws-nlb"
+            self.balancer.register(Target((v4, PORT), server_id))
 
         def build(nonce_start: int) -> Endpoint:
             return Endpoint(
@@ -216,6 +228,7 @@ class World:
             local=config.service,
             counter=0,
             return_path=self._forward or ReturnPath.DIRECT,
+            shared=not behind,
         )
         node = SimNode(name, build, build(0), server_id, peers, forwarder, v4, v6, on_event)
         self.nodes.append(node)
@@ -294,7 +307,7 @@ class World:
             node.on_event(node, event)
         for data, path in node.endpoint.datagrams_to_send(self.now):
             if not self._carry(node.forwarder.answer(path, data)):
-                self._send(Datagram((path.local, PORT), (path.host, path.port), data))
+                self._answer(path, data)
 
     def _carry(self, packet: tuple[bytes, Address] | None) -> bool:
         """From node to node; whether there is something to carry."""
@@ -311,7 +324,11 @@ class World:
                 node.endpoint.receive_datagram(data, path, self.now, forwarded=True)
                 self.pump(node)
             case Sending(path, data):
-                self._send(Datagram((path.local, PORT), (path.host, path.port), data))
+                self._answer(path, data)
+
+    def _answer(self, path: Path, data: bytes) -> None:
+        source = path.local if self.balancer is None else SERVICE_V4
+        self._send(Datagram((source, PORT), (path.host, path.port), data))
 
     def _pump_client(self, client: SimClient) -> None:
         while (event := client.connection.next_event()) is not None:
@@ -360,7 +377,12 @@ class World:
             client.connection.receive_datagram(datagram.data, datagram.source, self.now)
             self.pump(client)
             return
-        if host in (SERVICE_V4, SERVICE_V6):
+        if self.balancer is not None and host == SERVICE_V4:
+            packet = Packet(UDP, datagram.source, datagram.destination, datagram.data, opens=False)
+            target = self.balancer.route(packet, self.now)
+            host = "" if target is None else target.address[0]
+            node = next((node for node in self.nodes if host == node.v4), None)
+        elif host in (SERVICE_V4, SERVICE_V6):
             sender = self._client_at.get(datagram.source)
             node = None if sender is None else sender.node
         else:
@@ -369,8 +391,8 @@ class World:
             self._receive(node, datagram.data, Path(*datagram.source, local=host))
 
     def _receive(self, node: SimNode, data: bytes, path: Path) -> None:
-        node.forwarder.arrived(path)
-        node.endpoint.receive_datagram(data, path, self.now)
+        if node.endpoint.receive_datagram(data, path, self.now):
+            node.forwarder.arrived(path)
         self.pump(node)
 
 

@@ -119,6 +119,17 @@ def test_a_node_needs_little(tmp_path: Path) -> None:
     assert config.tls.certificate == tmp_path / "chain.pem"
 
 
+def test_a_node_has_a_worker_for_each_core_and_what_they_take_together() -> None:
+    """And an operator who has measured what his node takes has measured all of it."""
+    config = parse(MINIMAL)
+    assert config.workers.count == len(os.sched_getaffinity(0))
+    one, four = (parse(MINIMAL + f"[workers]\ncount = {count}\n") for count in (1, 4))
+    assert four.overload.capacity.calls == 4 * one.overload.capacity.calls
+    assert four.overload.capacity.cpu == one.overload.capacity.cpu
+    measured = parse(MINIMAL + "[workers]\ncount = 4\n[overload.capacity]\ncalls = 70.0\n")
+    assert measured.overload.capacity.calls == 70.0
+
+
 def test_relative_paths_start_at_the_file() -> None:
     config = parse(
         WITH_BGP + 'md5_file = "md5"\n[admin]\nsocket = "run/a.sock"\n[state]\ndirectory = "/abs"\n'
@@ -275,7 +286,7 @@ def test_an_unknown_key_is_found_in_every_table(table: str) -> None:
             "$.unicast.addresses",
             "at most one IPv4",
         ),
-        ("[tls]", "[workers]\ncount = 2\n[tls]", "$.workers.count", "1 worker"),
+        ("[tls]", "[workers]\ncount = 129\n[tls]", "$.workers.count", "128"),
         ("[tls]", '[metrics]\nlisten = "192.0.2.1:1"\n[tls]', "$.metrics.listen", "is a service address"),
         ("[tls]", f'[admin]\nsocket = "{"s" * 120}"\n[tls]', "$.admin.socket", "choose a shorter one"),
         ('["192.0.2.0/24"]', '["203.0.113.0/24"]', "$.bgp.prefixes[0]", "has no service address"),

@@ -22,7 +22,7 @@ from edge.config import NodeConfig, parse_config
 from edge.errors import EdgeError
 from edge.lab.certificates import write_certificate
 from edge.node import Node, run
-from edge.runtime import supervisor
+from edge.runtime import worker_process
 from edge.runtime.admin import AnnounceOrder, WithdrawOrder
 from edge.runtime.admin_client import Answer, admin_request
 
@@ -45,6 +45,8 @@ interval_s = 0.05
 timeout_s = 0.4
 [shutdown]
 grace_s = 0.3
+[workers]
+count = 1
 [admin]
 socket = "admin.sock"
 [state]
@@ -76,6 +78,7 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "problems": list,
     "bgp": (dict, type(None)),
     "workers": list,
+    "generations": list,
     "decisions": list,
 }
 
@@ -129,7 +132,12 @@ def test_status_has_what_scripts_read(config: NodeConfig) -> None:
     assert (status["apiVersion"], status["kind"], status["node"]) == ("edge/v1", "NodeStatus", "unit")
     assert status["connections"].keys() == {"migrated", "on_anycast", "direct"}
     assert status["probe"].keys() == {"passed", "failed", "problem"}
-    assert [worker.keys() for worker in status["workers"]] == [{"worker", "pid"}]
+    assert [worker.keys() for worker in status["workers"]] == [
+        {"worker", "pid", "generation", "version", "calls"}
+    ]
+    (generation,) = status["generations"]
+    assert generation.keys() == {"generation", "standing", "calls", "ends_at"}
+    assert (generation["generation"], generation["standing"]) == (1, "serving")
     (decision,) = status["decisions"]
     assert decision.keys() == {"at", "from", "to", "carried_out", "reason"}
     assert (decision["from"], decision["to"]) == ("starting", "announced")
@@ -218,7 +226,7 @@ def test_a_hold_that_cannot_be_kept_is_none(config: NodeConfig) -> None:
 def test_a_hung_worker_is_seen_by_livez_and_fences_the_node(
     config: NodeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(supervisor, "QUIET_S", 0.6)
+    monkeypatch.setattr(worker_process, "QUIET_S", 0.6)
 
     async def main() -> None:
         async with running(config) as node:

@@ -33,5 +33,5 @@ def test_misprinted_first_octet_is_rotation_0_of_the_same_block(row: dict[str, A
 def test_aws_profile_shows_quic_server_id_behind_0f() -> None:
     """AWS documents QuicServerId as the 8 bytes after the first octet of a plaintext CID of rotation 0."""
     server_id = bytes.fromhex("1122334455667788")
-    cid = encode(profile_aws(), server_id, bytes(7))
+    cid = encode(profile_aws(), server_id, bytes(6))
     assert (cid[:9].hex(), len(cid)) == ("0f1122334455667788", 16)

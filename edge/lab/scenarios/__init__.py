@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from edge.lab.faults import FAULTS
+from edge.lab.scenarios.hot_upgrade import FAULTS as UPGRADE_FAULTS
 from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
+from edge.lab.scenarios.nlb import FAULTS as NLB_FAULTS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
 from edge.lab.scenarios.reset import FAULTS as RESET_FAULTS
 from edge.lab.scenarios.roaming import FAULTS as ROAMING_FAULTS
@@ -43,6 +45,18 @@ SCENARIOS: dict[str, Scenario] = {
             "the fleet's keys are replaced while people talk, and nobody hears it",
             "edge.lab.scenarios.key_rotation:play",
             faults=ROTATION_FAULTS,
+        ),
+        Scenario(
+            "hot-upgrade",
+            "the workers of all edges are replaced by new ones while sixty people talk, and nobody hears it",
+            "edge.lab.scenarios.hot_upgrade:play",
+            faults=UPGRADE_FAULTS,
+        ),
+        Scenario(
+            "nlb",
+            "behind a balancer as AWS has them, callers get new ports, the fleet new keys, and a node leaves",
+            "edge.lab.scenarios.nlb:play",
+            faults=NLB_FAULTS,
         ),
         Scenario(
             "cascade",

@@ -1,15 +1,17 @@
 """Scenario `key-rotation`: the fleet's keys are replaced while people talk, by the command that an operator types.
 
 Callers at both sites speak all the while, one of each address family on its unicast address and one that stays on
-anycast. Others come and go. ``edgectl keys rotate`` adds a generation, has the nodes use it, waits until the last
-connection has connection IDs of it, and drops the one before.
+anycast. Others come and go. The routes to one edge are away, so that what its callers on anycast say arrives at others.
+``edgectl keys rotate`` adds a generation, has the nodes use it, waits until the last connection has connection IDs of
+it, and drops the one before.
 
-With the fault *hasty* somebody writes a ring with nothing but a new generation.
+With the fault *hasty* somebody gives a ring with nothing but a new generation to every edge but that one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from datetime import UTC, datetime
 from secrets import token_bytes
@@ -17,7 +19,6 @@ from typing import Any, Final
 
 from edge.config.key_file import read_ring, write_ring
 from edge.keys import SECRET_BYTES
-from edge.lab.callers import PINNED, USUAL
 from edge.lab.nodes import KEYS, FleetOptions
 from edge.lab.report import Check
 from edge.lab.scenarios import counts
@@ -28,6 +29,8 @@ from edge.lab.topologies import default_topology
 HASTY: Final = "hasty"
 FAULTS: Final = {HASTY: "calls_lost"}
 SITES: Final = ("c1", "c2")
+AWAY: Final = "e1"
+PATIENCE_ROUTE_S: Final = 4.0
 NEW_CALLS_S: Final = 2.0
 PATIENCE_S: Final = 60.0
 LISTEN_S: Final = 5.0
@@ -47,15 +50,19 @@ async def story(order: Order, tell: Tell) -> list[Check]:
             for version in (4, 6):
                 for migrate in (True, False):
                     name = f"{site} IPv{version}{'' if migrate else ' pinned'}"
-                    await stage.call(site, name, version=version, manner=USUAL if migrate else PINNED)
+                    await stage.call(site, name, version=version, migrate=migrate)
                     placed += 1
         before = read_ring(stage.lab.run_dir / KEYS)
+        at = await stage.order(AWAY, "/withdraw", reason="for the while", who="operator", force=True)
+        await stage.gone(stage.router_of(AWAY), AWAY, at, PATIENCE_ROUTE_S)
+        stage.timeline.event(f"the routes to {AWAY} are gone", mark=True)
         await asyncio.sleep(LISTEN_S)
-        newcomers = asyncio.create_task(_come(stage))
-        code = await (_hasty(stage) if order.fault == HASTY else _rotate(stage))
+        enough = asyncio.Event()
+        newcomers = asyncio.create_task(_come(stage, enough))
+        code = await (_hasty(stage) if order.fault == HASTY else rotate(stage))
         stage.timeline.event("the keys are new", mark=True)
         await asyncio.sleep(LISTEN_S)
-        newcomers.cancel()
+        enough.set()
         came = await newcomers
         after = read_ring(stage.lab.run_dir / KEYS)
         statuses = [await stage.fleet.status(edge) for edge in stage.fleet.sockets]
@@ -77,24 +84,26 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         ]
 
 
-async def _come(stage: Stage) -> list[str]:
-    """Who calls meanwhile, and which nodes serve them; until it is cancelled."""
+async def _come(stage: Stage, enough: asyncio.Event) -> list[str]:
+    """Which nodes serve those who call until it is ``enough``."""
     served: list[str] = []
-    while True:
-        try:
-            site = SITES[len(served) % len(SITES)]
-            served.append(await stage.call(site, f"{site} newcomer {len(served)}"))
-            await asyncio.sleep(NEW_CALLS_S)
-        except asyncio.CancelledError:
-            return served
+    while not enough.is_set():
+        site = SITES[len(served) % len(SITES)]
+        served.append(await stage.call(site, f"{site} newcomer {len(served)}"))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(enough.wait(), NEW_CALLS_S)
+    return served
 
 
-async def _rotate(stage: Stage) -> int:
-    """What an operator types."""
+async def rotate(stage: Stage) -> int:
+    """What an operator types; its exit code."""
     stage.timeline.event("edgectl keys rotate", mark=True)
+    file = stage.lab.run_dir / KEYS
+    copies = [stage.lab.run_dir / edge / KEYS for edge in stage.fleet.sockets]
+    push = " && ".join(f"install -m 600 {file} {copy}.new && mv {copy}.new {copy}" for copy in copies)
     nodes = [word for path in stage.fleet.sockets.values() for word in ("--node", str(path))]
-    argv = [sys.executable, "-P", "-m", "edge.cli", "keys", "rotate", str(stage.lab.run_dir / KEYS), *nodes]
-    process = await stage.lab.spawn("e1", [*argv, "--timeout", str(PATIENCE_S)], name="rotate", finite=True)
+    argv = [sys.executable, "-P", "-m", "edge.cli", "keys", "rotate", str(file), *nodes, "--push", push]
+    process = await stage.lab.spawn(AWAY, [*argv, "--timeout", str(PATIENCE_S)], name="rotate", finite=True)
     code = await process.wait()
     for line in process.log.read_text().splitlines():
         stage.timeline.event(line)
@@ -102,8 +111,8 @@ async def _rotate(stage: Stage) -> int:
 
 
 async def _hasty(stage: Stage) -> int:
-    file = stage.lab.run_dir / KEYS
-    ring = read_ring(file).add(token_bytes(SECRET_BYTES), datetime.now(UTC))
-    write_ring(file, ring.use(ring.generations[-1].number).drop(ring.issue))
+    ring = read_ring(stage.lab.run_dir / KEYS).add(token_bytes(SECRET_BYTES), datetime.now(UTC))
+    for edge in set(stage.fleet.sockets) - {AWAY}:
+        write_ring(stage.lab.run_dir / edge / KEYS, ring.use(ring.generations[-1].number).drop(ring.issue))
     await asyncio.sleep(LISTEN_S)
     return 0

@@ -14,10 +14,7 @@ import asyncio
 import time
 from typing import Any, Final
 
-from prometheus_client.parser import text_string_to_metric_families
-
 from edge.forward import ReturnPath
-from edge.lab.callers import PINNED
 from edge.lab.faults import Fault
 from edge.lab.nodes import FleetOptions
 from edge.lab.report import Check
@@ -53,7 +50,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         for site in SITE_OF.values():
             for version in (4, 6):
                 name = f"{site} IPv{version}"
-                served[name] = await stage.call(site, name, version=version, manner=PINNED)
+                served[name] = await stage.call(site, name, version=version, migrate=False)
         began = time.monotonic()
         for flap in range(FLAPS):
             next_at = began + (flap + 1) * PERIOD_S
@@ -65,10 +62,10 @@ async def story(order: Order, tell: Tell) -> list[Check]:
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
         departures = sum(stage.departures(edge, began) for edge in EDGES)
         await stage.hang_up()
-        strays = await _counted(stage, "edge_forwarded_packets_total", kind="stray", direction="received")
-        answers = await _counted(stage, "edge_forwarded_packets_total", kind="answer", direction="received")
-        dropped = await _counted(stage, "edge_forward_dropped_total")
-        dropped += await _counted(stage, "edge_packets_dropped_total", reason="looped")
+        strays = await stage.counted("edge_forwarded_packets_total", kind="stray", direction="received")
+        answers = await stage.counted("edge_forwarded_packets_total", kind="answer", direction="received")
+        dropped = await stage.counted("edge_forward_dropped_total")
+        dropped += await stage.counted("edge_packets_dropped_total", reason="looped")
         calls = counts.finished(callers)
         complete = len(calls) == len(served)
         return [
@@ -90,16 +87,3 @@ async def _away(stage: Stage, edge: str, target: str) -> None:
     at = await stage.order(edge, target, **words, **({"force": True} if leaves else {"hold": True}))
     router = stage.router_of(edge)
     await (stage.gone if leaves else stage.back)(router, edge, at, PATIENCE_ROUTE_S)
-
-
-async def _counted(stage: Stage, metric: str, **labels: str) -> float:
-    """The sum over all edges of a counter's series that have these labels."""
-    total = 0.0
-    for edge in stage.fleet.sockets:
-        text = (await stage.ask(edge, "GET", "/metrics")).checked()
-        assert isinstance(text, str)
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                if sample.name == metric and labels.items() <= sample.labels.items():
-                    total += sample.value
-    return total

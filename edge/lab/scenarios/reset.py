@@ -20,7 +20,6 @@ from typing import Any, Final
 from edge.config.key_file import read_ring, write_ring
 from edge.keys import SECRET_BYTES, KeyRing
 from edge.lab import strikes
-from edge.lab.callers import Manner
 from edge.lab.forger import Forger
 from edge.lab.knock import answers_at
 from edge.lab.nodes import KEYS, SERVICE_PORT, FleetOptions
@@ -48,10 +47,8 @@ PATIENCE_KEYS_S: Final = 10.0
 
 SPEECH: Final = ("hello",)
 """3 s, which is said again whole to somebody who has heard none of it."""
-MANNERS: Final = {
-    "moved": Manner(microphone=SPEECH, carrier="quic"),
-    "pinned": Manner(microphone=SPEECH, carrier="quic", migrate=False),
-}
+MANNERS: Final = {"moved": True, "pinned": False}
+"""Whether they move to the edge's own address."""
 
 
 def play(argument: Any, tell: Tell) -> Any:
@@ -67,8 +64,11 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         forger = Forger(SERVICE_PORT)
         for site in sites:
             for version in (4, 6):
-                for name, manner in MANNERS.items():
-                    await stage.call(site, f"{site} IPv{version} {name}", version=version, manner=manner)
+                for name, migrate in MANNERS.items():
+                    name = f"{site} IPv{version} {name}"
+                    await stage.call(
+                        site, name, version=version, migrate=migrate, carrier="quic", microphone=SPEECH
+                    )
         blows = []
         with forger.at(FORGED_ROUTER, FORGED_SITE):
             stage.timeline.event(f"somebody forges resets for everybody at {FORGED_SITE}", mark=True)

@@ -21,11 +21,9 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
-import msgspec
-
 from edge.client.summary import CallSummary
 from edge.lab import names
-from edge.lab.callers import Caller, Manner
+from edge.lab.callers import Caller
 from edge.lab.faults import NONE, Fault
 from edge.lab.firewall import block_udp, let_udp_pass
 from edge.lab.lab import Lab
@@ -59,10 +57,10 @@ PATIENCE_QUIC_S: Final = 30.0
 
 SPEECH: Final = ("train", "train")
 """16 s, so that it goes on for longer than any outage."""
-MANNERS: Final = {
-    "moved": Manner(microphone=SPEECH),
-    "pinned": Manner(microphone=SPEECH, migrate=False),
-    "WebSocket": Manner(microphone=SPEECH, carrier="websocket"),
+MANNERS: Final[dict[str, dict[str, Any]]] = {
+    "moved": {},
+    "pinned": {"migrate": False},
+    "WebSocket": {"carrier": "websocket"},
 }
 OVER_QUIC: Final = ("moved", "pinned")
 
@@ -99,9 +97,7 @@ async def _place(stage: Stage, site: str, *, redials: bool) -> None:
     # A NAT is a matter of IPv4; where callers have both, they prefer the other.
     host = None if site == "nat" else SERVICE_NAME
     for name, manner in MANNERS.items():
-        await stage.call(
-            site, f"{site} {name}", host=host, manner=msgspec.structs.replace(manner, redials=redials)
-        )
+        await stage.call(site, f"{site} {name}", host=host, microphone=SPEECH, redials=redials, **manner)
 
 
 async def _until_quic(caller: Caller) -> None:

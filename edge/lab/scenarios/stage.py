@@ -16,10 +16,12 @@ from functools import partial
 from typing import Any, Final
 
 import msgspec
+from prometheus_client.parser import text_string_to_metric_families
 
+from edge.client.dialing import CarrierChoice
 from edge.client.load import LoadReport, Profile
 from edge.errors import DeadlineError, EdgeError
-from edge.lab.callers import USUAL, Caller, Manner
+from edge.lab.callers import Caller
 from edge.lab.fib import FibWatcher, RouteChange
 from edge.lab.lab import Lab
 from edge.lab.nodes import SERVICE_NAME, SERVICE_PORT, Fleet, FleetOptions, start_fleet
@@ -163,6 +165,18 @@ class Stage:
             self.timeline.event(f"{edge} {'; '.join(found['explanation']['held_by'])}")
         return found is not None
 
+    async def counted(self, metric: str, **labels: str) -> float:
+        """The sum over all edges of a counter's series that have these labels."""
+        total = 0.0
+        for edge in self.fleet.sockets:
+            text = (await self.ask(edge, "GET", "/metrics")).checked()
+            assert isinstance(text, str)
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == metric and labels.items() <= sample.labels.items():
+                        total += sample.value
+        return total
+
     async def order(self, edge: str, target: str, **body: Any) -> float:
         """Order something of a node; when. Raises what the node answered."""
         at = time.monotonic()
@@ -172,17 +186,26 @@ class Stage:
     # --- callers and load ---------------------------------------------------------------------------------
 
     async def call(
-        self, site: str, name: str, *, version: int = 4, host: str | None = None, manner: Manner = USUAL
+        self,
+        site: str,
+        name: str,
+        *,
+        version: int = 4,
+        host: str | None = None,
+        migrate: bool = True,
+        carrier: CarrierChoice = "auto",
+        **manner: Any,
     ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will. ``host`` is by default the service address.
+        By then it has moved to a unicast address, if it ever will. ``host`` is by default the service address; for the
+        ``manner`` of the caller see `edge.lab.callers.Place`.
         """
         caller = self.callers[site]
         host = host or str(getattr(self.lab.topology, f"service_v{version}").ip)
-        await caller.place(name, host, SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None, manner)
-        migrates = manner.migrate and manner.carrier != "websocket"
-        stands = caller.settled if migrates else caller.answered
+        where = (host, SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None)
+        await caller.place(name, *where, migrate=migrate, carrier=carrier, **manner)
+        stands = caller.settled if migrate and carrier != "websocket" else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)
         node = caller.standing[name].node if name in caller.standing else ""
         self.timeline.event(f"{name} at {site} is served by {node or 'nobody'}")

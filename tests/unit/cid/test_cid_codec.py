@@ -109,7 +109,7 @@ def test_self_described_length_counts_the_worker_octet() -> None:
 
 
 def test_contradicting_length_octet_is_malformed() -> None:
-    cid = bytearray(encode(profile_aws(), bytes(8), bytes(7)))
+    cid = bytearray(encode(profile_aws(), bytes(8), bytes(6)))
     cid[0] ^= 1
     with pytest.raises(MalformedCid, match="says 14 bytes follow"):
         decode([profile_aws()], bytes(cid))
@@ -117,7 +117,7 @@ def test_contradicting_length_octet_is_malformed() -> None:
 
 def test_length_octet_means_nothing_when_it_is_not_encoded() -> None:
     config = replace(profile_aws(), encode_length=False)
-    cid = encode(config, bytes(8), bytes(7), low_bits=0b10101)
+    cid = encode(config, bytes(8), bytes(6), low_bits=0b10101)
     assert cid[0] == 0b10101
     assert decode([config], cid).server_id == bytes(8)
 
@@ -184,4 +184,4 @@ def test_encode_refuses_values_that_do_not_fit(
 
 def test_encode_refuses_a_worker_where_no_octet_can_carry_it() -> None:
     with pytest.raises(CidConfigError, match="worker 1"):
-        encode(profile_aws(), bytes(8), bytes(7), worker=1)
+        encode(CidConfig(0, 8, 7), bytes(8), bytes(7), worker=1)

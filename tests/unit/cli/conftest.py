@@ -14,7 +14,14 @@ import msgspec
 import pytest
 
 from edge.errors import EdgeError
-from edge.runtime.admin import AdminSocket, AnnounceOrder, Health, WithdrawOrder, admin_routes
+from edge.runtime.admin import (
+    AdminSocket,
+    AnnounceOrder,
+    Health,
+    ReloadOrder,
+    WithdrawOrder,
+    admin_routes,
+)
 from edge.runtime.documents import (
     AnnouncedRoute,
     BgpPeers,
@@ -27,12 +34,17 @@ from edge.runtime.documents import (
 AT = 1_795_246_262.0  # 2026-11-21 07:31:02 UTC
 
 
+def _generation(number: int, standing: str, calls: int) -> dict[str, Any]:
+    return {"generation": number, "standing": standing, "calls": calls, "ends_at": None}
+
+
 class FakeNode:
     """Notes its orders and answers from what the test lays out."""
 
     def __init__(self, explanation: dict[str, Any]) -> None:
         self.explanation = explanation
-        self.orders: list[WithdrawOrder | AnnounceOrder] = []
+        self.orders: list[WithdrawOrder | AnnounceOrder | ReloadOrder] = []
+        self.generations: list[list[dict[str, Any]]] = [[_generation(1, "serving", 7)]]
         self.refusal: EdgeError | None = None
         self.calls_up = 7
 
@@ -50,6 +62,8 @@ class FakeNode:
 
     def status(self) -> dict[str, Any]:
         order = self.orders[-1] if self.orders else AnnounceOrder()
+        if isinstance(order, ReloadOrder):
+            order = AnnounceOrder()
         held = isinstance(order, WithdrawOrder)
         hold = {
             "kind": "withdraw" if held else "announce",
@@ -66,6 +80,7 @@ class FakeNode:
             "announced": not held,
             "hold": hold if held or order.hold else None,
             "calls": self.calls_up,
+            "generations": self.generations[0] if len(self.generations) == 1 else self.generations.pop(0),
         }
 
     def explain(self) -> NodeExplanation:
@@ -140,7 +155,13 @@ class FakeNode:
     async def announce(self, order: AnnounceOrder) -> object:
         return self._take(order)
 
-    def _take(self, order: WithdrawOrder | AnnounceOrder) -> object:
+    async def reload(self, order: ReloadOrder) -> object:
+        self.generations = [
+            [_generation(1, "leaving", calls), _generation(2, "serving", 3)] for calls in (4, 1)
+        ] + [[_generation(2, "serving", 3)]]
+        return self._take(order)
+
+    def _take(self, order: WithdrawOrder | AnnounceOrder | ReloadOrder) -> object:
         if self.refusal is not None:
             raise self.refusal
         self.orders.append(order)

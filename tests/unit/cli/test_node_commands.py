@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from edge.cli import main
-from edge.errors import RefusedError
-from edge.runtime.admin import AnnounceOrder, WithdrawOrder
+from edge.cli import node as node_commands
+from edge.errors import EdgeError, RefusedError
+from edge.runtime.admin import AnnounceOrder, ReloadOrder, WithdrawOrder
 
 ORDERS = ("withdraw", "announce", "drain", "undrain")
 
@@ -83,6 +84,25 @@ def test_to_announce_releases_and_only_with_hold_pins(
     first, second, third = capsys.readouterr().out.splitlines()
     assert first == second == "e1 is announced, no hold"
     assert re.fullmatch(rf"e1 is announced, kept announced by {who} since .*: the match", third)
+
+
+def test_a_reload_says_who_serves_and_who_is_leaving(
+    place: str, node: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(node_commands, "POLL_S", 0.0)
+    assert main(["node", "reload", place]) == 0
+    assert main(["node", "reload", place, "--deadline", "30m", "--wait"]) == 0
+    assert node.orders == [ReloadOrder(None, getpass.getuser()), ReloadOrder(1800.0, getpass.getuser())]
+    assert capsys.readouterr().out.splitlines() == [
+        "e1: generation 2 serves, 3 calls; generation 1 leaves, 4 calls",
+        "e1: generation 2 serves, 3 calls",
+    ]
+
+
+def test_a_reload_that_fails_says_why(place: str, node: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    node.refusal = EdgeError("worker 1 did not come up: no such module")
+    assert main(["node", "reload", place, "--wait"]) == EdgeError.exit_code
+    assert capsys.readouterr().err == "edgectl: error: worker 1 did not come up: no such module\n"
 
 
 def test_released_is_not_yet_announced(

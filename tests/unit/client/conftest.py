@@ -36,6 +36,7 @@ from edge.runtime.call import Call
 from edge.runtime.call_settings import BackendChoice
 from edge.runtime.calls import CallTable
 from edge.runtime.quic_calls import QuicCalls
+from edge.runtime.resuming import Resuming
 from edge.runtime.sockets import listen_tcp, open_udp
 from edge.runtime.worker import Worker
 from edge.voice import ALPN
@@ -45,6 +46,8 @@ ANYCAST_6 = "2001:db8:a::1"
 HOME, HOME_6 = "192.0.2.2", "2001:db8:1::2"
 PORT = 443
 RESOLUTION_S = 1e-6
+EPOCH = 1.8e9
+"""What wall clocks show when the loop's begins."""
 
 T = TypeVar("T")
 
@@ -263,6 +266,9 @@ class Edge:
             unicast_url=f"https://{self.unicast}:{self._port}",
             backends={"echo": BackendChoice(self._backend)},
             doorkeeper=self._doorkeeper,
+            resuming=Resuming(
+                keys, server_id=secrets.server_id, worker=0, unix_time=lambda: loop.time() + EPOCH
+            ),
         )
         self.calls = CallTable(settings, lambda: f"sess_{token_hex(4)}")
         self._quic_calls = QuicCalls(self.endpoint, self.calls, self._doorkeeper.origins)
@@ -355,7 +361,7 @@ def _sockets() -> tuple[dict[str, socket.socket], dict[str, socket.socket], int]
                 undo.enter_context(second)
                 tcp = {}
                 for host in ("127.0.0.1", "127.0.0.2"):
-                    (tcp[host],) = listen_tcp(host, port)
+                    tcp[host] = listen_tcp(host, port)
                     undo.enter_context(tcp[host])
             except UnreachableError:  # somebody has it
                 continue

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from client_calls import PACKETS, Remembering, call_to
+from client_calls import OTHER_KEYS, PACKETS, Remembering, call_to
 
 from edge.backend.story import StoryBackend, recording
 from edge.client.events import CallContinued, Reconnected, Reconnecting
@@ -95,19 +95,22 @@ def test_the_node_is_found_at_its_own_address_where_anycast_leads_elsewhere(worl
 
 
 def test_a_node_that_forgot_the_session_gives_a_new_one(world: Any) -> None:
+    """And has no key for what the caller carries along."""
+
     async def main() -> None:
         edge = world.edge(backend=Remembering)
         events: list[Any] = []
         async with call_to(world) as call:
             collecting = asyncio.create_task(collected(call, events))
-            asyncio.get_running_loop().call_later(1.0, edge.restart)
+            asyncio.get_running_loop().call_later(1.0, edge.restart, OTHER_KEYS)
             await call.say(PACKETS)
             assert await call.reply()
             summary = await call.hang_up()
             await collecting
         assert (summary.reconnects, summary.resumed, len(summary.sessions)) == (1, 0, 2)
         assert Reconnected("a1", resumed=False) in events
-        assert [backend.utterances for backend in Remembering.calls] == [[], [1]]
+        # The second was asked whether it knows the call while the first had not been given up.
+        assert [backend.utterances for backend in Remembering.calls] == [[], [], [1]]
         assert summary.sessions[1].agrees_up
         assert summary.sessions[1].agrees_down
         # What the first session's edge had heard, nobody can be asked any more.
@@ -210,7 +213,7 @@ def test_what_a_microphone_said_to_a_lost_session_is_not_said_to_have_arrived(wo
                 yield packet
 
         async with call_to(world) as call:
-            asyncio.get_running_loop().call_later(1.0, edge.restart)
+            asyncio.get_running_loop().call_later(1.0, edge.restart, OTHER_KEYS)
             with pytest.raises(SpeechLost, match="say it again"):
                 await call.say(microphone())
             await call.say(microphone())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.forward import Delivery, Forwarder, Member, ReturnPath, Sending
-from edge.forward.forwarder import PER_CLIENT_PER_S
-from edge.forward.packet import MAX_OVERHEAD, MAX_PAYLOAD
+from edge.forward.forwarder import PER_CLIENT_PER_S, PER_NODE_PER_S
+from edge.forward.packet import HEAD_BYTES, MAX_OVERHEAD, MAX_PAYLOAD
 from edge.keys import KeyRing
 from edge.quic import Path
 
@@ -60,6 +61,21 @@ def test_an_answer_goes_back_through_where_the_stray_had_arrived() -> None:
     # The caller's packets come here by themselves again.
     two.arrived(V4)
     assert two.answer(V4, b"answer") is None
+
+
+def test_behind_a_balancer_each_stands_in_for_the_other_with_its_own_address() -> None:
+    """The balancer has written the address of the wrong target into the stray; the answer has to leave from there."""
+    first, second = "203.0.113.2", "203.0.113.6"
+    one = forwarder(ONE, local=frozenset({first}), shared=False)
+    two = forwarder(TWO, local=frozenset({second}), shared=False, return_path=ReturnPath.INGRESS)
+    at_one, at_two = Path("192.0.2.7", 50_000, first), Path("192.0.2.7", 50_000, second)
+    assert two.receive(passed_on(one, at_one), 0.0) == Delivery(at_two, b"stray")
+    sent = two.answer(at_two, b"answer")
+    assert sent is not None
+    assert one.receive(sent[0], 0.0) == Sending(at_one, b"answer")
+    # There is no IPv6 address to stand in with.
+    assert two.receive(passed_on(one, V6), 0.0) is None
+    assert two.counters.dropped_foreign == 1
 
 
 def test_a_sibling_is_an_owner_and_never_an_ingress() -> None:
@@ -159,3 +175,113 @@ def test_a_node_that_leaves_the_fleet_is_not_heard_any_more() -> None:
     two.set_owners({TWO.server_id: NODES[TWO.server_id]})
     assert two.receive(passed_on(one), 1.0) is None
     assert two.answer(V4, b"answer") is None
+
+
+THREE = Member(b"node-thr", 1)
+FLEET = NODES | {THREE.server_id: ("203.0.113.10", 4434)}
+
+
+def changed(packet: bytes, position: int, octets: bytes) -> bytes:
+    return packet[:position] + octets + packet[position + len(octets) :]
+
+
+@pytest.mark.parametrize(
+    "change, reason",
+    [
+        (lambda packet: packet[:-1], "forged"),
+        (lambda packet: packet[: HEAD_BYTES + 16], "forged"),
+        (lambda packet: packet[: HEAD_BYTES + 15], "malformed"),
+        (lambda packet: packet[:HEAD_BYTES], "malformed"),
+        (lambda _: b"", "malformed"),
+        (lambda packet: packet + b"x", "forged"),
+        (lambda packet: packet + bytes(65_000), "forged"),
+        (lambda packet: changed(packet, 0, b"\x05"), "forged"),
+        (lambda packet: changed(packet, 1, b"\x12"), "forged"),
+        (lambda packet: changed(packet, 1, b"\x13"), "malformed"),
+        (lambda packet: changed(packet, 1, b"\x21"), "malformed"),
+        (lambda packet: changed(packet, 2, b"\x01"), "forged"),
+        (lambda packet: changed(packet, 2, b"\xff"), "forged"),
+        (lambda packet: changed(packet, 3, b"\x04"), "forged"),
+        (lambda packet: changed(packet, 4, b"no-node!"), "forged"),
+        (lambda packet: changed(packet, 4, TWO.server_id), "forged"),
+        (lambda packet: changed(packet, 4, THREE.server_id), "forged"),
+        (lambda packet: changed(packet, 12, bytes(8)), "forged"),
+    ],
+    ids=[
+        "an octet less",
+        "the head and a tag",
+        "less than that",
+        "the head",
+        "nothing",
+        "an octet more",
+        "all that UDP takes",
+        "for another worker",
+        "a stray as an answer",
+        "an unknown kind",
+        "an unknown version",
+        "an unknown generation",
+        "one that cannot be",
+        "of another worker",
+        "of an unknown node",
+        "of ourselves",
+        "of another node",
+        "an earlier one",
+    ],
+)
+def test_what_somebody_makes_of_a_packet_is_dropped_for_its_reason(change: Any, reason: str) -> None:
+    one, two = (forwarder(member, owners=FLEET) for member in (ONE, TWO))
+    packet = passed_on(one)
+    assert two.receive(change(packet), 0.0) is None
+    assert dropped(two) == {reason: 1}
+    assert two.receive(packet, 0.0) == Delivery(V4, b"stray")
+
+
+def dropped(who: Forwarder) -> dict[str, int]:
+    return {
+        name.removeprefix("dropped_"): value
+        for name, value in asdict(who.counters).items()
+        if name.startswith("dropped") and value
+    }
+
+
+@pytest.mark.parametrize("kind", ["stray", "answer"])
+def test_a_copy_is_worth_nothing_to_anybody_but_its_receiver(kind: str) -> None:
+    """Sent back to its sender it must not be a sibling's; sent to a third it must not be new there."""
+    one, two, three = (
+        forwarder(member, owners=FLEET, return_path=ReturnPath.INGRESS) for member in (ONE, TWO, THREE)
+    )
+    stray = passed_on(one)
+    sender, receiver, packet = one, two, stray
+    if kind == "answer":
+        two.receive(stray, 0.0)
+        sent = two.answer(V4, b"answer")
+        assert sent is not None
+        sender, receiver, packet = two, one, sent[0]
+    sibling = forwarder(Member(sender._me.server_id, 77), owners=FLEET)
+    for wrong in (sender, sibling, three):
+        assert wrong.receive(packet, 0.0) is None
+        assert dropped(wrong) == {"forged": 1}
+        if kind == "stray":
+            assert wrong.answer(V4, b"answer") is None, "nothing is known of the path"
+    assert receiver.receive(packet, 0.0) is not None
+
+
+def test_a_flood_of_one_node_is_cut_off_and_others_are_heard() -> None:
+    one, two, three = (forwarder(member, owners=FLEET) for member in (ONE, TWO, THREE))
+    flood = [passed_on(one, Path(f"192.0.2.{number % 100}", 7, V4.local)) for number in range(3000)]
+    # As if all but the last thousand of a second had come already.
+    two._peers[ONE.server_id].incoming.take(PER_NODE_PER_S - 1000, 0.0)
+    assert sum(two.receive(packet, 0.0) is not None for packet in flood) == 1000
+    assert dropped(two) == {"limited": len(flood) - 1000}
+    assert two.receive(passed_on(three), 0.0) is not None
+
+
+def test_what_is_forged_uses_up_nothing() -> None:
+    one, two = forwarder(ONE), forwarder(TWO)
+    genuine = [passed_on(one) for _ in range(3)]
+    for packet in genuine:
+        for number in range(1000):
+            two.receive(packet[:-4] + number.to_bytes(4, "big"), 0.0)
+    assert dropped(two) == {"forged": 3000}
+    assert all(two.receive(packet, 0.0) is not None for packet in genuine)
+    assert two._peers[ONE.server_id].windows.keys() == {(0, ONE.worker)}

@@ -136,7 +136,7 @@ WRONG = {
     ),
     "name that the kernel has": (at("nodes", 0, "name", value="lo"), "$.nodes[0].name", "interface"),
     "two nodes of one name": (at("nodes", 1, "name", value="t1"), "$.nodes[1].name", "another"),
-    "client with an AS": (at("nodes", 5, "asn", value=64600), "$.nodes[5].asn", "clients have none"),
+    "client with an AS": (at("nodes", 5, "asn", value=64600), "$.nodes[5].asn", "others have none"),
     "router without an AS": (at("nodes", 0, "asn", value=None), "$.nodes[0].asn", "have an AS"),
     "AS out of range": (at("nodes", 0, "asn", value=2**32), "$.nodes[0].asn", "4294967295"),
     "link to nowhere": (at("links", 1, "b", "node", value="c9"), "$.nodes[5]", "no link"),

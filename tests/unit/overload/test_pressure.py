@@ -20,6 +20,13 @@ def test_samples_capacities_and_signals_have_the_same_fields() -> None:
     assert LoadSample.__struct_fields__ == Capacity.__struct_fields__ == tuple(Signal)
 
 
+def test_several_workers_take_together_what_each_can_and_each_has_a_core_of_its_own() -> None:
+    one = Capacity(cpu=0.9, calls=50.0, handshakes_per_s=300.0)
+    four = one.of_workers(4, given={"handshakes_per_s"})
+    assert (four.calls, four.cpu, four.loop_lag_s) == (200.0, 0.9, one.loop_lag_s)
+    assert four.handshakes_per_s == 300.0
+
+
 @pytest.mark.parametrize(
     "sample, worst, value",
     [

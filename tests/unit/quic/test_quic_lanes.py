@@ -41,6 +41,18 @@ def received(client: Direct) -> bytes:
     return b"".join(event.data for event in client.events if isinstance(event, StreamDataReceived))
 
 
+def test_a_handshake_that_was_passed_on_waits_its_turn_as_any() -> None:
+    endpoint = make_endpoint()
+    newcomer = Queued(endpoint)
+    newcomer.client._peer_cid.cid = endpoint._secrets.issue()
+    newcomer.client.connect(("198.51.100.1", 443), 0.0)
+    ((data, _),) = newcomer.client.datagrams_to_send(0.0)
+    endpoint.queue_datagram(data, Path(*newcomer.address, "198.51.100.1"), 0.0, forwarded=True)
+    assert not endpoint.connections
+    endpoint.receive_waiting(0.0)
+    assert len(endpoint.connections) == 1
+
+
 def test_a_handshake_waits_its_turn_and_a_call_does_not() -> None:
     endpoint = make_endpoint()
     caller = come(endpoint)

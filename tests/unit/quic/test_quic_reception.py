@@ -4,11 +4,13 @@ import dataclasses
 
 import pytest
 from aioquic.buffer import Buffer
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
 from aioquic.quic.events import ConnectionTerminated
 from aioquic.quic.packet import QuicPacketType, pull_quic_header
 from sim.direct import CLIENT, Direct
 from sim.nodes import OTHER_ID, RESET_KEY, SERVER_ID, make_endpoint
-from sim.world import CID_CONFIG, KEYS, SERVICE_V4
+from sim.world import ALPN, CID_CONFIG, KEYS, SERVICE_V4
 
 from edge.cid import CidIssuer, UnroutableIssuer
 from edge.overload import Verdict
@@ -96,6 +98,22 @@ def test_a_packet_of_another_worker_is_handed_out(packet: bytes) -> None:
     assert receive(make_endpoint(), packet) == ([], [PacketMisrouted(PATH, SERVER_ID, 1, packet)])
 
 
+def test_a_packet_of_a_worker_that_is_gone_is_answered_with_its_reset_by_whoever_gets_it() -> None:
+    """Its caller would wait for its idle timeout otherwise; the keys are the node's, so anybody can answer."""
+    siblings = {0, 1}
+    endpoint = make_endpoint(siblings=siblings)
+    cid = cid_of(SERVER_ID, worker=1)
+    assert receive(endpoint, short_packet(cid)) == (
+        [],
+        [PacketMisrouted(PATH, SERVER_ID, 1, short_packet(cid))],
+    )
+    siblings.remove(1)
+    (reset,), events = receive(endpoint, short_packet(cid))
+    assert reset.endswith(reset_token(RESET_KEY, cid))
+    assert not events
+    assert receive(endpoint, short_packet(cid_of(OTHER_ID, worker=1)))[0] == []
+
+
 @pytest.mark.parametrize("cid", [cid_of(OTHER_ID), cid_of(SERVER_ID, worker=1)], ids=["node", "worker"])
 @pytest.mark.parametrize("first", [0x40, 0xE0, 0xC0])
 def test_what_was_passed_on_to_us_is_not_passed_on_again(cid: bytes, first: int) -> None:
@@ -150,6 +168,74 @@ def test_resets_are_limited() -> None:
     answered = sum(bool(receive(endpoint, short_packet(cid_of(SERVER_ID)))[0]) for _ in range(300))
     assert answered == 100
     assert endpoint.counters.dropped_dead == 200
+
+
+@pytest.mark.parametrize("length", [22, 23, 41, 42, 43, 44, 60, 200, 1200, 1372])
+def test_a_reset_is_shorter_than_its_trigger_and_tells_nothing_by_its_length(length: int) -> None:
+    """Whether the connection ID has ever been issued or was just made up with our server ID."""
+    endpoint = make_endpoint(entropy=lambda count: b"\x00" * count)
+    lengths = set()
+    for cid in (endpoint._secrets.issue(), cid_of(SERVER_ID), cid_of(SERVER_ID)[:17] + b"\x00"):
+        (reset,), _ = receive(endpoint, short_packet(cid, length))
+        lengths.add(len(reset))
+    assert lengths == {min(length - 1, 42)}
+
+
+REPLIES = {
+    "reset": (Verdict.ACCEPT, short_packet(cid_of(SERVER_ID), 1200)),
+    "version negotiation": (Verdict.ACCEPT, None),
+    "retry": (Verdict.RETRY, b""),
+    "refusal": (Verdict.REFUSE, b""),
+    "handshake": (Verdict.ACCEPT, b""),
+}
+
+
+OWNERS = {SERVER_ID: "203.0.113.1", OTHER_ID: "203.0.113.2"}
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("source_cid", [b"", b"made up!", cid_of(OTHER_ID), cid_of(SERVER_ID)], ids=range(4))
+@pytest.mark.parametrize("reply", REPLIES)
+@pytest.mark.parametrize("forged", ["203.0.113.1", "203.0.113.2"], ids=["itself", "the other"])
+def test_two_nodes_cannot_be_made_to_answer_each_other(
+    forged: str, reply: str, source_cid: bytes, verdict: Verdict
+) -> None:
+    """The forged sender of a packet is a node: what is answered there is the last word."""
+    own_verdict, packet = REPLIES[reply]
+    fleet = {
+        "203.0.113.1": make_endpoint(
+            peers={OTHER_ID}, admission=lambda _: own_verdict, proof=True, entropy=bytes
+        ),
+        "203.0.113.2": make_endpoint(
+            server_id=OTHER_ID, peers={SERVER_ID}, admission=lambda _: verdict, proof=True
+        ),
+    }
+    if packet is None:
+        packet = bytes([0xC0]) + b"\x1a\x2a\x3a\x4a\x08made up!" + bytes([len(source_cid)]) + source_cid
+        packet = packet.ljust(1200, b"\x00")
+    elif not packet:
+        client = QuicConnection(configuration=QuicConfiguration(server_name="x", alpn_protocols=[ALPN]))
+        client.host_cid = client._local_initial_source_connection_id = source_cid
+        client.connect(("203.0.113.1", 443), 0.0)
+        ((packet, _),) = client.datagrams_to_send(0.0)
+    rounds: list[int] = []
+    on_the_way = [("203.0.113.1", Path(forged, 443, "203.0.113.1"), packet)]
+    while on_the_way:
+        assert len(rounds) < 3
+        rounds.append(sum(len(data) for *_, data in on_the_way))
+        arriving, on_the_way = on_the_way, []
+        for to, path, data in arriving:
+            fleet[to].receive_datagram(data, path, 0.0)
+            while (event := fleet[to].next_event()) is not None:
+                if isinstance(event, PacketMisrouted) and event.server_id in OWNERS:
+                    fleet[OWNERS[event.server_id]].receive_datagram(data, path, 0.0, forwarded=True)
+            for endpoint in fleet.values():
+                sent = endpoint.datagrams_to_send(0.0)
+                on_the_way += [(path.host, Path(path.local, 443, path.host), data) for data, path in sent]
+    # A first flight is an Initial of full size, which may be told to prove its address, or that nobody is in.
+    is_handshake = reply == "handshake"
+    assert rounds[1] <= (3 if is_handshake else 1) * rounds[0]
+    assert len(rounds) == 2 or (is_handshake and rounds[2] < rounds[1])
 
 
 def test_a_configuration_that_is_being_phased_out_is_still_read() -> None:

@@ -303,7 +303,7 @@ def test_an_answer_that_is_none(path: Path, raw: bytes, error: type[EdgeError], 
         asyncio.run(main())
 
 
-def test_scrapers_see_metrics_and_nothing_else() -> None:
+def test_scrapers_see_metrics_and_health_and_nothing_else() -> None:
     async def fetch(port: int, target: str) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
@@ -311,18 +311,21 @@ def test_scrapers_see_metrics_and_nothing_else() -> None:
         writer.close()
         return answer
 
-    async def main() -> tuple[bytes, bytes]:
+    async def main() -> list[bytes]:
         sock = open_tcp("127.0.0.1", 0)
-        http = HttpServer(metrics_routes(Node()))
+        http = HttpServer(metrics_routes(Node(ready=False)))
         await http.listen(sock)
         port = sock.getsockname()[1]
-        answers = await fetch(port, "/metrics"), await fetch(port, "/status")
+        answers = [await fetch(port, path) for path in ("/metrics", "/livez", "/readyz", "/status")]
         await http.close()
         return answers
 
-    metrics, status = asyncio.run(main())
+    metrics, alive, ready, status = asyncio.run(main())
     assert metrics.startswith(b"HTTP/1.1 200 ")
     assert b"\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n" in metrics
+    assert alive.startswith(b"HTTP/1.1 200 ")
+    assert ready.startswith(b"HTTP/1.1 503 ")
+    assert b"upgrade" not in ready, "an operator's words are for operators"
     assert status.startswith(b"HTTP/1.1 404 ")
 
 

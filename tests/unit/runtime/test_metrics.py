@@ -156,8 +156,24 @@ def test_an_undeclared_series_is_a_bug() -> None:
         metrics.increment(DATAGRAMS_UNSENT, "moon")
     with pytest.raises(ValueError, match="zip"):
         metrics.increment(SELF_PROBES)
-    with pytest.raises(KeyError):
-        metrics.worker_reported(0, WorkerTotals(1, {"frames_hurd": 1}))
+
+
+def test_what_only_newer_workers_count_does_no_harm() -> None:
+    """A worker is replaced by one of another version while the supervisor, and this table, stay."""
+    metrics = NodeMetrics("0")
+    metrics.worker_reported(0, WorkerTotals(1, {"frames_foreseen": 1, "frames_heard": 2}))
+    metrics.worker_observed({"foresight_ms": [1.0]})
+    assert series(metrics)["edge_frames_heard_total"] == 2
+
+
+def test_totals_of_a_generation_that_has_left_stay_and_its_gauges_go() -> None:
+    metrics = NodeMetrics("0")
+    for worker in (0, 1):
+        metrics.worker_reported(worker, WorkerTotals(worker, {"frames_heard": 5}, calls={"quic": 1}))
+    metrics.workers_left({1})
+    shown = series(metrics)
+    assert shown["edge_frames_heard_total"] == 10
+    assert shown['edge_calls{carrier="quic"}'] == 1
 
 
 def test_states_are_closed() -> None:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 from collections.abc import Iterator
 
 import pytest
+from classic_bpf import run
 
+from edge.cid.steering import Slots, steer_callers, steer_forwarded
 from edge.errors import EdgeError, UnreachableError
 from edge.runtime import sockets
-from edge.runtime.sockets import UdpSocket, bind_error, host_port, open_udp
+from edge.runtime.sockets import UdpSocket, bind_error, host_port, open_udp, steer
 
 
 @contextlib.contextmanager
@@ -145,6 +148,57 @@ def test_a_shared_port_is_not_shared_with_another_daemon() -> None:
     finally:
         for sock in first:
             sock.close()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_the_kernel_steers_as_the_program_says(address: str) -> None:
+    """Callers with ever other ports, as after a NAT forgot them: the connection ID alone decides."""
+    with contextlib.ExitStack() as stack:
+        slots = Slots(2, newest=2, leaving=frozenset({1}))
+        group = [stack.enter_context(sock) for sock in open_udp(address, 0, count=4)]
+        steer(group[0], steer_callers(Slots(2), 18))
+        steer(group[3], steer_callers(slots, 18))  # in place of the one before, whichever of them is asked
+        program = steer_callers(slots, 18)
+        packets = [b"\x40\x31" + os.urandom(16) + bytes((octet,)) + bytes(30) for octet in range(8)]
+        packets += [b"\xc3\0\0\0\1\x08" + os.urandom(8) + bytes(1200) for _ in range(20)]
+        packets += [
+            b"\xe3\0\0\0\1\x12\x31" + os.urandom(16) + b"\x01" + bytes(50),
+            b"\x40",
+            b"",
+            b"\xc0" * 12,
+        ]
+        for packet in packets:
+            with socket.socket(group[0].family, socket.SOCK_DGRAM) as caller:
+                caller.sendto(packet, group[0].getsockname())
+        for slot, sock in enumerate(group):
+            expected = [packet for packet in packets if run(program, packet) == slot]
+            assert list(received(sock)) == expected
+        assert not any(run(program, packet) == 0 for packet in packets)
+
+
+def test_a_steered_socket_keeps_its_place_while_its_worker_is_away() -> None:
+    """Descriptors of workers come and go; the supervisor's keep the sockets where they are in their group."""
+    with contextlib.ExitStack() as stack:
+        group = [stack.enter_context(sock) for sock in open_udp("127.0.0.1", 0, count=4)]
+        steer(group[0], steer_forwarded(Slots(2, newest=0, leaving=frozenset({2, 3}))))
+        group[1].dup().close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as node:
+            for octet in (1, 3, 1, 7):
+                node.sendto(bytes((octet, 0x11)), group[0].getsockname())
+        heard = [[packet[0] for packet in received(sock)] for sock in group]
+        assert heard == [[], [1, 1, 7], [], [3]]
+
+
+def test_a_kernel_that_does_not_steer_says_so() -> None:
+    with open_udp("127.0.0.1", 0)[0] as sock, pytest.raises(EdgeError, match=r"steered.*Linux 4.5"):
+        steer(sock, [])
+
+
+def received(sock: socket.socket) -> Iterator[bytes]:
+    """What loopback has delivered, and it has by the time that a sender returns."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield sock.recv(2048)
 
 
 def test_an_address_of_another_host_is_refused() -> None:

@@ -271,7 +271,7 @@ def test_what_the_edge_says_is_told() -> None:
         control.TranscriptDelta(item_id="item_2", delta="once"),
         control.TranscriptDone(item_id="item_2", transcript="once there was"),
         control.Error(error=body),
-        {"type": "edge.goaway", "url": "b.example"},
+        {"type": "edge.weather", "sky": "b.example"},
         {"type": "error"},
     ) == [
         SessionReady(**info, migrated=False),
@@ -288,7 +288,7 @@ def test_what_the_edge_says_is_told() -> None:
         Transcript(2, "once", done=False),
         Transcript(2, "once there was", done=True),
         ErrorReceived("backend_failed", "gone", None),
-        ControlReceived({"type": "edge.goaway", "url": "b.example"}),
+        ControlReceived({"type": "edge.weather", "sky": "b.example"}),
         ErrorReceived("invalid_event", "error: Object missing required field `error`", None),
     ]
 
@@ -438,7 +438,7 @@ def test_a_call_is_continued_where_both_ends_are() -> None:
     session = lost()
     session.reconnect(NOW + 0.7)
     assert said(actions(session)) == [
-        control.Reconnect(resume_token="r1", item=1, frames=40),
+        control.Reconnect(resume_token="r1", item=1, frames=40, utterance=1),
         control.SessionUpdate(session={"deadline": "chat", "token": "t1"}),
     ]
     session.send_frames([b"\x0e"], NOW + 0.8)

@@ -28,6 +28,8 @@ CALLER_EVENTS: list[control.CallerEvent] = [
     control.ClearOutput(),
     control.Resume(item_id="item_3", frames=64),
     control.Reconnect(resume_token="t", item=3, frames=64),
+    control.Reconnect(resume_token="t", item=3, frames=64, utterance=2),
+    control.Leave(),
     control.Stats(),
     control.Stats(heard=LEDGER, said=LEDGER),
 ]
@@ -74,6 +76,10 @@ EDGE_EVENTS: list[control.EdgeEvent] = [
         edge_added_ms=1.0,
     ),
     control.Reconnected(utterance=2, frames=15),
+    control.Reconnected(utterance=2, frames=0, elsewhere=True),
+    control.GoAway(url="https://a.example:443", reason="anycast", within_ms=10_000, leave=False),
+    control.GoAway(url=None, reason="drain", within_ms=30_000, leave=True),
+    control.Left(resume_token="t", heard=LEDGER, said=LEDGER),
     control.Error(error=control.ErrorBody(type="server_error", code="c", message="m", event_id="e1")),
     control.EdgeSessionInfo(
         session_id="call-1", node="a", unicast_url="a.example:443", resume_token=None, migrated=True

@@ -9,7 +9,9 @@ from edge.voice import (
     CloseSession,
     Code,
     Codec,
+    FrameLedger,
     FramesHeard,
+    LeaveRequested,
     Presented,
     ReconnectRequested,
     ResponseRequested,
@@ -221,3 +223,52 @@ def test_a_call_that_is_not_known_leaves_a_session_that_is_new(new_session: Open
     edge.session.receive_stream(2, group(0), True, edge.now)
     assert [type(event) for event in edge.events()] == [Presented, SessionUpdated, FramesHeard]
     assert all(isinstance(action, SendControl) for action in edge.actions())
+
+
+# --- letting go --------------------------------------------------------------------------------------------
+
+
+def test_a_caller_that_leaves_takes_all_that_was_said_along(open_session: Open) -> None:
+    """The lead holds back what an interruption would waste; who leaves would lose it."""
+    edge = open_session(lead_ms=200)
+    edge.speak(100, end=True)
+    edge.clear()
+    assert not edge.session.is_written
+    edge.receive(control.Leave())
+    assert edge.events() == [LeaveRequested()]
+    edge.session.lift_lead(edge.now)
+    assert edge.session.is_written
+    count = FrameLedger().count()
+    edge.session.leave("r2", count, count, edge.now)
+    done = edge.actions()
+    (sent,) = [action for action in done if isinstance(action, SendStream)]
+    assert sent.fin
+    assert [event["type"] for event in edge.said(done)][-1] == "edge.left"
+
+
+def test_nothing_is_told_or_taken_in_behind_the_end(open_session: Open) -> None:
+    """What was counted is closed: a frame that still arrives would be in nobody's account."""
+    edge = open_session()
+    count = FrameLedger().count()
+    edge.session.leave("r2", count, count, edge.now)
+    edge.clear()
+    edge.session.receive_stream(2, group(0), True, edge.now)
+    edge.speak(10, end=True)
+    edge.session.error("backend_slow", "it thinks")
+    assert (edge.events(), edge.actions()) == ([], [])
+
+
+def test_a_caller_that_was_let_go_may_come_back(open_session: Open) -> None:
+    """Its new place was none; then what was said meanwhile is said, and within the lead again."""
+    edge = open_session(lead_ms=200)
+    edge.session.lift_lead(edge.now)
+    count = FrameLedger().count()
+    edge.session.leave("r2", count, count, edge.now)
+    edge.clear()
+    edge.speak(100, end=True)
+    edge.session.attach(1, 0, edge.now)
+    done = edge.actions()
+    assert edge.said(done)[0] == {"type": "edge.reconnected", "utterance": 1, "frames": 0}
+    assert not edge.session.is_written
+    edge.session.receive_stream(2, group(0), True, edge.now)
+    assert [type(event) for event in edge.events()] == [FramesHeard]

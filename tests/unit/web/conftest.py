@@ -170,9 +170,9 @@ def serve(tls_files: tuple[Path, Path], api: ApiSettings) -> Serve:
             limits=limits or TlsLimits(),
             tls=tls,
         )
-        (anycast,) = listen_tcp(HOST, 0)
+        anycast = listen_tcp(HOST, 0)
         port = anycast.getsockname()[1]
-        (unicast,) = listen_tcp(UNICAST, port)
+        unicast = listen_tcp(UNICAST, port)
         web = Web(settings, [anycast, unicast], calls)
         web.serve()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust, limit=0)) as client:

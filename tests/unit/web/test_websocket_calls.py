@@ -181,7 +181,7 @@ def test_who_cannot_be_called_is_said_in_a_line(
                 await attempt(site.port, ca)
         with pytest.raises(UnreachableError, match="Connect call failed"):
             await attempt(site.port, ca)
-        (silent,) = listen_tcp(HOST, 0)
+        silent = listen_tcp(HOST, 0)
         with silent, pytest.raises(DeadlineError, match=r"no answer within 0\.2 s"):
             await attempt(silent.getsockname()[1], ca, 0.2)
 

@@ -1,0 +1,113 @@
+"""Asking a caller to go elsewhere with its call, and what has become of that. Pure: times are given.
+
+"" --- it is time to ask ---> asked --- the caller says edge.leave, and has all that there is ---> left
+asked, left --- the call goes on elsewhere ---> moved
+asked --- nothing happens in time ---> refused
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from edge.voice.control import GoAwayReason
+
+State = Literal["", "asked", "left", "moved", "refused"]
+
+CUT_AT: Final = 0.75
+"""The part of its time after which a caller that wants to leave need not wait for the end of an answer any more. It may
+take half of the time to find a pause, and needs the rest for its way."""
+LEAST_S: Final = 0.5
+UNASKED_S: Final = 2.0
+"""For the end of an answer, if a caller leaves whom nobody has asked to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """To go on at ``url``, None for the service address, asked at ``at`` and worth doing before ``until``."""
+
+    url: str | None
+    reason: GoAwayReason
+    leave: bool
+    at: float
+    until: float
+
+    def within_ms(self, now: float) -> int:
+        return max(0, round((self.until - now) * 1000))
+
+
+class HandOver:
+    """One call's. ``leaving`` while the caller waits to be let go."""
+
+    def __init__(self) -> None:
+        self.state: State = ""
+        self.leaving = False
+        self._waiting: Request | None = None
+        self._asked: Request | None = None
+        self._cut_at = 0.0
+
+    def plan(self, request: Request) -> None:
+        """The latest counts; whoever is on its way already is not asked again."""
+        if not self.leaving and self.state != "left":
+            self._waiting = request
+
+    def ask(self, now: float) -> Request | None:
+        """What the caller is to be asked now."""
+        if self._waiting is None or now < self._waiting.at:
+            return None
+        self._asked, self._waiting = self._waiting, None
+        self.state = "asked"
+        return self._asked
+
+    def withdraw(self) -> None:
+        """It is not needed (any more)."""
+        self._waiting = self._asked = None
+        self.state = ""
+
+    def leave(self, now: float) -> None:
+        """The caller wants to be let go."""
+        asked = self._asked
+        self.leaving = True
+        cut_at = now + UNASKED_S if asked is None else asked.at + (asked.until - asked.at) * CUT_AT
+        self._cut_at = max(cut_at, now + LEAST_S)
+
+    def may_cut(self, now: float) -> bool:
+        """Whether what the backend is saying need not be waited for any longer."""
+        return now >= self._cut_at
+
+    def left(self) -> None:
+        self.leaving = False
+        self.state = "left"
+
+    def attached(self) -> None:
+        """The call goes on here, on another connection: which is what was asked for, or the way elsewhere failed."""
+        self.leaving = False
+        if self._asked is None:
+            self.state = ""
+        elif self._asked.reason == "anycast":
+            self.state, self._asked = "moved", None
+        elif self.state == "left":
+            self.state = "asked"
+
+    def ended(self) -> None:
+        """The call is over here."""
+        self.leaving = False
+        if self.state == "left":
+            self.state = "moved"
+
+    def get_timer(self) -> float | None:
+        """When there is something to `ask`, or to look at."""
+        if self.leaving:
+            return self._cut_at
+        if self._waiting is not None:
+            return self._waiting.at
+        return self._asked.until if self.state == "asked" and self._asked is not None else None
+
+    def handle_timer(self, now: float) -> None:
+        if (
+            self.state == "asked"
+            and not self.leaving
+            and self._asked is not None
+            and now >= self._asked.until
+        ):
+            self.state = "refused"

@@ -1,0 +1,64 @@
+"""A supervisor with real worker processes, on a port of this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+
+from edge.cid.steering import steer_callers
+from edge.quic import CID_LENGTHS
+from edge.runtime.messages import WorkerSettings
+from edge.runtime.sockets import open_udp, steer
+from edge.runtime.supervisor import Supervisor
+from edge.runtime.worker_process import Worker
+
+HOST = "127.0.0.1"
+
+
+@contextlib.asynccontextmanager
+async def workers(settings: WorkerSettings, count: int = 1) -> AsyncIterator[tuple[Supervisor, int]]:
+    """Workers that serve one port together; none is left at the end of the block, however it ends."""
+    sockets = open_udp(HOST, 0, count=2 * count)
+    port = sockets[0].getsockname()[1]
+    with contextlib.ExitStack() as stack:
+        for sock in sockets:
+            stack.enter_context(sock)
+        supervisor = Supervisor(
+            lambda slots: [
+                msgspec.structs.replace(
+                    settings,
+                    worker=slot,
+                    sockets={HOST: sockets[slot].fileno()},
+                    unicast_url=f"https://{HOST}:{port}",  # where who has lost his connection calls again
+                )
+                for slot in slots
+            ],
+            count,
+            steer=lambda slots: steer(sockets[0], steer_callers(slots, CID_LENGTHS["edge"])),
+        )
+        try:
+            await supervisor.start()
+            yield supervisor, port
+        finally:
+            await supervisor.stop("the test is over")
+            assert children() == []
+
+
+def children() -> list[int]:
+    me = os.getpid()
+    return [int(child) for child in Path(f"/proc/{me}/task/{me}/children").read_text().split()]
+
+
+def pid(worker: Worker) -> int:
+    return 0 if worker.process is None else worker.process.pid
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - processes tell nobody
+            await asyncio.sleep(0.01)

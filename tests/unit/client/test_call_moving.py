@@ -1,0 +1,319 @@
+"""A call that goes elsewhere: because its edge asks for it, or because its node is gone for good."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from client_calls import OTHER_KEYS, PACKETS, Remembering, call_to
+
+from edge.backend.story import StoryBackend, recording
+from edge.client.conversation import ANSWER_S
+from edge.client.events import Moved, Reconnected, Reconnecting
+
+
+async def collected(call: Any, into: list[Any]) -> None:
+    async for event in call.events():
+        into.append(event)  # noqa: PERF401 - it is looked at meanwhile
+
+
+def two_edges(world: Any, **options: Any) -> tuple[Any, Any]:
+    """Callers of the service address reach the first."""
+    first = world.edge("a1", "203.0.113.2", **options)
+    second = world.edge("a2", "203.0.113.6", **options)
+    first.announce()
+    return first, second
+
+
+def hand_over(
+    edge: Any, to: Any, *, leave: bool = True, within_ms: int = 8000, reason: str = "drain"
+) -> None:
+    url = f"https://{to.unicast}:443"
+    edge.calls.hand_over([url], reason, within_ms, leave)
+    edge.step()
+
+
+def later(delay_s: float, action: Any, *args: Any, **options: Any) -> None:
+    asyncio.get_running_loop().call_later(delay_s, lambda: action(*args, **options))
+
+
+def states(edge: Any) -> list[str]:
+    return [record.hand_over for record in edge.calls.records()]
+
+
+# --- asked to ------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_moves_with_its_call_and_nobody_hears_it(world: Any) -> None:
+    """Nothing twice, nothing missing, no silence; each node's account is closed and equal to ours."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        events: list[Any] = []
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            collecting = asyncio.create_task(collected(call, events))
+            later(3.0, hand_over, first, second)
+            assert await call.reply()
+            summary = await call.hang_up()
+            await collecting
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        assert (summary.reconnects, summary.resumed, summary.underruns) == (0, 0, 0)
+        (move,) = summary.moves
+        assert (move.from_node, move.to_node, move.elsewhere, move.silence_ms) == ("a1", "a2", True, 0)
+        assert Moved("a2", "203.0.113.6:443", "drain") in events
+        assert states(first) == ["moved"]
+
+    world.run(main)
+
+
+def test_an_utterance_moves_with_its_call(world: Any) -> None:
+    """The recogniser over there hears all of it, and nothing else."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=Remembering)
+        async with call_to(world) as call:
+            await call.say(PACKETS)
+            assert await call.reply()
+            later(0.5, hand_over, first, second, within_ms=1000)
+            await call.say(PACKETS)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        here, there = Remembering.calls
+        assert (here.utterances, there.utterances) == ([1], [2])
+        assert there.heard.frames == len(PACKETS)
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        # What the first had heard of the second utterance is in its account.
+        assert summary.sessions[0].sent.frames == here.heard.frames > len(PACKETS)
+
+    world.run(main)
+
+
+def test_a_caller_waits_for_a_pause(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=Remembering)
+        async with call_to(world) as call:
+            later(0.5, hand_over, first, second, within_ms=60_000)
+            await call.say(PACKETS)
+            assert await call.reply()
+            await asyncio.sleep(ANSWER_S)
+            assert call.summary().last.node == "a2"
+            await call.say(PACKETS)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert [backend.utterances for backend in Remembering.calls] == [[1], [2]]
+
+    world.run(main)
+
+
+def test_a_place_that_does_not_answer_leaves_the_call_where_it_is(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        second.dead = True
+        call = call_to(world, timeout_s=2.0)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, second)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert (len(summary.legs), len(summary.sessions), summary.moves) == (1, 1, ())
+        assert states(first) == ["refused"]
+
+    world.run(main)
+
+
+def test_a_place_that_answers_later_is_tried_once_more(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        second.dead = True
+        async with call_to(world, timeout_s=1.0) as call:
+            later(3.0, hand_over, first, second, within_ms=20_000)
+            later(14.5, setattr, second, "dead", False)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert len(summary.moves) == 1
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("leave", [False, True])
+def test_a_place_that_does_not_know_the_call_costs_nothing(world: Any, leave: bool) -> None:
+    """With other keys it can make nothing of the token; if the old node had let go, it takes the call back."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        second.restart(OTHER_KEYS)
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, second, leave=leave)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert summary.moves == ()
+        assert {leg.node for leg in summary.legs} == {"a1"}
+
+    world.run(main)
+
+
+def test_a_place_that_stands_and_does_not_answer_leaves_the_call_where_it_is(world: Any) -> None:
+    """What the old connection brings between the question and the end of patience is put aside, not lost."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        second.calls.turn = lambda _: None
+        call = call_to(world, timeout_s=2.0)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, second, leave=False, within_ms=4000)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert (len(summary.legs), summary.moves) == (1, ())
+
+    world.run(main)
+
+
+def test_a_place_that_dies_as_soon_as_it_has_the_call(world: Any) -> None:
+    """The old node takes it back, by the token of the new one."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            hand_over(first, second, within_ms=4000)
+            while call.summary().last.node != "a2":  # noqa: ASYNC110 - in virtual time
+                await asyncio.sleep(0.001)
+            second.dead = True
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert [session.node for session in summary.sessions] == ["a1", "a2", "a1"]
+        assert (len(summary.moves), summary.resumed) == (1, 1)
+
+    world.run(main)
+
+
+def test_an_old_connection_that_dies_before_it_has_let_go(world: Any) -> None:
+    """The last token that was renewed has to do; where the answer is, the caller says."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            await asyncio.sleep(3.0)
+            hand_over(first, second, within_ms=4000)
+            while not second.calls.records():  # noqa: ASYNC110 - in virtual time
+                await asyncio.sleep(0.001)
+            first.dead = True
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.last.node == "a2"
+        assert (summary.sessions[1].agrees_down, summary.ledgers_equal) == (True, None)
+
+    world.run(main)
+
+
+def test_from_the_service_address_to_the_nodes_own_the_session_stays(world: Any) -> None:
+    async def main() -> None:
+        first, _ = two_edges(world, backend=StoryBackend)
+        call = call_to(world, migrate=True)
+        heard = call.record()
+        async with call:
+            call._line.conversation.leg.migration_ms = None  # its implementation followed nothing
+            hand_over(first, first, leave=False, reason="anycast")
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert (len(summary.legs), len(summary.sessions), len(summary.moves)) == (2, 1, 1)
+        assert not summary.moves[0].elsewhere
+        assert states(first) == ["moved"]
+
+    world.run(main)
+
+
+# --- gone for good -------------------------------------------------------------------------------------------
+
+
+def test_a_call_goes_on_when_its_node_is_gone(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        events: list[Any] = []
+        call = call_to(world)
+        heard = call.record()
+
+        def die() -> None:
+            first.dead = True
+            second.announce()
+
+        async with call:
+            collecting = asyncio.create_task(collected(call, events))
+            later(5.0, die)
+            assert await call.reply()
+            summary = await call.hang_up()
+            await collecting
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert any(isinstance(event, Reconnecting) for event in events)
+        assert Reconnected("a2", resumed=True) in events
+        assert (summary.reconnects, summary.resumed, summary.last.elsewhere) == (1, 1, True)
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        assert summary.sessions[1].agrees_down
+
+    world.run(main)
+
+
+def test_what_was_being_said_is_said_again_where_nobody_has_heard_it(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=Remembering)
+
+        def die() -> None:
+            first.dead = True
+            second.announce()
+
+        async with call_to(world) as call:
+            await call.say(PACKETS)
+            assert await call.reply()
+            later(1.0, die)
+            await call.say(PACKETS)
+            assert await call.reply()
+            summary = await call.hang_up()
+        here, there = Remembering.calls
+        assert (here.utterances, there.utterances) == ([1], [2])
+        assert there.heard.frames == len(PACKETS)
+        assert summary.utterances == 2
+        assert summary.sessions[1].agrees_up
+
+    world.run(main)
+
+
+def test_a_node_with_other_keys_knows_nobody(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        second.restart(OTHER_KEYS)
+
+        def die() -> None:
+            first.dead = True
+            second.announce()
+
+        async with call_to(world) as call:
+            later(5.0, die)
+            assert not await call.reply()
+            summary = await call.hang_up()
+        assert (summary.reconnects, summary.resumed) == (1, 0)
+
+    world.run(main)
