@@ -65,6 +65,25 @@ CHECKS = {
         "answers_forwarded",
         "forwards_dropped",
     },
+    "roaming": {
+        "calls_lost",
+        "calls_resumed",
+        "frames_missing",
+        "frames_altered",
+        "reconnects_unneeded",
+        "resume_p95_s",
+        "over_websocket_and_back",
+    },
+    "reset": {
+        "calls_lost",
+        "connections_reset",
+        "calls_resumed",
+        "resume_p95_s",
+        "frames_missing",
+        "accounts_unequal",
+        "resets_forged",
+        "connections_forged_away",
+    },
     "key-rotation": {
         "rotated",
         "generations_kept",
@@ -107,13 +126,15 @@ STILL_PASS = {
     "partition": {"edges_shedding"},
     "crash-loop": {"dark_s", "back_s"},
     "pinned": {"migrated", "departures"},
+    "roaming": set(),
+    "reset": {"resets_forged", "connections_forged_away"},
     "key-rotation": {"rotated", "newcomers_served"},
     "nlb": {"targets_serving", "rotated", "unknown_server_ids"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "nlb")
+USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "roaming", "reset", "nlb")
 LABS_AT_ONCE = 2
 
 

@@ -17,6 +17,7 @@ caller.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -192,7 +193,7 @@ def _checks(callers: dict[str, Caller], changes: dict[str, list[Change]]) -> lis
     complete = len(calls) == len(SITES) * len(MANNERS)
     resumed = sum(call.ending == "hung_up" and len(call.sessions) == 1 for call in calls)
     roundabout = [
-        [leg.carrier for leg in call.legs]
+        [carrier for carrier, _ in itertools.groupby(call.legs, lambda leg: leg.carrier)]
         for call in counts.finished([callers["office"]], lambda name: name.split()[-1] in OVER_QUIC)
     ]
     waits_s = sorted(
