@@ -116,6 +116,18 @@ class Echo:
         """A route of ours has come back from somebody."""
         return bool(self._echoing)
 
+    def is_visible(self, now: float) -> bool | None:
+        """Whether a neighbor still tells a route of ours that is not to be announced; None if nobody could say so.
+
+        None as well while there is nothing that is not announced.
+        """
+        verdicts = [
+            self._contradicting(prefix, now) for prefix, watch in self._watches.items() if not watch.announced
+        ]
+        if not verdicts or None in verdicts:
+            return None
+        return any(verdicts)
+
     def desire(self, announced: Collection[Prefix], now: float) -> None:
         """These are to be announced from now on, and the others are not. The same again changes nothing."""
         for prefix, watch in self._watches.items():

@@ -28,7 +28,7 @@ class Grant:
 class Doorkeeper:
     """``keys`` None lets everybody in. ``backends`` may be chosen by callers and tokens; ``default`` needs no choosing.
 
-    ``unix_time`` gives the time by which tokens expire. The calls of a token are counted on this node only.
+    ``unix_time`` gives the time by which tokens expire. The calls of a token are counted by this worker only.
     """
 
     def __init__(

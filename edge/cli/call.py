@@ -138,7 +138,7 @@ class Turn:
 @click.option(
     "--ticket-file",
     type=click.Path(path_type=Path),
-    help="Keep tickets here, so that the next call can speak in its first packet.",
+    help="Keep tickets and address tokens here, so that the next call can speak in its first packet.",
 )
 @click.option(
     "--timeout",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
+from edge.cli.moments import Span
 from edge.cli.orders import FORCE, REASON, ending, give
 from edge.cli.output import output_option
 from edge.cli.where import Place, node_argument
@@ -11,14 +14,44 @@ from edge.cli.where import Place, node_argument
 
 @click.command()
 @node_argument
+@click.option(
+    "--deadline", "deadline_s", type=Span(), help="Close the calls that are left after so long: 20s, 10m, 1h."
+)
+@click.option(
+    "--hand-over/--let-end",
+    default=True,
+    show_default="hand over",
+    help="Ask the calls to go on at other nodes, or leave them where they are until somebody hangs up.",
+)
+@click.option("--wait", is_flag=True, help="Watch until no call is left, then tell what became of each.")
 @ending
 @REASON
 @FORCE
 @output_option
-def drain(place: Place, until: float | None, reason: str, force: bool, as_json: bool) -> None:
-    """Let a node's calls end while no new ones come, before it is taken down.
+def drain(
+    place: Place,
+    deadline_s: float | None,
+    hand_over: bool,
+    wait: bool,
+    until: float | None,
+    reason: str,
+    force: bool,
+    as_json: bool,
+) -> int | None:
+    """Empty a node before it is taken down: its callers go on elsewhere, and no new ones come.
 
-    It is withdrawn and held, as by `edgectl withdraw`, and `edgectl undrain` takes it back. Refused
-    (exit 6) if no other node is known to announce.
+    It is withdrawn and held, as by `edgectl withdraw`. When the routers send nobody to it any more it lets nobody in, and
+    its calls are handed over to the other nodes, a few at a time. Without a --deadline those that cannot move are left to
+    end by themselves.
+
+    The drain goes on whether or not anybody waits for it, also over a restart, until `edgectl undrain`. With --wait the
+    exit code is 3 if a call had to be closed or was lost. Refused (exit 6) if no other node is known to announce.
     """
-    give(place, "/drain", {"reason": reason, "until": until, "force": force}, as_json=as_json)
+    deadline = None if deadline_s is None else time.time() + deadline_s
+    order = {"reason": reason, "until": until, "force": force, "hand_over": hand_over, "deadline": deadline}
+    give(place, "/drain", order, as_json=as_json, quiet=wait and as_json)
+    if not wait:
+        return None
+    from edge.cli.draining import watch
+
+    return watch(place, as_json=as_json)

@@ -64,7 +64,8 @@ class Reloaded(msgspec.Struct, frozen=True):
     "--deadline",
     "deadline_s",
     type=Span(),
-    help="End what is left of the old workers' calls after so long: 90s, 30m, 2h.  [default: they end by themselves]",
+    help="After so long (90s, 30m, 2h) have the calls that the old workers still have go on with the new ones."
+    "  [default: they end by themselves]",
 )
 @click.option("--wait", is_flag=True, help="Return when the old workers have left.")
 @output_option

@@ -51,9 +51,13 @@ def ending(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_until
 
 
-def give(place: Place, target: str, order: Mapping[str, object], *, as_json: bool) -> None:
-    """Send an order in the name of whoever types, and tell how the node stands then."""
+def give(
+    place: Place, target: str, order: Mapping[str, object], *, as_json: bool, quiet: bool = False
+) -> None:
+    """Send an order in the name of whoever types, and tell how the node stands then, unless ``quiet``."""
     status = place.ask("POST", target, {**order, "who": who()})
+    if quiet:
+        return
     if as_json:
         print_json(status)
     else:
@@ -66,13 +70,14 @@ def told(node: Obeyed, now: float) -> str:
     if node.state not in ("held", "announced"):
         lines.append(f"why: {node.reason}; what would change it: edgectl explain")
     if not node.announced and node.calls:
-        lines.append(f"calls that are up and go on: {node.calls}")
+        is_drained = node.hold is not None and node.hold.drain is not None
+        lines.append(f"calls that are up{'' if is_drained else ' and go on'}: {node.calls}")
     return "\n".join(map(printable, lines))
 
 
 def hold_sentence(hold: Hold, now: float) -> str:
     """``withdrawn by alice since 10:02:11, until 10:32:11 (29 min 3 s from now): a new disk``"""
-    words = ["kept announced" if hold.kind == "announce" else "withdrawn"]
+    words = ["kept announced" if hold.kind == "announce" else "drained" if hold.drain else "withdrawn"]
     if hold.who:
         words.append(f"by {hold.who}")
     if hold.since:  # a damaged file tells nothing of it

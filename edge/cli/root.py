@@ -28,7 +28,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "On a node": {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
-        "drain": Entry("edge.cli.drain", "Let a node's calls end while no new ones come."),
+        "drain": Entry("edge.cli.drain", "Empty a node: its callers go on elsewhere."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
         "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
         "aws": Entry("edge.cli.aws", "Put a fleet behind an AWS Network Load Balancer."),

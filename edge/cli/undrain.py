@@ -13,5 +13,8 @@ from edge.cli.where import Place, node_argument
 @node_argument
 @output_option
 def undrain(place: Place, as_json: bool) -> None:
-    """Take a drained node back into service; the same as `edgectl announce`."""
+    """Take a drained node back into service, however far the drain is; the same as `edgectl announce`.
+
+    Calls that have been asked to move may still do so; nobody is asked any more.
+    """
     give(place, "/undrain", {}, as_json=as_json)

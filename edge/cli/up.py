@@ -56,6 +56,9 @@ origins = ["http://{service}:{page_port}", "http://localhost:{page_port}"]
 [web]
 plain_listen = "{service}:{page_port}"
 
+[workers]
+count = 1
+
 [admin]
 socket = "admin.sock"
 

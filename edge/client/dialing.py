@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from edge.client.leg import Leg, QuicLeg
 from edge.client.race import first_of
-from edge.client.tickets import TicketStore
+from edge.client.tickets import Keepsake, TicketStore
 from edge.client.websocket_leg import WebSocketLeg
 from edge.errors import EdgeError, RefusedError, UsageError
 from edge.quic import Ticket
@@ -97,7 +97,7 @@ class Dialing:
         place = self.target if url is None else self._at(url)
         if carrier == "websocket":
             return await WebSocketLeg.dial(place, timeout_s=self.timeout_s)
-        return await self._quic(place, None, _nobody, self.timeout_s)
+        return await self._quic(place, None, b"", _nobody, self.timeout_s)
 
     async def _first(
         self,
@@ -109,34 +109,40 @@ class Dialing:
         timeout_s: float,
     ) -> Leg:
         ways: list[Callable[[], Coroutine[Any, Any, Leg]]] = []
-        ticket = None
+        ticket, token = None, b""
         if self.tickets is not None and early is not None and "quic" in order:
-            ticket = self.tickets.take(self.target)
+            ticket, token = self.tickets.take(self.target), self.tickets.take_token(self.target)
         for carrier in order:
             for place in places:
                 if carrier == "websocket":  # which tries the addresses of a name side by side, too
                     ways.append(partial(WebSocketLeg.dial, place, timeout_s=timeout_s))
                     continue
                 for one in await _by_family(place):
-                    ways.append(partial(self._quic, one, ticket, early or _nobody, timeout_s))
-                    ticket = None  # is good for one handshake
+                    ways.append(partial(self._quic, one, ticket, token, early or _nobody, timeout_s))
+                    ticket, token = None, b""  # each is good for one handshake
         return await first_of(ways, stagger_s=stagger_s, decisive=DECISIVE, discard=discard)
 
     async def _quic(
-        self, place: Target, ticket: Ticket | None, early: Callable[[Leg], None], timeout_s: float
+        self,
+        place: Target,
+        ticket: Ticket | None,
+        token: bytes,
+        early: Callable[[Leg], None],
+        timeout_s: float,
     ) -> Leg:
         return await QuicLeg.dial(
             place,
             ticket=ticket,
+            address_token=token,
             keep=self._keep,
             early=early,
             timeout_s=timeout_s,
             dead_after_s=self.dead_after_s,
         )
 
-    def _keep(self, ticket: Ticket) -> None:
+    def _keep(self, keepsake: Keepsake) -> None:
         if self.tickets is not None:
-            self.tickets.keep(self.target, ticket)
+            self.tickets.keep(self.target, keepsake)
 
     def _at(self, url: str) -> Target:
         """The node behind ``url``, which has to prove itself by the same name."""

@@ -9,7 +9,9 @@ from typing import Protocol, Self
 
 from edge.client.quic_line import QuicLine
 from edge.client.summary import LegSummary
+from edge.client.tickets import Keepsake
 from edge.quic import (
+    AddressTokenIssued,
     ClientConnection,
     ConnectionClosed,
     Event,
@@ -133,11 +135,11 @@ class Leg(ABC):
 
 
 class QuicLeg(Leg):
-    """A QUIC connection with its socket. ``keep`` gets the tickets that the edge gives us."""
+    """A QUIC connection with its socket. ``keep`` gets the tickets and tokens that the edge gives us."""
 
     carrier: CarrierName = "quic"
 
-    def __init__(self, keep: Callable[[Ticket], None]) -> None:
+    def __init__(self, keep: Callable[[Keepsake], None]) -> None:
         super().__init__()
         self._keep = keep
         self._line: QuicLine
@@ -150,7 +152,8 @@ class QuicLeg(Leg):
         target: Target,
         *,
         ticket: Ticket | None,
-        keep: Callable[[Ticket], None],
+        address_token: bytes,
+        keep: Callable[[Keepsake], None],
         early: Callable[[Leg], None],
         timeout_s: float,
         dead_after_s: float,
@@ -177,6 +180,7 @@ class QuicLeg(Leg):
             on_unsendable=lambda _: leg._line.unsendable(leg._loop.time()),
             begun=begun,
             ticket=ticket,
+            address_token=address_token,
             timeout_s=timeout_s,
         )
         return leg
@@ -220,6 +224,8 @@ class QuicLeg(Leg):
                 self.early_data = event.early_data_accepted
             case TicketIssued(ticket=ticket):
                 self._keep(ticket)
+            case AddressTokenIssued(token=token):
+                self._keep(token)
             case PathChanged():
                 at = self._line.connection.migrated_at
                 self.migration_ms = None if at is None else ms(at - self._dialed_at)

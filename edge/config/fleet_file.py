@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -15,12 +16,17 @@ from edge.errors import ConfigError
 
 
 class FleetNode(Table, frozen=True):
-    """``addresses`` are unicast: at most one of each family."""
+    """``addresses`` are unicast: at most one of each family.
+
+    ``url``: where callers that another node hands over find it, ``https://NAME`` or ``https://NAME:PORT``; without it,
+    its addresses, and the port that callers find the service at.
+    """
 
     name: Name
     site: Name
     server_id: ServerId
     addresses: Annotated[tuple[Address, ...], msgspec.Meta(min_length=1, max_length=2)]
+    url: Annotated[str, msgspec.Meta(max_length=300)] | None = None
 
 
 class FleetFile(Table, frozen=True):
@@ -43,6 +49,8 @@ def parse_fleet(text: str) -> FleetFile:
     for index, node in enumerate(fleet.nodes):
         if len({address.version for address in node.addresses}) < len(node.addresses):
             raise ConfigError(f"$.nodes[{index}].addresses", "two are of one family")
+        if node.url is not None and not _is_origin(node.url):
+            raise ConfigError(f"$.nodes[{index}].url", f"{node.url!r} is not like https://NAME:PORT")
     return fleet
 
 
@@ -59,6 +67,16 @@ def check_membership(fleet: FleetFile, config: NodeConfig) -> None:
         )
     if set(own.addresses) != set(config.unicast.addresses):
         raise ConfigError("$.nodes", f"{own.name} has other addresses here than in its own file")
+
+
+def _is_origin(url: str) -> bool:
+    """Whether it names a host and no more."""
+    try:
+        parts = urlsplit(url)
+        named = parts.scheme == "https" and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return named and parts.username is None and not (parts.path or parts.query or parts.fragment)
 
 
 def _all_different(key: str, values: Iterable[Iterable[str]]) -> None:

@@ -19,6 +19,7 @@ from bgp.starts import DELAYS_S, STABLE_S
 from bgp.view_params import ViewParams
 from edge.cid.steering import MAX_SLOTS
 from edge.config.values import Address, Name, ServerId, SocketAddress
+from edge.drain import DrainParams
 from edge.forward import ReturnPath
 from edge.overload import Capacity, OverloadParams
 from edge.overload.limits import Limits
@@ -93,7 +94,10 @@ class Cid(Table, frozen=True):
 
 
 class Quic(Table, frozen=True):
+    """``unicast_goaway``: ask callers that have not followed the preferred address to call the unicast name."""
+
     preferred_address: bool = True
+    unicast_goaway: bool = True
     idle_timeout_s: Annotated[float, msgspec.Meta(ge=1)] = 30.0
     max_connections: Count = 1000
     max_handshakes: Count = 256
@@ -187,6 +191,10 @@ class Policy(PolicyParams, frozen=True, forbid_unknown_fields=True, kw_only=True
     mode: Mode = "act"
 
 
+class Drain(DrainParams, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a node is emptied that an operator drains."""
+
+
 class Probe(Table, frozen=True):
     """The node's own handshake through its service addresses.
 
@@ -266,6 +274,7 @@ class NodeConfig(Table, frozen=True):
     bgp: Bgp | None = None
     policy: Policy = Policy()
     view: ViewParams = ViewParams()
+    drain: Drain = Drain()
     probe: Probe = Probe()
     shutdown: Shutdown = Shutdown()
     restart: Restart = Restart()

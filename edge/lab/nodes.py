@@ -197,7 +197,10 @@ def _place(topology: Topology, name: str, options: FleetOptions) -> dict[str, An
             "port": SERVICE_PORT,
         },
         "unicast": {"addresses": _unicast(topology, name)},
-        "quic": {"preferred_address": options.fault.preferred_address},
+        "quic": {
+            "preferred_address": options.fault.preferred_address,
+            "unicast_goaway": options.fault.preferred_address,
+        },
     }
 
 

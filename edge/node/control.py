@@ -105,6 +105,13 @@ class Control:
         self._admission.count(max(0, refused - before_refused), max(0, newcomers - before_newcomers), now)
         self._counted = (refused, newcomers)
 
+    def let_in(self, newcomers: bool, now: float) -> None:
+        """Whether newcomers are served at all. It is the drain that says so; routes are no concern of it."""
+        if newcomers:
+            self._admission.end_drain(now)
+        else:
+            self._admission.drain()
+
     def decide(self, evidence: Evidence, now: float) -> None:
         """Take at most one step of the policy."""
         before = self.announced, self.deprefer

@@ -27,6 +27,7 @@ from edge.errors import EdgeError, RefusedError
 from edge.keys import render
 from edge.node import explanation
 from edge.node.control import Control, Evidence
+from edge.node.drainer import LOOK_S, Drainer
 from edge.node.orders import Orders
 from edge.node.routing import Routing
 from edge.node.settings import Sockets, owners, worker_settings
@@ -36,6 +37,7 @@ from edge.runtime import metric_table as metric
 from edge.runtime.admin import (
     AdminSocket,
     AnnounceOrder,
+    DrainOrder,
     Health,
     ReloadOrder,
     WithdrawOrder,
@@ -43,7 +45,7 @@ from edge.runtime.admin import (
     metrics_routes,
     open_tcp,
 )
-from edge.runtime.documents import BgpPeers, BgpRoutes, NodeExplanation
+from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
 from edge.runtime.http1 import HttpServer
 from edge.runtime.metrics import NodeMetrics, WorkerTotals
 from edge.runtime.netlink import Netlink, SourceRoute
@@ -66,6 +68,7 @@ class Node:
         now = asyncio.get_running_loop().time()
         self._control = Control(config, now)
         self._orders = Orders(config.node.name, config.state.directory / "hold.json")
+        self._drainer = Drainer(config, self._control, self._metrics)
         self._routing: Routing | None = None
         self._restarts = 0  # of workers, that the metrics know of
         self._supervisor: Supervisor
@@ -120,6 +123,7 @@ class Node:
             self._unicast_probe.run(),
             self._files.watch(),
             self._keep_control(),
+            self._keep_drained(),
         ):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
@@ -215,6 +219,21 @@ class Node:
                 self._routing.publish(now)
             await asyncio.sleep(CONTROL_INTERVAL_S)
 
+    async def _keep_drained(self) -> None:
+        while True:
+            self._follow_orders()
+            await self._look_after_drain()
+            await asyncio.sleep(LOOK_S)
+
+    async def _look_after_drain(self) -> None:
+        now = asyncio.get_running_loop().time()
+        await self._drainer.look(self._supervisor, self._routing, self._files.fleet, now)
+
+    def _follow_orders(self) -> None:
+        wall = time.time()
+        now = asyncio.get_running_loop().time()
+        self._drainer.follow(self._orders.hold(wall), now=now, wall=wall)
+
     def _take_reports(self) -> None:
         self._metrics.increment(metric.WORKER_RESTARTS, by=self._supervisor.restarts - self._restarts)
         self._restarts = self._supervisor.restarts
@@ -291,7 +310,7 @@ class Node:
         if state is State.ANNOUNCED and not self._leaving:
             return Health(True)
         why = "the node is stopping" if self._leaving else f"{state.value}: {self._reason()}"
-        return Health(False, (why,))
+        return Health(False, tuple(filter(None, (self._drainer.problem(), why))))
 
     def _reason(self) -> str:
         unproven = self._probe.problem or "the data plane has not proved itself yet"
@@ -309,6 +328,7 @@ class Node:
             "version": edge.__version__,
             "reason": self._reason(),
             "hold": self._orders.hold(time.time()),
+            "drain": self._drainer.status(now),
             **self._control.status(now),
             "calls": sum(int(report.load.calls) for report in reports),
             "connections": {
@@ -395,6 +415,14 @@ class Node:
     def render_metrics(self) -> bytes:
         return self._metrics.render()
 
+    async def drain(self, order: DrainOrder) -> dict[str, Any]:
+        await self.withdraw(order)
+        await self._look_after_drain()
+        return self.status()
+
+    def drain_report(self) -> DrainReport:
+        return self._drainer.report(asyncio.get_running_loop().time())
+
     async def withdraw(self, order: WithdrawOrder) -> dict[str, Any]:
         now = asyncio.get_running_loop().time()
         announced = self._routing is not None and self._control.announced
@@ -431,6 +459,7 @@ class Node:
 
     def _ordered(self) -> dict[str, Any]:
         self._update_route(asyncio.get_running_loop().time())
+        self._follow_orders()
         return self.status()
 
 

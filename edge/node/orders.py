@@ -10,8 +10,8 @@ import msgspec
 
 from bgp.view import Others
 from edge.errors import EdgeError, RefusedError, UsageError
-from edge.runtime.admin import AnnounceOrder, WithdrawOrder
-from edge.runtime.holds import Hold, HoldFile
+from edge.runtime.admin import AnnounceOrder, DrainOrder, WithdrawOrder
+from edge.runtime.holds import Draining, Hold, HoldFile
 
 log = logging.getLogger("edge.orders")
 
@@ -38,7 +38,7 @@ class Orders:
         return "none" if hold is None else hold.kind
 
     def withdraw(self, order: WithdrawOrder, now: float, *, announced: bool, others: Others) -> None:
-        """Hold the node out. ``announced``: whether that takes a route away; ``others``: who is left then.
+        """Hold the node out, and have it drained if the order says so. ``announced``: whether that takes a route away; ``others``: who is left then.
 
         Raises `RefusedError` if that may be nobody, `UsageError` and `EdgeError` if the hold cannot be, and then
         changes nothing.
@@ -60,12 +60,19 @@ class Orders:
     ) -> None:
         if order.until is not None and order.until <= now:
             raise UsageError("this hold would be over already: 'until' has passed by the node's clock")
-        hold = Hold(order.reason, now, kind, order.who, order.until)
+        drain = None
+        if isinstance(order, DrainOrder):
+            if order.deadline is not None and order.deadline <= now:
+                raise UsageError(
+                    "this drain would be over already: 'deadline' has passed by the node's clock"
+                )
+            drain = Draining(order.hand_over, order.deadline)
+        hold = Hold(order.reason, now, kind, order.who, order.until, drain)
         before = self.hold(now)
         if before is not None and before.kind == kind and before.since and not order.reason:
-            # Said again, at most with another end: who held it first, and why, is worth more than who came last.
-            # (A damaged file has no `since`, and nothing worth to keep.)
-            hold = msgspec.structs.replace(before, until=order.until)
+            # Said again, at most with another end, or to drain it now or no more: who held it first, and why, is worth
+            # more than who came last. (A damaged file has no `since`, and nothing worth to keep.)
+            hold = msgspec.structs.replace(before, until=order.until, drain=drain)
         self._file.write(hold)
         self._hold = hold
 

@@ -24,7 +24,7 @@ from bgp.node_seen import NodeSeen
 from bgp.received import EndOfRib, Flooded, PathHeard, PathLost
 from bgp.route import GRACEFUL_SHUTDOWN, Route
 from bgp.speaker import BfdChanged, ExaBgpSpeaker, Speaker, SpeakerEvent, SpeakerLost
-from bgp.state import State
+from bgp.state import ANNOUNCING, State
 from bgp.table import Diverged, NeighborChanged
 from bgp.view import NO_VIEW, Others, View
 from edge.config import NodeConfig
@@ -105,6 +105,18 @@ class Routing:
                 self.speaker.announce(wanted)
                 announced.append(route.prefix)
         self._echo.desire(announced, now)
+
+    @property
+    def is_withdrawn(self) -> bool:
+        """Whether the speaker was seen to tell none of our routes to anybody."""
+        ours = {route.prefix for route in self._routes}
+        return self._told not in ANNOUNCING and ours.isdisjoint(
+            prefix for _, prefix in self.speaker.routes_out()
+        )
+
+    def is_visible(self, now: float) -> bool | None:
+        """Whether the fleet's neighbors still tell our routes back to us; None where nobody could."""
+        return self._echo.is_visible(now)
 
     def tell_fleet(self, state: State, *, claim: bool, load: float, capacity: float, now: float) -> None:
         """Let the other nodes know where this one stands. Call it at every tick; ``load`` is a fraction."""

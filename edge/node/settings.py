@@ -73,6 +73,7 @@ def worker_settings(
         preferred_v4=offered.get(False),
         preferred_v6=offered.get(True),
         unicast_url=f"https://{host_port(name, port)}",
+        unicast_goaway=config.quic.unicast_goaway and name not in map(str, config.service.addresses),
         certificate=credentials.certificate,
         private_key=credentials.private_key,
         server_id=bytes(config.node.server_id),

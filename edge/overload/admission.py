@@ -6,7 +6,7 @@
                                            low for accept_after_s                           ACCEPTING
     REFUSING   refused with probability p, low until p is 0                                 RETRYING
                else sent a Retry
-    DRAINING   refused                     (`drain` enters, only `warm_up` leaves)          REFUSING, p = 1
+    DRAINING   refused                     (`drain` enters, `end_drain` leaves)             ACCEPTING
 
 A Retry costs the node one datagram and a hash instead of a handshake, and stops whoever forged an address. A
 refusal costs as little, and the caller's client can try elsewhere at once instead of waiting for an answer
@@ -125,6 +125,13 @@ class Admission:
     def drain(self) -> None:
         """Refuse every newcomer from now on, whatever the pressure."""
         self.state = AdmissionState.DRAINING
+
+    def end_drain(self, now: float) -> None:
+        """Take newcomers in as a node that has just started does: whoever empties a node decides when it is needed."""
+        if self.state is AdmissionState.DRAINING:
+            self.state = AdmissionState.ACCEPTING
+            self._probability = 0.0
+            self._band_since = now
 
     def warm_up(self) -> None:
         """Begin (again) to let newcomers in: nobody at first, then more and more while pressure is low."""

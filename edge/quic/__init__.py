@@ -10,6 +10,7 @@ from edge.quic.config import ClientConfig, EndpointConfig, Identity
 from edge.quic.counters import Counters
 from edge.quic.endpoint import Endpoint
 from edge.quic.events import (
+    AddressTokenIssued,
     ConnectionClosed,
     DatagramReceived,
     Event,
@@ -35,6 +36,7 @@ from edge.quic.tickets import Ticket
 __all__ = [
     "BEHIND_NLB",
     "CID_LENGTHS",
+    "AddressTokenIssued",
     "CidProfile",
     "ClientConfig",
     "ClientConnection",

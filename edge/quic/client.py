@@ -16,7 +16,14 @@ from aioquic.tls import SessionTicket
 
 from edge.quic.config import ClientConfig
 from edge.quic.engine import EXPIRED, MAX_REASON, MIN_TIMER_S, Termination
-from edge.quic.events import ConnectionClosed, Event, HandshakeCompleted, PathChanged, TicketIssued
+from edge.quic.events import (
+    AddressTokenIssued,
+    ConnectionClosed,
+    Event,
+    HandshakeCompleted,
+    PathChanged,
+    TicketIssued,
+)
 from edge.quic.header import SUPPORTED_VERSIONS
 from edge.quic.path import Path
 from edge.quic.probing import ProbingConnection
@@ -54,8 +61,10 @@ class ClientConnection:
                 max_datagram_frame_size=config.max_datagram_frame_size,
                 session_ticket=None if config.ticket is None else config.ticket.engine,
                 supported_versions=list(SUPPORTED_VERSIONS),
+                token=config.address_token,
             ),
             session_ticket_handler=self._on_ticket,
+            token_handler=self._on_token,
             migrate=config.migrate,
         )
         self._connected_to: Address | None = None
@@ -207,6 +216,9 @@ class ClientConnection:
 
     def _on_ticket(self, ticket: SessionTicket) -> None:
         self._events.append(TicketIssued(HANDLE, Ticket(ticket)))
+
+    def _on_token(self, token: bytes) -> None:
+        self._events.append(AddressTokenIssued(HANDLE, token))
 
     def _note_close(self) -> None:
         termination = self._engine.termination

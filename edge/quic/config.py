@@ -83,7 +83,7 @@ class EndpointConfig:
     early_data_alpn: str | None = None
     """The protocol whose clients are given tickets and may send early data; None for no such protocol."""
     max_tickets: int = 65_536
-    """Tickets whose use is remembered; each takes a few hundred bytes."""
+    """Tickets, and as many address tokens, whose use is remembered; each takes a few hundred bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,5 +107,7 @@ class ClientConfig:
     halves the wait of the unlucky; on a path of more than 100 ms it costs each connection 2 kB."""
     connection_id_length: int = 8
     ticket: Ticket | None = None
+    address_token: bytes = field(default=b"", repr=False)
+    """From an earlier connection to the same server and from the same address: it need not ask for proof again."""
     migrate: bool = True
     """Follow the server to its preferred address; many implementations do not."""

@@ -9,7 +9,7 @@ own: stream IDs are QUIC's, codes the application's, and what WebTransport puts 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edge.quic.path import Path
@@ -157,6 +157,14 @@ class TicketIssued:
 
 
 @dataclass(frozen=True, slots=True)
+class AddressTokenIssued:
+    """A client may bring ``token`` with its next connection, in its `ClientConfig`, and with no other after that."""
+
+    connection: int
+    token: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionClosed:
     """The connection is over; nothing more can be sent.
 
@@ -196,6 +204,7 @@ Event = (
     | SessionRequested
     | SessionClosed
     | TicketIssued
+    | AddressTokenIssued
     | ConnectionClosed
     | PacketMisrouted
 )

@@ -12,7 +12,8 @@
     nothing                ACCEPT     above half the limit  sent a Retry: forged addresses end here
     nothing                ACCEPT     below                 admitted
 
-An *earlier token* is one of NEW_TOKEN, which he got at the end of a handshake. Without ``proof`` nobody is sent a Retry;
+An *earlier token* is one of NEW_TOKEN, which he got at the end of a handshake; one that has been here already is nothing
+(RFC 9000 section 8.1.4), for somebody else may have his address now. Without ``proof`` nobody is sent a Retry;
 who would have been is admitted. Whose address has its share of connections is refused in any case, and so is a good
 token that comes too often. Both are counted of addresses that are proved, so that nobody can use up another's share.
 """
@@ -27,6 +28,7 @@ from edge.quic.header import LongHeader
 from edge.quic.packets import CONNECTION_REFUSED, INVALID_TOKEN
 from edge.quic.path import Path
 from edge.quic.secrets import Secrets
+from edge.quic.tickets import StrikeRegister
 from edge.quic.tokens import NONCE_LENGTH, InvalidToken, Proved
 
 
@@ -78,6 +80,8 @@ class Gate:
         """Connections by client: told here, and counted by whoever begins and ends them."""
         at_once = max(1, int(2 * config.per_address_per_s))
         self._newcomers, self._returned = (Rates(config.per_address_per_s, at_once) for _ in range(2))
+        # What was issued before this process began may have been used here; once more is not often.
+        self._returns = StrikeRegister(config.max_tickets, began_at=0.0)
         self._config = config
         self._admission = admission
         self._secrets = secrets
@@ -99,6 +103,9 @@ class Gate:
             proved = self._redeem(header, path, now)
         except InvalidToken:
             return Refuse(INVALID_TOKEN)
+        if proved is not None and proved.original_cid is None:
+            is_first_use = self._returns.strike(header.token, proved.issued_at)
+            proved = proved if is_first_use else None
         rates = self._newcomers if proved is None else self._returned
         comes_often = self.shares is not None and not rates.take(client, now)
         if proved is not None and comes_often:

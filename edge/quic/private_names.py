@@ -44,6 +44,7 @@ PRIVATE_NAMES = (
     PrivateName("QuicConnection", "_original_destination_connection_id", 380, "make it long enough"),
     PrivateName("QuicConnection", "_probe_preferred_address", 2941, "override: notice the probe"),
     PrivateName("QuicConnection", "_handshake_complete", 304, "nothing to probe or reset before it"),
+    PrivateName("QuicConnection", "_connect", 1499, "override: send again what was early for a Retry"),
     PrivateName("QuicConnection", "_confirm_handshake", 1483, "override: begin to delay ACKs"),
     PrivateName("QuicConnection", "_events", 303, "take all events at once"),
     PrivateName("QuicConnection", "_state", 370, "who closed; whether an Initial was genuine"),

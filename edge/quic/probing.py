@@ -20,7 +20,7 @@ class ProbingConnection(Connection):
 
     aioquic follows a preferred address by itself. Here it also notices a stateless reset, which ends the
     connection (RFC 9000 section 10.3.1), can do without connection IDs of its own, and sends early data again as
-    soon as it knows that the server has refused it.
+    soon as it knows that the server has refused it, or has answered it with a Retry.
     """
 
     _probed: QuicNetworkPath | None = None
@@ -30,9 +30,14 @@ class ProbingConnection(Connection):
         *,
         configuration: QuicConfiguration,
         session_ticket_handler: Callable[[SessionTicket], None] | None = None,
+        token_handler: Callable[[bytes], None] | None = None,
         migrate: bool = True,
     ) -> None:
-        super().__init__(configuration=configuration, session_ticket_handler=session_ticket_handler)
+        super().__init__(
+            configuration=configuration,
+            session_ticket_handler=session_ticket_handler,
+            token_handler=token_handler,
+        )
         self._migrate = migrate
         if configuration.connection_id_length < MIN_CHOSEN_CID:
             # aioquic makes up the server's first connection ID as long as its own (RFC 9000 section 7.2).
@@ -57,6 +62,12 @@ class ProbingConnection(Connection):
         """The packets from now on come from another address of ours."""
         self.change_connection_id()
         self.send_ping(0)
+
+    def _connect(self, now: float) -> None:
+        # After a Retry the engine begins anew, and forgets that it has already sent something.
+        if Epoch.ONE_RTT in self._spaces:
+            self._repeat_early_data(now)
+        super()._connect(now)
 
     def _repeat_early_data(self, now: float) -> None:
         """The server has not read it, which the engine would find out from acknowledgments a round trip later."""

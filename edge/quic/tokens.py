@@ -6,7 +6,7 @@ kinds (RFC 9000 section 8.1):
 
 * of a Retry: for this handshake, that is for the client's address and port, for the connection ID that it will use
   next, and for a few seconds;
-* of a NEW_TOKEN: for the client's next connection, that is for its address, and for days.
+* of a NEW_TOKEN: for the client's next connection, that is for its address, and for days; a worker takes each once.
 
     token = kind | generation | nonce (12) || AES-GCM(issued ms (8) | packed address | the Retry's parts)
 
@@ -16,7 +16,7 @@ The Retry's parts are the port (2) and, each behind its length in one octet, the
 import ipaddress
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -43,9 +43,13 @@ class InvalidToken(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """The client receives what is sent to its address. ``original_cid``: of its first Initial, if it follows a Retry."""
+    """The client receives what is sent to its address. ``original_cid``: of its first Initial, if it follows a Retry.
+
+    ``issued_at``: when, by the wall clock.
+    """
 
     original_cid: bytes | None
+    issued_at: float = field(default=0.0, compare=False)
 
 
 class AddressTokens:
@@ -87,7 +91,11 @@ class AddressTokens:
         host, rest = _part(plain[_ISSUED.size :])
         is_same_host, age_s = host == _packed(path.host), unix_time - issued_ms / 1000
         if head[0] == _RETURN:
-            return Proved(None) if is_same_host and -SKEW_S <= age_s <= RETURN_LIFETIME_S else None
+            return (
+                Proved(None, issued_ms / 1000)
+                if is_same_host and -SKEW_S <= age_s <= RETURN_LIFETIME_S
+                else None
+            )
         (port,) = _PORT.unpack_from(rest)
         original_cid, rest = _part(rest[_PORT.size :])
         retry_cid, _ = _part(rest)
@@ -97,7 +105,7 @@ class AddressTokens:
             raise InvalidToken("token of another connection ID")
         if not -SKEW_S <= age_s <= RETRY_LIFETIME_S:
             raise InvalidToken("token has expired")
-        return Proved(original_cid)
+        return Proved(original_cid, issued_ms / 1000)
 
     def _seal(self, kind: int, host: str, rest: bytes, unix_time: float, nonce: bytes) -> bytes:
         head, address = _HEAD.pack(kind, self._issue), _packed(host)

@@ -20,7 +20,7 @@ from typing import Annotated, Protocol, TypeVar
 import msgspec
 
 from edge.errors import UnreachableError, UsageError
-from edge.runtime.documents import BgpPeers, BgpRoutes, NodeExplanation
+from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
 from edge.runtime.holds import WallTime
 from edge.runtime.http1 import HttpServer, Request, Response, Routes, json_response
 from edge.runtime.metrics import CONTENT_TYPE
@@ -36,7 +36,7 @@ Who = Annotated[str, msgspec.Meta(max_length=100)]
 
 
 class WithdrawOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body of ``POST /withdraw`` and ``POST /drain``: stay out until then, or until another order.
+    """The body of ``POST /withdraw``: stay out until then, or until another order.
 
     ``reason`` and ``who`` are an operator's words, and show wherever the hold does. ``force``: even if nobody else
     is known to announce.
@@ -46,6 +46,17 @@ class WithdrawOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     who: Who = ""
     until: WallTime | None = None
     force: bool = False
+
+
+class DrainOrder(WithdrawOrder, frozen=True, forbid_unknown_fields=True):
+    """The body of ``POST /drain``: the same, and let nobody in once the routers send nobody here any more.
+
+    ``hand_over``: then ask the calls to go on at another node; else they are left to end. ``deadline``: close those that
+    are left then, by the wall clock.
+    """
+
+    hand_over: bool = True
+    deadline: WallTime | None = None
 
 
 class AnnounceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -67,14 +78,15 @@ class AnnounceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``POST /reload``: replace the workers by a new generation, which takes the new calls.
 
-    ``deadline_s``: from then until what is left of the calls of the one before is ended; None: they end by themselves.
+    ``deadline_s``: until the callers that the one before still has are asked to move to it; None: their calls end by
+    themselves.
     """
 
     deadline_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     who: Who = ""
 
 
-Order = TypeVar("Order", WithdrawOrder, AnnounceOrder, ReloadOrder)
+Order = TypeVar("Order", WithdrawOrder, DrainOrder, AnnounceOrder, ReloadOrder)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -113,6 +125,12 @@ class Administered(Protocol):
 
         Raises `RefusedError` if nobody else is known to announce, `UsageError` if ``until`` has passed.
         """
+
+    async def drain(self, order: DrainOrder) -> object:
+        """Withdraw in the same way, and empty the node. Returns the status that follows; raises as `withdraw`."""
+
+    def drain_report(self) -> DrainReport:
+        """How far the drain is that goes on, or how the last one ended."""
 
     async def announce(self, order: AnnounceOrder) -> object:
         """End any hold, or pin the node announced. Returns the status that follows; raises `UsageError` as above."""
@@ -166,6 +184,12 @@ def admin_routes(node: Administered) -> Routes:
     async def withdraw(request: Request) -> Response:
         return json_response(await node.withdraw(_order(request, WithdrawOrder)))
 
+    async def drain(request: Request) -> Response:
+        return json_response(await node.drain(_order(request, DrainOrder)))
+
+    async def drain_report(_: Request) -> Response:
+        return json_response(node.drain_report())
+
     async def announce(request: Request) -> Response:
         return json_response(await node.announce(_order(request, AnnounceOrder)))
 
@@ -183,8 +207,9 @@ def admin_routes(node: Administered) -> Routes:
         ("GET", "/bgp/routes"): bgp_routes,
         ("POST", "/withdraw"): withdraw,
         ("POST", "/announce"): announce,
-        # Draining begins with withdrawing, and the rest is waiting: the same orders under the words of who waits.
-        ("POST", "/drain"): withdraw,
+        ("GET", "/drain"): drain_report,
+        ("POST", "/drain"): drain,
+        # To end a drain is to end its hold.
         ("POST", "/undrain"): announce,
         ("POST", "/reload"): reload,
     }

@@ -16,7 +16,7 @@ from edge.auth import Grant, Unauthorized
 from edge.backend.base import BackendContext
 from edge.runtime.call_settings import CallSettings
 from edge.runtime.carriers import Carrier, carry_out
-from edge.runtime.hand_over import HandOver
+from edge.runtime.hand_over import HandOver, Request
 from edge.runtime.messages import CallRecord
 from edge.runtime.resume_token import LIFETIME_S, ResumeState
 from edge.runtime.seat import Seat
@@ -28,6 +28,8 @@ log = logging.getLogger("edge.calls")
 
 RENEWED_AFTER_S = LIFETIME_S / 3
 """From one resume token to the next, in a call in which nothing else asks for one."""
+MIGRATING: Final = ("quic", "webtransport")
+"""Carriers whose caller could have followed the preferred address, so that one that has not is worth asking."""
 PRESENT_WITHIN_S = 5.0
 """From its connection to a caller's first record."""
 MAX_UNSENT_BYTES = 1024 * 1024
@@ -120,7 +122,7 @@ class Call:
         self.carrier = carrier
         carrier.call = self
         self._gives_up_at = None
-        self.hand_over.attached()
+        self.hand_over.attached(now)
         self._tally.counts["resumed"] += 1
         self.session.attach(item, frames, now)
         self._announce()
@@ -266,6 +268,9 @@ class Call:
             return
         self._grant = grant
         self._gives_up_at = None
+        if self._settings.unicast_goaway and self._carrier_name in MIGRATING:
+            leave = not self._settings.is_alone()
+            self.hand_over.plan(Request.to_unicast(self._settings.unicast_url, leave=leave, now=now))
         self._announce()
         self.session.admit(now)
         # What it was held back from telling, and what the backend has to hear of it.
@@ -315,13 +320,14 @@ class Call:
         """Ask the caller to go elsewhere, if it is time; let go of one that wants to, as soon as it has everything."""
         if not self._serves or self._seat is None:
             return
-        if (request := self.hand_over.ask(now)) is not None:
+        on_anycast = self.carrier is not None and self.carrier.outcome == "on_anycast"
+        if (request := self.hand_over.ask(now, on_anycast=on_anycast)) is not None:
             self.session.go_away(request.url, request.reason, request.within_ms(now), request.leave)
         if not self.hand_over.leaving:
             return
         if (self.session.is_written and not self._seat.speaks) or self.hand_over.may_cut(now):
             self.session.leave(self._resume_token(), self.heard.count(), self.said.count(), now)
-            self.hand_over.left()
+            self.hand_over.left(now)
 
     def _cut(self, what: str) -> None:
         self.session.close(Code.LIMIT, what)
@@ -387,6 +393,9 @@ class Call:
             age_s=self._settings.clock() - self._started_at,
             ended=ended,
             hand_over=self.hand_over.state,
+            hand_over_url=self.hand_over.url,
+            hand_over_ms=self.hand_over.took_ms,
+            frames_lost=self.session.frames_lost,
             heard=self.heard.count(),
             said=self.said.count(),
         )

@@ -26,11 +26,17 @@ class BackendChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallSettings:
-    """``changed`` is called when a backend has spoken, ``observe`` with what histograms are made of."""
+    """``changed`` is called when a backend has spoken, ``observe`` with what histograms are made of.
+
+    ``unicast_goaway``: callers that stay on the service address are asked to call the unicast one; ``is_alone``: no other
+    worker could get that call.
+    """
 
     node: str
     worker: int
     unicast_url: str
+    unicast_goaway: bool = False
+    is_alone: Callable[[], bool] = lambda: True
     lead_ms: Lead
     deadlines: Deadlines
     resume_s: float

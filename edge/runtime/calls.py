@@ -22,6 +22,7 @@ from edge.runtime.carriers import Carrier
 from edge.runtime.hand_over import Request
 from edge.runtime.messages import CallRecord
 from edge.runtime.resume_token import ResumeState
+from edge.runtime.sockets import is_ipv6
 from edge.voice import Code
 from edge.voice.control import GoAwayReason
 from edge.voice.events import ReconnectRequested
@@ -218,18 +219,33 @@ class CallTable:
             self.wake(call)
 
     def hand_over(
-        self, urls: Sequence[str | None], reason: GoAwayReason, within_ms: int, leave: bool
+        self,
+        urls: Sequence[str | None],
+        reason: GoAwayReason,
+        within_ms: int,
+        leave: bool,
+        urls_v6: Sequence[str | None] = (),
     ) -> None:
         """Ask all callers to go on elsewhere, dealt out over ``urls`` (None: the service address) and over some time.
 
-        With ``leave``, those places do not know the calls. `CallRecord.hand_over` tells what became of it.
+        ``urls_v6``, if there are any, are for those that called over IPv6. With ``leave``, those places do not know the
+        calls. `CallRecord.hand_over` tells what became of it.
         """
         now = self._settings.clock()
         until, spread_s = now + within_ms / 1000, within_ms / 1000 * SPREAD
         for number, call in enumerate(self._calls):
             at = now + spread_s * number / len(self._calls)
-            call.hand_over.plan(Request(urls[number % len(urls)], reason, leave, at, until))
+            reached = urls_v6 if urls_v6 and is_ipv6(call.host) else urls
+            call.hand_over.plan(Request(reached[number % len(reached)], reason, leave, at, until))
             self.wake(call)
+
+    def close_all(self, reason: str) -> None:
+        """End every call. Its caller may go on elsewhere with what it has; here nobody waits for it."""
+        for call in list(self._calls):
+            log.info("event=call_closed call=%s reason=%s", call.call_id, _quoted(reason))
+            carrier = self._end(call)
+            if carrier is not None:
+                carrier.close(Code.GOING_AWAY, reason)
 
     def say_goodbye(self, reason: str) -> None:
         """Hang up every call."""

@@ -92,6 +92,7 @@ async def dial(
     on_unsendable: Callable[[OSError], None] = lambda _: None,
     begun: Callable[[Driver[S]], None] = lambda _: None,
     ticket: Ticket | None = None,
+    address_token: bytes = b"",
     alpn: str = ALPN,
     timeout_s: float = DIAL_TIMEOUT_S,
 ) -> Dialed[S]:
@@ -100,7 +101,7 @@ async def dial(
     ``on_event`` gets the stack's events from `HandshakeCompleted` on, some of them before this returns, and
     ``on_unsendable`` is told when the kernel refuses to send from then on. ``begun`` is
     called before the first packet leaves: with a ``ticket``, what is written then or until the handshake is complete
-    is early data.
+    is early data. An ``address_token`` of an earlier connection saves the round trip in which a node asks for proof.
     The name's addresses are tried in the resolver's order while there is no route to them. Raises `UsageError`,
     `NameNotFound`, `NoRoute`, `CertificateRejected`, `VersionMismatch`, `ServerBusy`, `NoAnswer`, or plain
     `EdgeError` if the server closes for another reason.
@@ -111,6 +112,7 @@ async def dial(
         ca_pem=_read(target.ca) if target.ca else None,
         verify=not target.insecure,
         ticket=ticket,
+        address_token=address_token,
         migrate=target.migrate,
     )
     try:

@@ -144,6 +144,44 @@ class DecisionTaken(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class DrainedCall(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a call: see ``edge.drain.Entry``, of which it has the names."""
+
+    call_id: str
+    worker: int
+    fate: str
+    to: str
+    node: str
+    took_ms: float | None
+    frames_missing: int | None
+
+
+class DrainStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a drain is. ``phase`` is one of ``edge.drain.Phase``, and ``since_s`` how long it has lasted.
+
+    ``left``: calls that are up. ``fates``: how many calls have met each of ``edge.drain.Fate``. ``deadline_in_s`` is null
+    without one.
+    """
+
+    phase: str
+    since_s: float
+    hand_over: bool
+    deadline_in_s: float | None
+    left: int
+    fates: dict[str, int]
+
+
+class DrainReport(TopLevel, frozen=True, kw_only=True):
+    """The answer of ``GET /drain``: the same of the last drain of this life, with its calls.
+
+    ``phase`` is "ended" once the node is taken back, and "none" if it has not been drained.
+    """
+
+    node: str
+    drain: DrainStatus
+    calls: tuple[DrainedCall, ...]
+
+
 class NodeExplanation(TopLevel, frozen=True, kw_only=True):
     """The answer of ``GET /explain``. ``decisions`` are the last 20, oldest first."""
 

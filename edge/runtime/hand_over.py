@@ -7,8 +7,8 @@ asked --- nothing happens in time ---> refused
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self
 
 from edge.voice.control import GoAwayReason
 
@@ -18,6 +18,11 @@ CUT_AT: Final = 0.75
 """The part of its time after which a caller that wants to leave need not wait for the end of an answer any more. It may
 take half of the time to find a pause, and needs the rest for its way."""
 LEAST_S: Final = 0.5
+AGAIN_S: Final = 2.0
+"""Before a caller that came back from a place that did not take it is asked again."""
+ANYCAST_AFTER_S: Final = 1.0
+"""Whoever follows the preferred address has done so by then, and the call stands."""
+ANYCAST_WITHIN_S: Final = 10.0
 UNASKED_S: Final = 2.0
 """For the end of an answer, if a caller leaves whom nobody has asked to."""
 
@@ -32,6 +37,12 @@ class Request:
     at: float
     until: float
 
+    @classmethod
+    def to_unicast(cls, url: str, *, leave: bool, now: float) -> Self:
+        """For a caller on the service address, if it is still there by then."""
+        at = now + ANYCAST_AFTER_S
+        return cls(url, "anycast", leave, at, at + ANYCAST_WITHIN_S)
+
     def within_ms(self, now: float) -> int:
         return max(0, round((self.until - now) * 1000))
 
@@ -42,6 +53,8 @@ class HandOver:
     def __init__(self) -> None:
         self.state: State = ""
         self.leaving = False
+        self.took_ms: float | None = None
+        """From the question to letting it go; None if it was not let go, or came back."""
         self._waiting: Request | None = None
         self._asked: Request | None = None
         self._cut_at = 0.0
@@ -51,18 +64,20 @@ class HandOver:
         if not self.leaving and self.state != "left":
             self._waiting = request
 
-    def ask(self, now: float) -> Request | None:
+    def ask(self, now: float, *, on_anycast: bool) -> Request | None:
         """What the caller is to be asked now."""
         if self._waiting is None or now < self._waiting.at:
             return None
-        self._asked, self._waiting = self._waiting, None
-        self.state = "asked"
-        return self._asked
+        due, self._waiting = self._waiting, None
+        if (due.reason == "anycast" and not on_anycast) or now >= due.until:
+            return None
+        self._asked, self.state = due, "asked"
+        return due
 
-    def withdraw(self) -> None:
-        """It is not needed (any more)."""
-        self._waiting = self._asked = None
-        self.state = ""
+    @property
+    def url(self) -> str | None:
+        """Where it was asked to go last."""
+        return None if self._asked is None else self._asked.url
 
     def leave(self, now: float) -> None:
         """The caller wants to be let go."""
@@ -75,19 +90,23 @@ class HandOver:
         """Whether what the backend is saying need not be waited for any longer."""
         return now >= self._cut_at
 
-    def left(self) -> None:
+    def left(self, now: float) -> None:
         self.leaving = False
         self.state = "left"
+        self.took_ms = 0.0 if self._asked is None else (now - self._asked.at) * 1000
 
-    def attached(self) -> None:
+    def attached(self, now: float) -> None:
         """The call goes on here, on another connection: which is what was asked for, or the way elsewhere failed."""
         self.leaving = False
-        if self._asked is None:
+        self.took_ms = None
+        asked, self._asked = self._asked, None
+        if asked is None:
             self.state = ""
-        elif self._asked.reason == "anycast":
-            self.state, self._asked = "moved", None
-        elif self.state == "left":
+        elif asked.reason == "anycast":
+            self.state = "moved"
+        else:
             self.state = "asked"
+            self._waiting = self._waiting or replace(asked, at=now + AGAIN_S)
 
     def ended(self) -> None:
         """The call is over here."""

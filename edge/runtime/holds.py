@@ -14,11 +14,19 @@ WallTime = Annotated[float, msgspec.Meta(ge=0, le=32503680000)]
 """Seconds since 1970 by the wall clock, before the year 3000: every calendar can show it."""
 
 
+class Draining(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a node is to be emptied, too: what becomes of its calls. ``deadline``: when those that are left are closed."""
+
+    hand_over: bool = True
+    deadline: WallTime | None = None
+
+
 class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``withdraw`` keeps the node out; ``announce`` keeps it in, whatever its load (fences act all the same).
 
     ``since`` and ``until`` are wall-clock times, for they have to mean something after a reboot; ``until`` is None
-    for a hold that ends by another order only. Files of before there were kinds hold a node out without end.
+    for a hold that ends by another order only. ``drain`` is None for one that leaves calls where they are. Files of
+    before there were kinds hold a node out without end.
     """
 
     reason: str
@@ -26,6 +34,7 @@ class Hold(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["withdraw", "announce"] = "withdraw"
     who: str = ""
     until: WallTime | None = None
+    drain: Draining | None = None
 
     def at(self, now: float) -> Hold | None:
         """The hold as it stands at ``now``, wall-clock time; None once it is over.

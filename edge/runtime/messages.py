@@ -21,6 +21,7 @@ from edge.overload import Gate, LoadSample
 from edge.overload.limits import Limits
 from edge.quic import CidProfile
 from edge.runtime.hand_over import State as HandOverState
+from edge.voice.control import GoAwayReason
 from edge.voice.deadline import Preset
 from edge.voice.ledger import LedgerCount
 
@@ -51,6 +52,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     preferred_v4: tuple[str, int] | None
     preferred_v6: tuple[str, int] | None
     unicast_url: str
+    unicast_goaway: bool  # ask callers that stay on the service address to go there
     certificate: bytes  # PEM chain
     private_key: bytes  # PEM
     server_id: bytes
@@ -125,6 +127,25 @@ class ListCalls(Message, frozen=True, tag=True):
     request: int
 
 
+class HandOver(Message, frozen=True, tag=True):
+    """Supervisor to worker: ask the calls to go on elsewhere, see `CallTable.hand_over`.
+
+    ``urls`` are for callers over IPv4, ``urls_v6`` for the others; None is the service address.
+    """
+
+    urls: list[str | None]
+    urls_v6: list[str | None]
+    reason: GoAwayReason
+    within_ms: int
+    leave: bool
+
+
+class CloseCalls(Message, frozen=True, tag=True):
+    """Supervisor to worker: end the calls that are up."""
+
+    reason: str
+
+
 class Leave(Message, frozen=True, tag=True):
     """Supervisor to worker: others take the newcomers now, also those on TCP; keep the calls that are up."""
 
@@ -162,7 +183,9 @@ class Report(Message, frozen=True, tag=True):
 class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One call as this node counted it; frames are counted where the backend takes and gives them.
 
-    ``hand_over``: what has become of asking its caller to go elsewhere.
+    ``hand_over``: what has become of asking its caller to go elsewhere, ``hand_over_url`` where, None for the service
+    address or nowhere; ``hand_over_ms`` from the question until it was let go, None if it was not.
+    ``frames_lost``: what the caller said and was given up here.
     """
 
     call_id: str
@@ -172,6 +195,9 @@ class CallRecord(msgspec.Struct, frozen=True, kw_only=True):
     age_s: float
     ended: bool
     hand_over: HandOverState = ""
+    hand_over_url: str | None = None
+    hand_over_ms: float | None = None
+    frames_lost: int = 0
     heard: LedgerCount
     said: LedgerCount
 
@@ -183,7 +209,9 @@ class Calls(Message, frozen=True, tag=True):
     calls: list[CallRecord]
 
 
-ToWorker = Start | SetGate | SetKeys | SetOwners | SetSiblings | ListCalls | Leave | Stop
+ToWorker = (
+    Start | SetGate | SetKeys | SetOwners | SetSiblings | ListCalls | HandOver | CloseCalls | Leave | Stop
+)
 ToSupervisor = Ready | Failed | Report | Calls
 
 encode = msgspec.json.Encoder().encode

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import ClassVar, Final
 
+from edge.drain import Phase
 from edge.overload import AdmissionState, Signal
 
 
@@ -86,6 +87,8 @@ CARRIERS = ("quic", "webtransport", "websocket")
 # Spoken conversation feels immediate below 0.5 s and broken above 1.5 s.
 TURN_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 RESULTS = ("ok", "failed")
+HANDOVERS = ("moved", "refused", "ended", "closed", "lost")
+DRAIN_PHASES = ("none", *_values(Phase))
 POLICY_STATES = ("starting", "announced", "depreferred", "withdrawn", "fenced", "held")
 GUARDS = (
     "operator",
@@ -230,6 +233,10 @@ METRICS: Final[tuple[Metric, ...]] = (
     CALLS_RESUMED := Counter(
         name="edge_calls_resumed_total", help="Calls whose caller came back on another connection."
     ),
+    CALLS_CONTINUED := Counter(
+        name="edge_calls_continued_total",
+        help="Calls that went on here with a resume token, after another worker or node had them.",
+    ),
     FRAMES_HEARD := Counter(
         name="edge_frames_heard_total", help="20 ms audio frames from callers, given to the backend."
     ),
@@ -310,6 +317,17 @@ METRICS: Final[tuple[Metric, ...]] = (
         name="edge_refuse_probability_ratio",
         unit="ratio",
         help="The probability with which a new connection is refused.",
+    ),
+    DRAIN_PHASE := State(
+        name="edge_drain_phase",
+        help="How far the node is with being drained.",
+        labels={"phase": DRAIN_PHASES},
+    ),
+    HANDOVERS_DONE := Counter(
+        name="edge_handovers_total",
+        help="Calls of a drained node: moved to another, refused to (and are up or asked again), ended by themselves,"
+        " closed at the deadline, or lost with their worker.",
+        labels={"outcome": HANDOVERS},
     ),
     LOOP_LAG := Gauge(
         name="edge_event_loop_lag_seconds",
@@ -451,6 +469,7 @@ WORKER_COUNTERS: Final[Mapping[str, tuple[Counter, tuple[str, ...]]]] = {
     "wasted_bytes": (BARGE_IN_BYTES, ("wasted",)),
     "saved_bytes": (BARGE_IN_BYTES, ("saved",)),
     "resumed": (CALLS_RESUMED, ()),
+    "continued": (CALLS_CONTINUED, ()),
     "cut_limit": (CALLERS_CUT, ("limit",)),
     "cut_too_far_behind": (CALLERS_CUT, ("too_far_behind",)),
     "cut_protocol_error": (CALLERS_CUT, ("protocol_error",)),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from itertools import chain
 
 from edge.cid.steering import Slots
 from edge.errors import DeadlineError, EdgeError, RefusedError
-from edge.runtime.messages import CallRecord, Report, WorkerSettings
+from edge.runtime.messages import CallRecord, HandOver, Report, WorkerSettings
 from edge.runtime.worker_process import START_TIMEOUT_S, Worker
 
 log = logging.getLogger("edge.supervisor")
@@ -30,6 +31,8 @@ RESTART_DELAY_S = 0.2
 LOOK_S = 0.25
 SETTLED_S = 5.0
 """From a worker's last connection to its end: handshakes that began with it have come to something by then."""
+HAND_OVER_S = 20.0
+"""For callers to find a pause and go on with newer workers, from the deadline until what is left is ended."""
 UNUSED_S = 30.0
 """From its last call, while there are connections without one."""
 
@@ -120,7 +123,8 @@ class Supervisor:
     async def reload(self, deadline_s: float | None = None) -> None:
         """Start a new generation; returns when it serves, and the one before begins to leave.
 
-        After ``deadline_s`` what is left of that is ended. Raises as `start`, and `RefusedError` while another one is
+        After ``deadline_s`` callers that it still has are asked to go on with the new one, which takes them `HAND_OVER_S`
+        at most; then what is left of it is ended. Raises as `start`, and `RefusedError` while another one is
         leaving; then nothing has changed.
         """
         if len(self.generations) > 1:
@@ -136,7 +140,7 @@ class Supervisor:
             raise
         new.standing, old.standing = Standing.SERVING, Standing.LEAVING
         if deadline_s is not None:
-            old.ends_at = asyncio.get_running_loop().time() + deadline_s
+            old.ends_at = asyncio.get_running_loop().time() + deadline_s + HAND_OVER_S
         self._arrange()
         for worker in old.workers:
             worker.leave()
@@ -205,11 +209,15 @@ class Supervisor:
         """Until the last worker of a generation has left."""
         now = asyncio.get_running_loop().time
         idle = {worker: _Idle(now()) for worker in generation.workers}
+        asked = False
         while generation.workers:
             await asyncio.sleep(LOOK_S)
-            is_over = generation.ends_at is not None and now() >= generation.ends_at
+            left_s = math.inf if generation.ends_at is None else generation.ends_at - now()
+            if left_s <= HAND_OVER_S and not asked:
+                asked = True
+                _hand_over(generation.workers)
             done = [worker for worker in generation.workers if idle[worker].is_long(worker.report, now())]
-            leaving = list(generation.workers) if is_over else done
+            leaving = list(generation.workers) if left_s <= 0 else done
             self._dismiss(generation, leaving)
             await self._end(leaving, "the node was reloaded")
         self.generations.remove(generation)
@@ -268,14 +276,21 @@ class Supervisor:
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
     async def calls(self) -> list[CallRecord]:
-        """The calls of all workers."""
+        """The calls of all workers that answer."""
         answers = await asyncio.gather(*(worker.calls() for worker in self.workers))
-        return [record for records in answers for record in records]
+        return [record for records in answers for record in records or ()]
 
 
 async def _all_ready(workers: Sequence[Worker]) -> None:
     for worker in workers:
         await worker.ready.wait()
+
+
+def _hand_over(workers: Sequence[Worker]) -> None:
+    """Ask their callers to call the node again: its newcomers are a newer generation's, which does not know the calls."""
+    for worker in workers:
+        within_ms = round(HAND_OVER_S * 1000)
+        worker.hand_over(HandOver([worker.settings.unicast_url], [], "reload", within_ms, leave=True))
 
 
 @dataclass(slots=True)

@@ -37,7 +37,9 @@ from edge.runtime.call_settings import CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import (
     Calls,
+    CloseCalls,
     Failed,
+    HandOver,
     Leave,
     ListCalls,
     Owners,
@@ -108,6 +110,8 @@ class Worker:
                 node=settings.node,
                 worker=settings.worker,
                 unicast_url=settings.unicast_url,
+                unicast_goaway=settings.unicast_goaway,
+                is_alone=lambda: len(self._siblings) <= 1,
                 lead_ms=settings.lead_ms,
                 deadlines=PRESETS[settings.deadline],
                 resume_s=settings.resume_s,
@@ -152,6 +156,15 @@ class Worker:
         self._peers.clear()
         self._peers.update(map(bytes.fromhex, owners))
         self._relay.set_owners(owners)
+
+    def hand_over(self, order: HandOver) -> None:
+        """Ask the calls to go on elsewhere."""
+        self.calls.hand_over(order.urls, order.reason, order.within_ms, order.leave, order.urls_v6)
+        self._wake()
+
+    def close_calls(self, reason: str) -> None:
+        self.calls.close_all(reason)
+        self._wake()
 
     def set_siblings(self, siblings: Iterable[int]) -> None:
         """These octets are this node's workers, this one's among them."""
@@ -349,7 +362,7 @@ async def converse(control: socket.socket) -> None:
         reports = asyncio.create_task(_report(worker, writer))
         reason = "the node stopped"
         while line := await _next_line(reader):
-            match messages.decode_to_worker(line):
+            match message := messages.decode_to_worker(line):
                 case SetGate(gate=gate):
                     worker.gate = gate
                 case ListCalls(request=request):
@@ -358,6 +371,10 @@ async def converse(control: socket.socket) -> None:
                     worker.set_keys(parse(keys))
                 case SetOwners(owners=owners):
                     worker.set_owners(owners)
+                case HandOver():
+                    worker.hand_over(message)
+                case CloseCalls(reason=because):
+                    worker.close_calls(because)
                 case SetSiblings(siblings=siblings):
                     worker.set_siblings(siblings)
                 case Leave():

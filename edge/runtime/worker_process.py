@@ -19,6 +19,8 @@ from edge.overload import Gate
 from edge.runtime import messages
 from edge.runtime.messages import (
     CallRecord,
+    CloseCalls,
+    HandOver,
     Leave,
     ListCalls,
     Owners,
@@ -69,7 +71,7 @@ class Worker:
         self._reported_at = 0.0
         self._writer: asyncio.StreamWriter | None = None
         self._observed: dict[str, list[float]] = {}
-        self._answers: dict[int, asyncio.Future[list[CallRecord]]] = {}
+        self._answers: dict[int, asyncio.Future[list[CallRecord] | None]] = {}
         self._requests = itertools.count()
 
     @property
@@ -121,7 +123,7 @@ class Worker:
             self._changed()
             for answer in self._answers.values():
                 if not answer.done():
-                    answer.set_result([])
+                    answer.set_result(None)
             self._answers.clear()
         return self._problem or trouble or f"exit {code}, the node's log has its last words"
 
@@ -206,6 +208,12 @@ class Worker:
         self.settings = msgspec.structs.replace(self.settings, siblings=siblings)
         self._send(SetSiblings(siblings))
 
+    def hand_over(self, order: HandOver) -> None:
+        self._send(order)
+
+    def close_calls(self, reason: str) -> None:
+        self._send(CloseCalls(reason))
+
     def leave(self) -> None:
         """Newcomers are for others from now on."""
         self._send(Leave())
@@ -213,16 +221,16 @@ class Worker:
     def stop(self, reason: str) -> None:
         self._send(Stop(reason))
 
-    async def calls(self, timeout_s: float = 2.0) -> list[CallRecord]:
-        """The worker's calls; an empty list if it does not answer in time."""
+    async def calls(self, timeout_s: float = 2.0) -> list[CallRecord] | None:
+        """The worker's calls; None if it does not answer in time."""
         if self._writer is None:
-            return []
+            return None
         request = next(self._requests)
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[list[CallRecord] | None] = asyncio.get_running_loop().create_future()
         self._answers[request] = answer
         self._send(ListCalls(request))
         try:
             return await asyncio.wait_for(answer, timeout_s)
         except TimeoutError:
             self._answers.pop(request, None)
-            return []
+            return None

@@ -235,8 +235,11 @@ class Caller:
 
     # The connection.
 
+    async def open(self, url: str) -> Connection:
+        return await Connection.open(url, self.tls)
+
     async def call(self, url: str) -> None:
-        self.connection = await Connection.open(url, self.tls)
+        self.connection = await self.open(url)
         await self.connection.say({"type": "session.update", "session": self.session})
         self.connected = True
         self._receiving = asyncio.create_task(self._receive())
@@ -256,7 +259,7 @@ class Caller:
             "frames": len(self.items[number].frames) if number else 0,
         }
         since = len(self.events)
-        self.connection = await Connection.open(url, self.tls)
+        self.connection = await self.open(url)
         await self.connection.say(event)
         await self.connection.say({"type": "session.update", "session": self.session})
         self._receiving = asyncio.create_task(self._receive())

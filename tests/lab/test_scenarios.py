@@ -93,6 +93,29 @@ CHECKS = {
         "frames_altered",
         "newcomers_served",
     },
+    "hot-upgrade": {
+        "reloaded",
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "frames_counted",
+        "served",
+        "moved",
+        "served_by_the_new",
+        "old_workers_left",
+    },
+    "drain": {
+        "drained",
+        "calls_moved",
+        "calls_left",
+        "served_elsewhere",
+        "slowest_ms",
+        "calls_lost",
+        "frames_missing",
+        "frames_altered",
+        "new_calls_elsewhere",
+        "reannounced",
+    },
     "nlb": {
         "calls_lost",
         "frames_missing",
@@ -129,12 +152,25 @@ STILL_PASS = {
     "roaming": set(),
     "reset": {"resets_forged", "connections_forged_away"},
     "key-rotation": {"rotated", "newcomers_served"},
+    "hot-upgrade": {"reloaded", "served", "old_workers_left"},
+    "drain": {"calls_left", "new_calls_elsewhere", "reannounced"},
     "nlb": {"targets_serving", "rotated", "unknown_server_ids"},
     "prepend": {"calls_lost", "frames_missing"},
 }
 """What goes wrong must not look as if everything did. Calls placed on routes that come and go may have luck or not."""
 
-USUAL = ("cascade", "damping", "prepend", "pinned", "key-rotation", "roaming", "reset", "nlb")
+USUAL = (
+    "cascade",
+    "damping",
+    "prepend",
+    "pinned",
+    "key-rotation",
+    "roaming",
+    "reset",
+    "hot-upgrade",
+    "drain",
+    "nlb",
+)
 LABS_AT_ONCE = 2
 
 

@@ -3,10 +3,10 @@
 import pytest
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from sim.world import ALPN, PORT, SERVICE_V4, Network, Talk, World
+from sim.world import ALPN, KEYS, PORT, SERVICE_V4, Datagram, Network, SimClient, SimNode, Talk, World
 
 from edge.overload import Verdict
-from edge.quic import Path
+from edge.quic import AddressTokenIssued, Path
 
 RTT = 0.04
 CLEAN = Network(seed=0, delay=RTT / 2)
@@ -45,6 +45,61 @@ def test_a_retry_costs_one_round_trip_and_calls_move_all_the_same() -> None:
     assert talk.heard(caller)
     assert caller.completed_at == pytest.approx(2 * RTT)
     assert caller.connection.migrated_at == pytest.approx(4 * RTT)
+
+
+def token_of(world: World, node: SimNode, host: str) -> bytes:
+    """Of somebody who was here before."""
+    caller = visit(world, node, host, b"")
+    (token,) = {event.token for event in caller.events if isinstance(event, AddressTokenIssued)}
+    return token
+
+
+def visit(world: World, node: SimNode, host: str, token: bytes) -> SimClient:
+    caller = world.add_client(node, address_token=token)
+    world.rebind(caller, caller.address[1], host)
+    world.run(until=world.now + 1.0)
+    return caller
+
+
+@pytest.mark.parametrize("loses", [0, 3])
+def test_who_was_here_before_is_not_asked_again(loses: int) -> None:
+    """Once for each token, on any node, whatever of the keys has changed; HANDSHAKE_DONE may come late."""
+    world = World(CLEAN)
+    lost: list[Datagram] = []
+
+    def lose(datagram: Datagram) -> bool:
+        is_late = world.now > 1.5 * RTT and datagram.source[0] == SERVICE_V4 and len(lost) < loses
+        if is_late:
+            lost.append(datagram)
+        return is_late
+
+    world.blocks.append(lose)
+    first, second = (world.add_node(name, admission=lambda _now: Verdict.RETRY) for name in ("fra", "nrt"))
+    token = token_of(world, first, "192.0.2.200")
+    second.endpoint.set_keys(KEYS.add(bytes(32), KEYS.issuing.created).use(1))
+    for node, used, expected in ((second, token, 1), (second, token, 2), (first, token, 1), (first, b"", 2)):
+        began = world.now
+        caller = visit(world, node, "192.0.2.200", used)
+        assert caller.completed_at == pytest.approx(began + expected * RTT)
+    assert len(lost) == loses
+
+
+def test_another_address_costs_the_round_trip_and_nothing_else() -> None:
+    world = World(CLEAN)
+    node = world.add_node("fra", admission=lambda _now: Verdict.RETRY)
+    token = token_of(world, node, "192.0.2.200")
+    for host, used in (
+        ("192.0.2.201", token),
+        ("192.0.2.200", b"of another server"),
+        ("192.0.2.200", token[:-1]),
+    ):
+        began = world.now
+        caller = visit(world, node, host, used)
+        assert caller.completed_at == pytest.approx(began + 2 * RTT)
+        assert caller.closed is None
+    # And it has not been used up by somebody who cannot use it.
+    began = world.now
+    assert visit(world, node, "192.0.2.200", token).completed_at == pytest.approx(began + RTT)
 
 
 def test_calls_that_are_up_are_not_touched_by_what_newcomers_are_told() -> None:

@@ -3,7 +3,9 @@
 import pytest
 from sim.world import ALPN, KEYS, PORT, Datagram, Network, SimClient, SimNode, World
 
+from edge.overload import Verdict
 from edge.quic import (
+    AddressTokenIssued,
     ConnectionClosed,
     Event,
     HandshakeBegun,
@@ -59,9 +61,9 @@ def visited(world: World, node: SimNode) -> Ticket:
     return ticket_of(caller)
 
 
-def call(world: World, node: SimNode, ticket: Ticket | None) -> SimClient:
+def call(world: World, node: SimNode, ticket: Ticket | None, address_token: bytes = b"") -> SimClient:
     """Connect and speak without waiting for anything."""
-    caller = world.add_client(node, ticket=ticket)
+    caller = world.add_client(node, ticket=ticket, address_token=address_token)
 
     def speak() -> None:
         control = caller.connection.open_stream(unidirectional=False)
@@ -223,6 +225,25 @@ def test_under_loss_and_reordering_every_word_is_heard_once(world_seed: int) -> 
         call(world, node, tickets[0] if tickets else None)
         world.run(until=world.now + 10.0)
         assert ears.heard(world.now)[0] == GROUP
+
+
+@pytest.mark.parametrize("brings_token", [False, True])
+def test_a_node_that_asks_for_proof_hears_what_was_said_early(brings_token: bool) -> None:
+    world = World(CLEAN)
+    ears = Ears(world)
+    node = world.add_node("fra", on_event=ears, early_data_alpn=ALPN, admission=lambda _now: Verdict.RETRY)
+    ticket = visited(world, node)
+    ears.told.clear()
+    begun_at = world.now
+    visitor = world.clients[0]
+    (token,) = [event.token for event in visitor.events if isinstance(event, AddressTokenIssued)]
+    caller = call(world, node, ticket, token if brings_token else b"")
+    world.rebind(caller, caller.address[1], visitor.address[0])
+    world.run(until=begun_at + 2.0)
+    assert ears.heard(begun_at) == (GROUP, pytest.approx((0.5 if brings_token else 1.5) * RTT))
+    assert node.endpoint.counters.retried == (1 if brings_token else 2)
+    (completed,) = [event for event in caller.events if isinstance(event, HandshakeCompleted)]
+    assert completed.early_data_accepted
 
 
 def test_a_browser_gets_no_ticket_and_sends_nothing_early() -> None:

@@ -28,7 +28,13 @@ addresses = ["203.0.113.6"]
 
 def test_a_fleet_of_two() -> None:
     one, two = parse_fleet(ONE + TWO).nodes
+    assert one.url is None
     assert (one.name, bytes(two.server_id), two.addresses) == ("e1", b"\0" * 7 + b"\2", ("203.0.113.6",))
+
+
+@pytest.mark.parametrize("url", ["https://e2.example", "https://[2001:db8::1]:4433"])
+def test_a_url_is_a_host_and_perhaps_a_port(url: str) -> None:
+    assert parse_fleet(TWO + f'url = "{url}"\n').nodes[0].url == url
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,9 @@ def test_a_fleet_of_two() -> None:
         (ONE + TWO.replace("0002", "0001"), "$.nodes[1].server_id", "that of nodes[0]"),
         (ONE + TWO.replace("113.6", "113.2"), "$.nodes[1].addresses", "203.0.113.2 is that of nodes[0]"),
         (TWO.replace('6"]', '6", "203.0.113.7"]'), "$.nodes[0].addresses", "of one family"),
+        (TWO + 'url = "http://e2.example"\n', "$.nodes[0].url", "is not like https://NAME:PORT"),
+        (TWO + 'url = "https://e2.example/voice"\n', "$.nodes[0].url", "is not like https://NAME:PORT"),
+        (TWO + 'url = "https://e2.example:port"\n', "$.nodes[0].url", "is not like https://NAME:PORT"),
         (TWO + "weight = 1\n", "$.nodes[0].weight", "unknown key"),
         (TWO.replace("203.0.113.6", "here"), "$.nodes[0].addresses[0]", "no IP address"),
     ],

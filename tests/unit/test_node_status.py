@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,9 +23,12 @@ from edge.config import NodeConfig, parse_config
 from edge.errors import EdgeError
 from edge.lab.certificates import write_certificate
 from edge.node import Node, run
+from edge.quic import ConnectionClosed
 from edge.runtime import worker_process
 from edge.runtime.admin import AnnounceOrder, WithdrawOrder
 from edge.runtime.admin_client import Answer, admin_request
+from edge.runtime.dialer import Target, dial
+from edge.voice import Code
 
 CONFIG = """
 [node]
@@ -66,6 +70,7 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "deprefer": bool,
     "announced_changed_at": (float, type(None)),
     "hold": (dict, type(None)),
+    "drain": (dict, type(None)),
     "pressure": (float, int),
     "pressure_signal": str,
     "admission": str,
@@ -198,6 +203,55 @@ def test_a_hold_is_kept_by_the_next_node_until_it_is_taken_back(config: NodeConf
     asyncio.run(first())
     asyncio.run(second())
     assert not (config.state.directory / "hold.json").exists()
+
+
+def test_a_drained_node_says_so_lets_nobody_in_and_is_drained_after_a_restart(config: NodeConfig) -> None:
+    async def first() -> None:
+        async with running(config) as node:
+            await until(lambda: is_ready(node))
+            assert (await ask(config, "POST", "/drain", {"reason": "a new disk"})).status == 200
+            assert node.ready().problems[0].startswith("draining (")
+            await until(lambda: node.drain_report().drain.phase == "empty")
+            assert node.status()["admission"] == "draining"
+
+    async def second() -> None:
+        async with running(config) as node:
+            await until(lambda: node.drain_report().drain.phase == "empty")
+            status = msgspec.to_builtins(node.status())
+            assert (status["drain"]["phase"], status["hold"]["reason"]) == ("empty", "a new disk")
+            await until(lambda: node.status()["probe"]["passed"] > 5)  # refused, and that is an answer
+            await ask(config, "POST", "/undrain")
+            assert node.status()["drain"] is None
+            await until(lambda: is_ready(node))
+            assert node.status()["admission"] == "accepting"
+
+    asyncio.run(first())
+    asyncio.run(second())
+
+
+def test_a_call_that_is_left_at_the_deadline_of_a_drain_is_closed_and_reported(config: NodeConfig) -> None:
+    async def main() -> None:
+        closed: asyncio.Future[ConnectionClosed] = asyncio.get_running_loop().create_future()
+
+        def hear(event: object) -> None:
+            if isinstance(event, ConnectionClosed):
+                closed.set_result(event)
+
+        async with running(config) as node:
+            await until(lambda: is_ready(node))
+            target = Target(host="127.0.0.1", port=config.service.port, insecure=True)
+            dialed = await dial(target, stack=lambda connection: connection, on_event=hear)
+            await until(lambda: node.status()["calls"] == 1)
+            order = {"hand_over": False, "deadline": time.time() + 1.5}
+            (await ask(config, "POST", "/drain", order)).checked()
+            assert "1 call left" in node.ready().problems[0]
+            told = await asyncio.wait_for(closed, 10)
+            assert (told.code, told.reason) == (Code.GOING_AWAY, "the node is drained, and its time is over")
+            await until(lambda: node.drain_report().drain.phase == "empty")
+            assert [call.fate for call in node.drain_report().calls] == ["closed"]
+            dialed.driver.leave()
+
+    asyncio.run(main())
 
 
 def test_a_hold_that_cannot_be_kept_is_none(config: NodeConfig) -> None:

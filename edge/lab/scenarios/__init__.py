@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge.lab.faults import FAULTS
+from edge.lab.scenarios.drain import FAULTS as DRAIN_FAULTS
 from edge.lab.scenarios.hot_upgrade import FAULTS as UPGRADE_FAULTS
 from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
@@ -39,6 +40,12 @@ SCENARIOS: dict[str, Scenario] = {
             "a node that has lost its connections says so, and calls go on; a middlebox says so, and nobody minds",
             "edge.lab.scenarios.reset:play",
             faults=RESET_FAULTS,
+        ),
+        Scenario(
+            "drain",
+            "an edge is emptied while people talk: its callers go on at the others, and nobody hears it",
+            "edge.lab.scenarios.drain:play",
+            faults=DRAIN_FAULTS,
         ),
         Scenario(
             "key-rotation",

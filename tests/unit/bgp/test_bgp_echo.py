@@ -66,6 +66,35 @@ def test_a_withdrawal_is_timed_until_the_last_copy_is_gone() -> None:
     assert fleet.echo.events(22) == (Converged(SERVICE, False, 1.5),)
 
 
+def test_what_is_withdrawn_is_visible_until_the_last_copy_is_gone() -> None:
+    neighbors = [
+        Neighbor(address, OWN, 64600, 64600, frozenset({4}), role=Role.FLEET) for address in (R1, R2)
+    ]
+    fleet = Reflected()
+    fleet.echo = Echo(EchoParams(), frozenset({OWN}), [SERVICE], neighbors)
+    for address in (R1, R2):
+        fleet.up(address, 0)
+    assert fleet.echo.is_visible(1) is None  # nobody has ever told it back
+    fleet.announced()
+    assert fleet.echo.is_visible(19) is None  # it is to be seen
+    fleet.echo.desire(set(), 20)
+    fleet.gone(20.25, R1)
+    assert fleet.echo.is_visible(21) is True
+    fleet.gone(21.5, R2)
+    assert fleet.echo.is_visible(22) is False
+    for event in DOWN:
+        fleet.echo.take(event, 23)
+    assert fleet.echo.is_visible(24) is None
+
+
+def test_a_family_that_nobody_tells_of_makes_it_unknown_whether_the_route_is_gone() -> None:
+    fleet = Reflected()
+    fleet.announced()
+    fleet.echo.desire(set(), 20)
+    fleet.gone(21)
+    assert fleet.echo.is_visible(22) is None
+
+
 def test_every_copy_of_a_reflector_counts() -> None:
     fleet = Reflected()
     fleet.announced()

@@ -17,6 +17,7 @@ from edge.errors import EdgeError
 from edge.runtime.admin import (
     AdminSocket,
     AnnounceOrder,
+    DrainOrder,
     Health,
     ReloadOrder,
     WithdrawOrder,
@@ -26,6 +27,8 @@ from edge.runtime.documents import (
     AnnouncedRoute,
     BgpPeers,
     BgpRoutes,
+    DrainReport,
+    DrainStatus,
     NodeExplanation,
     Peer,
     ReceivedRoute,
@@ -47,6 +50,8 @@ class FakeNode:
         self.generations: list[list[dict[str, Any]]] = [[_generation(1, "serving", 7)]]
         self.refusal: EdgeError | None = None
         self.calls_up = 7
+        self.reports: list[DrainReport] = []
+        """What it tells of its drain, one after the other; the last one again and again."""
 
     def live(self) -> Health:
         return Health(True)
@@ -72,6 +77,8 @@ class FakeNode:
             "since": AT,
             "until": order.until,
         }
+        if isinstance(order, DrainOrder):
+            hold["drain"] = {"hand_over": order.hand_over, "deadline": order.deadline}
         return {
             "kind": "NodeStatus",
             "node": "e1",
@@ -151,6 +158,17 @@ class FakeNode:
 
     async def withdraw(self, order: WithdrawOrder) -> object:
         return self._take(order)
+
+    async def drain(self, order: DrainOrder) -> object:
+        return self._take(order)
+
+    def drain_report(self) -> DrainReport:
+        if not self.reports:
+            status = DrainStatus(
+                phase="empty", since_s=0.0, hand_over=True, deadline_in_s=None, left=0, fates={}
+            )
+            return DrainReport(node="e1", drain=status, calls=())
+        return self.reports.pop(0) if len(self.reports) > 1 else self.reports[0]
 
     async def announce(self, order: AnnounceOrder) -> object:
         return self._take(order)

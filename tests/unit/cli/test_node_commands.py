@@ -15,7 +15,7 @@ import pytest
 from edge.cli import main
 from edge.cli import node as node_commands
 from edge.errors import EdgeError, RefusedError
-from edge.runtime.admin import AnnounceOrder, ReloadOrder, WithdrawOrder
+from edge.runtime.admin import AnnounceOrder, DrainOrder, ReloadOrder, WithdrawOrder
 
 ORDERS = ("withdraw", "announce", "drain", "undrain")
 
@@ -42,13 +42,14 @@ def test_a_withdrawal_says_who_and_why(place: str, node: Any, capsys: pytest.Cap
 def test_whoever_hides_behind_sudo_is_named(place: str, node: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SUDO_USER", "alice")
     assert main(["drain", place]) == 0
-    assert node.orders == [WithdrawOrder("", "alice")]
+    assert node.orders == [DrainOrder("", "alice")]
 
 
 def test_spelled_out_it_is_the_same_order(place: str, node: Any) -> None:
     assert main(["withdraw", "--hold", "--force", place]) == 0
     assert main(["drain", "--force", place]) == 0
-    assert node.orders == [WithdrawOrder("", getpass.getuser(), force=True)] * 2
+    who = getpass.getuser()
+    assert node.orders == [WithdrawOrder("", who, force=True), DrainOrder("", who, force=True)]
 
 
 @pytest.mark.parametrize("command", ["withdraw", "announce", "drain"])

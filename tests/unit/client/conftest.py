@@ -226,7 +226,10 @@ class Edge:
         backend: BackendFactory = EchoBackend,
         alpn: tuple[str, ...] = (ALPN,),
         keys: TokenKeys | None = None,
+        preferred: bool = True,
+        siblings: bool = False,
     ) -> None:
+        """Without ``preferred``, it tells no preferred address, and asks callers to move."""
         self.name = name
         self.unicast = unicast
         self.network = network
@@ -235,6 +238,7 @@ class Edge:
         self._service = service
         self._port = port
         self._backend = backend
+        self._asks = {"unicast_goaway": not preferred, "is_alone": lambda: not siblings}
         self._doorkeeper = Doorkeeper(
             keys=keys, origins=Origins(), default="echo", backends=set(), unix_time=time.time
         )
@@ -244,7 +248,7 @@ class Edge:
             alpn=alpn,
             early_data_alpn=ALPN,
             service=frozenset(service),
-            preferred_v4=(unicast, port),
+            preferred_v4=(unicast, port) if preferred else None,
         )
         self.restart()
         network.edges[unicast] = self.receive
@@ -258,7 +262,7 @@ class Edge:
         """Forget every call, as a process that is started again does."""
         loop = self.network.loop
         secrets = Secrets(keys, server_id=self.name.encode().ljust(8), nonce_start=int(loop.time() * 1e6))
-        self.endpoint = Endpoint(self._config, secrets, admission=lambda _: self.verdict)
+        self.endpoint = Endpoint(self._config, secrets, admission=lambda _: self.verdict, proof=True)
         settings = call_settings(
             loop.time,
             self._spoke,
@@ -266,6 +270,7 @@ class Edge:
             unicast_url=f"https://{self.unicast}:{self._port}",
             backends={"echo": BackendChoice(self._backend)},
             doorkeeper=self._doorkeeper,
+            **self._asks,
             resuming=Resuming(
                 keys, server_id=secrets.server_id, worker=0, unix_time=lambda: loop.time() + EPOCH
             ),

@@ -138,6 +138,38 @@ def test_tickets_outlive_the_process_in_a_file_that_nobody_else_reads(world: Any
     world.run(main)
 
 
+def test_a_node_that_asks_for_proof_does_not_ask_who_was_there_before(world: Any, tmp_path: Path) -> None:
+    """Round trips of its handshake, by calls: the last is from an address that was not there before."""
+    path = tmp_path / "tickets.json"
+    took = []
+
+    async def main() -> None:
+        edge = world.edge()
+        edge.verdict = Verdict.RETRY
+        for home in ("192.0.2.2", "192.0.2.2", "192.0.2.2", "192.0.2.77"):
+            world.network.sources[4] = home
+            async with call_to(world, ticket_file=path) as call:
+                summary = await say_and_hear(call)
+            assert summary.flawless
+            took.append(round(summary.legs[0].handshake_ms / 20))
+            ticket_module._STORES.clear()  # as another process would find it
+        # Two asked, one of them for the second time.
+        assert edge.endpoint.counters.retried == 2
+
+    world.run(main)
+    assert took == [2, 1, 1, 2]
+
+
+def test_a_token_is_taken_once(world: Any) -> None:
+    store = TicketStore()
+    target = Target(host=NAME, insecure=True)
+    assert store.take_token(target) == b""
+    for token in (b"older", b"newer"):
+        store.keep(target, token)
+    assert not store.has(target), "it lets nobody speak early"
+    assert [store.take_token(target) for _ in range(3)] == [b"newer", b"older", b""]
+
+
 @pytest.mark.parametrize("content", [b"no tickets", b"[]", b'{"a": 1}'])
 def test_a_file_that_holds_no_tickets_is_not_written_over(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letter.txt"

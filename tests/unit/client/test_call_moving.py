@@ -6,9 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from client_calls import OTHER_KEYS, PACKETS, Remembering, call_to
+from client_calls import NAME, OTHER_KEYS, PACKETS, Remembering, call_to
 
 from edge.backend.story import StoryBackend, recording
+from edge.client import connect
 from edge.client.conversation import ANSWER_S
 from edge.client.events import Moved, Reconnected, Reconnecting
 
@@ -228,21 +229,61 @@ def test_an_old_connection_that_dies_before_it_has_let_go(world: Any) -> None:
     world.run(main)
 
 
-def test_from_the_service_address_to_the_nodes_own_the_session_stays(world: Any) -> None:
+# --- from the service address to the node's own --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("siblings", [False, True])
+def test_who_follows_no_preferred_address_is_asked_to_move_and_keeps_the_session(
+    world: Any, siblings: bool
+) -> None:
+    """Where another worker could get the connection, the edge lets go first; here the same one gets it back."""
+
     async def main() -> None:
-        first, _ = two_edges(world, backend=StoryBackend)
-        call = call_to(world, migrate=True)
+        edge = world.edge(backend=StoryBackend, preferred=False, siblings=siblings)
+        call = call_to(world)
         heard = call.record()
         async with call:
-            call._line.conversation.leg.migration_ms = None  # its implementation followed nothing
-            hand_over(first, first, leave=False, reason="anycast")
             assert await call.reply()
             summary = await call.hang_up()
         assert [packet for packet in heard.packets if packet] == list(recording())
         assert summary.flawless
-        assert (len(summary.legs), len(summary.sessions), len(summary.moves)) == (2, 1, 1)
-        assert not summary.moves[0].elsewhere
-        assert states(first) == ["moved"]
+        assert [leg.path for leg in summary.legs] == ["198.51.100.1:443", "203.0.113.2:443"]
+        (move,) = summary.moves
+        assert (move.reason, move.elsewhere, move.silence_ms, len(summary.sessions)) == (
+            "anycast",
+            False,
+            0,
+            1,
+        )
+        assert states(edge) == ["moved"]
+
+    world.run(main)
+
+
+def test_who_wants_to_stay_on_the_service_address_is_left_alone(world: Any) -> None:
+    async def main() -> None:
+        edge = world.edge(backend=StoryBackend, preferred=False)
+        async with call_to(world, migrate=False) as call:
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert (len(summary.legs), states(edge)) == (1, ["refused"])
+
+    world.run(main)
+
+
+def test_who_followed_or_came_directly_is_not_asked(world: Any) -> None:
+    async def main() -> None:
+        edge = world.edge(backend=StoryBackend)
+        edge._asks["unicast_goaway"] = True
+        edge.restart()
+        async with call_to(world) as call:
+            await asyncio.sleep(3.0)
+            await call.hang_up()
+        async with connect(edge.unicast, ca=world.authority.ca, server_name=NAME, carrier="quic") as call:
+            await asyncio.sleep(3.0)
+            await call.hang_up()
+        assert states(edge) == ["", ""]
 
     world.run(main)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edge.backend.story import recording
-from edge.client import CallRefused, audio, connect, lifeline, speech, websocket_leg, whereabouts
+from edge.client import CallRefused, audio, connect, scouting, speech, websocket_leg, whereabouts
 from edge.client import tickets as ticket_module
 from edge.client.leg import QuicLeg
 from edge.errors import EdgeError
@@ -198,7 +198,7 @@ def test_a_call_goes_back_to_udp_when_that_gets_through(
         return await dial(*args, **options)
 
     monkeypatch.setattr(QuicLeg, "dial", through_the_firewall)
-    monkeypatch.setattr(lifeline, "QUIC_AGAIN_S", 0.2)
+    monkeypatch.setattr(scouting, "QUIC_AGAIN_S", 0.2)
 
     async def main() -> None:
         async with call_to(loopback, authority, deadline=(None, None)) as call:

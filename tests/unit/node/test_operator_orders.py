@@ -10,8 +10,8 @@ import pytest
 from bgp.view import NO_VIEW, Others
 from edge.errors import EdgeError, RefusedError, UsageError
 from edge.node.orders import Orders
-from edge.runtime.admin import AnnounceOrder, WithdrawOrder
-from edge.runtime.holds import Hold
+from edge.runtime.admin import AnnounceOrder, DrainOrder, WithdrawOrder
+from edge.runtime.holds import Draining, Hold
 
 NOON = 1_790_000_000.0
 TWO_OTHERS = Others("", synced=True, announcing=2, spare=40.0)
@@ -127,6 +127,32 @@ def test_what_is_said_again_without_a_word_keeps_who_said_it_first(orders: Order
     assert orders.hold(NOON + 120) == Hold("a new disk", NOON, "withdraw", "alice", NOON + 600)
     withdraw(orders, WithdrawOrder("a new kernel", "bob"), NOON + 180)
     assert orders.hold(NOON + 1e6) == Hold("a new kernel", NOON + 180, "withdraw", "bob")
+
+
+def test_a_drain_is_kept_over_restarts_with_its_deadline(orders: Orders, path: Path) -> None:
+    withdraw(orders, DrainOrder("a new disk", "alice", hand_over=False, deadline=NOON + 20))
+    hold = Orders("e1", path).hold(NOON + 1e6)
+    assert hold == Hold("a new disk", NOON, "withdraw", "alice", None, Draining(False, NOON + 20))
+
+
+def test_said_again_a_drain_changes_what_becomes_of_the_calls_and_a_withdrawal_leaves_them(
+    orders: Orders,
+) -> None:
+    withdraw(orders, WithdrawOrder("a new disk", "alice"))
+    withdraw(orders, DrainOrder("", "bob"), NOON + 60)
+    assert orders.hold(NOON + 60) == Hold("a new disk", NOON, "withdraw", "alice", None, Draining())
+    withdraw(orders, DrainOrder("", "bob", deadline=NOON + 80), NOON + 61)
+    assert orders.hold(NOON + 61) == Hold(
+        "a new disk", NOON, "withdraw", "alice", None, Draining(True, NOON + 80)
+    )
+    withdraw(orders, WithdrawOrder("", "bob"), NOON + 62)
+    assert orders.hold(NOON + 62) == Hold("a new disk", NOON, "withdraw", "alice")
+
+
+def test_a_deadline_that_has_passed_is_no_order(orders: Orders) -> None:
+    with pytest.raises(UsageError, match="'deadline' has passed"):
+        withdraw(orders, DrainOrder(deadline=NOON))
+    assert orders.kind(NOON) == "none"
 
 
 def test_an_order_that_cannot_be_kept_changes_nothing(orders: Orders, path: Path) -> None:

@@ -132,11 +132,23 @@ def test_a_full_node_refuses_at_once_and_everybody_and_only_while_full() -> None
     assert admission.verdict(2.0, 0.0) is Verdict.ACCEPT
 
 
-def test_draining_ignores_pressure_until_it_is_ended_and_then_starts_slowly() -> None:
-    admission = after((LOW, 1))
+def test_draining_ignores_pressure_until_it_is_ended_and_then_lets_in_whoever_comes() -> None:
+    admission = after((HIGH, 14.5))
     admission.drain()
     after((LOW, 600), admission=admission)
     assert admission.condition is Condition.DRAINING
+    admission.end_drain(700.0)
+    assert (admission.state, admission.refuse_probability) == (ACCEPTING, 0.0)
+
+
+def test_to_end_what_is_not_draining_changes_nothing() -> None:
+    admission = after((HIGH, 14.5))
+    admission.end_drain(20.0)
+    assert (admission.state, admission.refuse_probability) == (REFUSING, 0.5)
+
+
+def test_warm_up_starts_slowly() -> None:
+    admission = after((LOW, 1))
     admission.warm_up()
     assert (admission.state, admission.refuse_probability) == (REFUSING, 1.0)
     after((LOW, 32), admission=admission)

@@ -8,6 +8,7 @@ from sim.world import ALPN, PORT, SERVICE_V4, Network, SimClient, SimNode, World
 
 from edge.overload import Verdict
 from edge.quic import (
+    AddressTokenIssued,
     ClientConnection,
     ConnectionClosed,
     DatagramReceived,
@@ -34,10 +35,10 @@ def test_a_call_from_connect_to_close() -> None:
     world, node, caller = world_with_caller()
     world.run(until=1.0)
     connection = caller.connection
-    assert caller.events == [
-        HandshakeCompleted(0, Path(SERVICE_V4, PORT, ""), ALPN, early_data_accepted=False),
-        PathChanged(0, Path(node.v4, PORT, ""), on_service=False),
-    ]
+    completed, given, moved = caller.events
+    assert completed == HandshakeCompleted(0, Path(SERVICE_V4, PORT, ""), ALPN, early_data_accepted=False)
+    assert isinstance(given, AddressTokenIssued)
+    assert moved == PathChanged(0, Path(node.v4, PORT, ""), on_service=False)
     assert caller.completed_at == pytest.approx(RTT)
     assert connection.migrated_at == pytest.approx(3 * RTT)
     assert connection.peer == (node.v4, PORT)

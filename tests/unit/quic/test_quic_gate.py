@@ -23,6 +23,18 @@ EARLIER = TOKENS.for_return(PATH.host, unix_time=50.0, nonce=b"m" * 12)
 FOREIGN = b"token of another server"
 
 
+def make_gate(verdict: Verdict, *, proof: bool = True) -> Gate:
+    config = EndpointConfig(identity=make_identity()[0], alpn=("x",), max_connections=10, max_handshakes=4)
+    return Gate(
+        config,
+        lambda _now: verdict,
+        SECRETS,
+        proof=proof,
+        unix_time=lambda now: now + 100.0,
+        entropy=lambda count: b"n" * count,
+    )
+
+
 def judge(
     verdict: Verdict = Verdict.ACCEPT,
     *,
@@ -31,15 +43,7 @@ def judge(
     connections: int = 0,
     handshakes: int = 0,
 ) -> Decision:
-    config = EndpointConfig(identity=make_identity()[0], alpn=("x",), max_connections=10, max_handshakes=4)
-    gate = Gate(
-        config,
-        lambda _now: verdict,
-        SECRETS,
-        proof=proof,
-        unix_time=lambda now: now + 100.0,
-        entropy=lambda count: b"n" * count,
-    )
+    gate = make_gate(verdict, proof=proof)
     dcid = RETRY_CID if token in (GOOD, EXPIRED) else CHOSEN
     header = LongHeader(PacketType.INITIAL, VERSION_1, dcid, b"scid", token)
     return gate.judge(header, PATH, 0.0, connections=connections, handshakes=handshakes)
@@ -95,3 +99,20 @@ def test_without_proof_nobody_is_sent_a_retry(handshakes: int) -> None:
 def test_who_was_here_before_need_not_prove_its_address_again(verdict: Verdict) -> None:
     assert judge(verdict, token=EARLIER, handshakes=3) == Admit(CHOSEN, None, proved=True)
     assert judge(Verdict.REFUSE, token=EARLIER) == REFUSED
+
+
+@pytest.mark.parametrize("verdict", [Verdict.RETRY, Verdict.ACCEPT])
+def test_an_earlier_token_proves_an_address_once(verdict: Verdict) -> None:
+    gate = make_gate(verdict)
+
+    def decide(token: bytes) -> Decision:
+        header = LongHeader(PacketType.INITIAL, VERSION_1, CHOSEN, b"scid", token)
+        return gate.judge(header, PATH, 0.0, connections=0, handshakes=0)
+
+    again = TOKENS.for_return(PATH.host, unix_time=60.0, nonce=b"o" * 12)
+    assert decide(EARLIER) == decide(again) == Admit(CHOSEN, None, proved=True)
+    for used in (EARLIER, again):
+        if verdict is Verdict.RETRY:
+            assert isinstance(decide(used), AskAgain)
+        else:
+            assert decide(used) == Admit(CHOSEN, None, proved=False)

@@ -14,6 +14,7 @@ from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError
 from edge.runtime.admin import (
     AdminSocket,
     AnnounceOrder,
+    DrainOrder,
     Health,
     WithdrawOrder,
     admin_routes,
@@ -21,8 +22,31 @@ from edge.runtime.admin import (
     open_tcp,
 )
 from edge.runtime.admin_client import Answer, admin_request
-from edge.runtime.documents import BgpPeers, BgpRoutes, NodeExplanation
+from edge.runtime.documents import BgpPeers, BgpRoutes, DrainedCall, DrainReport, DrainStatus, NodeExplanation
 from edge.runtime.http1 import HttpServer
+
+REPORT = DrainReport(
+    node="ams-1",
+    drain=DrainStatus(
+        phase="handing-over",
+        since_s=2.5,
+        hand_over=True,
+        deadline_in_s=None,
+        left=0,
+        fates={"moved": 1, "refused": 0},
+    ),
+    calls=(
+        DrainedCall(
+            call_id="sess_1",
+            worker=0,
+            fate="moved",
+            to="https://fra-1.example",
+            node="fra-1",
+            took_ms=312.5,
+            frames_missing=0,
+        ),
+    ),
+)
 
 
 class Node:
@@ -62,6 +86,12 @@ class Node:
             raise RefusedError("ams-1 is the last to announce")
         self.orders.append(order)
         return self.status()
+
+    async def drain(self, order: DrainOrder) -> object:
+        return await self.withdraw(order)
+
+    def drain_report(self) -> DrainReport:
+        return REPORT
 
     async def announce(self, order: AnnounceOrder) -> object:
         self.orders.append(order)
@@ -117,13 +147,26 @@ def test_documents_name_their_kind(path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("target", ["/withdraw", "/drain"])
-def test_to_drain_begins_with_withdrawing(path: Path, target: str) -> None:
+@pytest.mark.parametrize("target,kind", [("/withdraw", WithdrawOrder), ("/drain", DrainOrder)])
+def test_an_order_says_who_why_and_until_when(
+    path: Path, target: str, kind: type[WithdrawOrder | DrainOrder]
+) -> None:
     node = Node()
     body = {"reason": "upgrade", "who": "alice", "until": 1_790_000_000.0, "force": True}
     assert ask(path, "POST", target, body, node=node).value == {"node": "ams-1", "orders": 1}
     ask(path, "POST", target, node=node)
-    assert node.orders == [WithdrawOrder("upgrade", "alice", 1_790_000_000.0, True), WithdrawOrder()]
+    assert node.orders == [kind("upgrade", "alice", 1_790_000_000.0, True), kind()]
+
+
+def test_a_drain_says_what_becomes_of_the_calls_and_tells_it_afterwards(path: Path) -> None:
+    node = Node()
+    ask(path, "POST", "/drain", {"deadline": 1_790_000_000.0, "hand_over": False}, node=node)
+    assert node.orders == [DrainOrder(hand_over=False, deadline=1_790_000_000.0)]
+    report = ask(path, "GET", "/drain").value
+    assert isinstance(report, dict)
+    assert (report["kind"], report["apiVersion"]) == ("DrainReport", "edge/v1")
+    assert report["drain"]["phase"] == "handing-over"
+    assert report["calls"][0]["node"] == "fra-1"
 
 
 @pytest.mark.parametrize("target", ["/announce", "/undrain"])
@@ -139,6 +182,8 @@ def test_both_words_for_the_way_back_are_one_order(path: Path, target: str) -> N
     [
         ("/drain", {"raeson": "upgrade"}, "raeson"),
         ("/drain", {"hold": True}, "hold"),
+        ("/drain", {"deadline": "soon"}, "deadline"),
+        ("/withdraw", {"hand_over": False}, "hand_over"),
         ("/withdraw", {"reason": None}, "reason"),
         ("/withdraw", {"reason": "x" * 1001}, "length <= 1000"),
         ("/withdraw", {"who": "x" * 101}, "length <= 100"),

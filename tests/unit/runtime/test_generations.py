@@ -120,6 +120,31 @@ def test_callers_whose_ports_change_stay_with_their_worker(settings: Any) -> Non
     asyncio.run(main())
 
 
+def test_what_gets_to_another_worker_all_the_same_is_passed_on(settings: Any) -> None:
+    """As if the kernel steered by nothing but addresses and ports: more packets go astray than not, and none is lost."""
+
+    async def main() -> None:
+        async with (
+            workers(settings, 3, steered=False) as (supervisor, port),
+            contextlib.AsyncExitStack() as stack,
+        ):
+            calls = []
+            for _ in range(4):
+                box, behind = await stack.enter_async_context(nat(port))
+                calls.append((box, await stack.enter_async_context(call_to(behind))))
+            for _ in range(3):
+                await asyncio.gather(*(box.forget() for box, _ in calls))
+                await asyncio.gather(*(say_and_hear(call) for _, call in calls))
+            for _, call in calls:
+                summary = await call.hang_up()
+                assert (summary.reconnects, summary.ledgers_equal) == (0, True)
+            counters = [worker.report.counters for worker in supervisor.workers if worker.report is not None]
+            assert sum(counter["forward_strays_received"] for counter in counters) > 0
+            assert sum(counter["dropped_looped"] for counter in counters) == 0
+
+    asyncio.run(main())
+
+
 def test_a_killed_worker_costs_nobody_elses_call_a_frame(settings: Any) -> None:
     """Its own callers learn at once that it is gone, and go on as soon as somebody is there again."""
 
@@ -169,7 +194,28 @@ def test_a_new_generation_takes_the_new_calls_and_the_old_one_leaves_with_its_la
     asyncio.run(main())
 
 
-def test_what_is_left_at_the_deadline_is_ended(settings: Any) -> None:
+def test_callers_that_are_left_at_the_deadline_go_on_with_the_new_workers(settings: Any) -> None:
+    async def main() -> None:
+        async with workers(settings, 2) as (supervisor, port), calls_to(port, 3) as calls:
+            before = supervisor.workers
+            await until(lambda: sum(map(up, before)) == len(calls))
+            talking = asyncio.gather(*(say_and_hear(call) for call in calls))
+            await supervisor.reload(deadline_s=0.5)
+            await talking
+            async with asyncio.timeout(30):
+                while len(supervisor.generations) > 1:
+                    await asyncio.gather(*(say_and_hear(call) for call in calls))
+            assert supervisor.workers != before
+            for call in calls:
+                summary = await call.hang_up()
+                assert (summary.reconnects, len(summary.moves), summary.ledgers_equal) == (0, 1, True)
+
+    asyncio.run(main())
+
+
+def test_what_is_left_after_that_is_ended(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HAND_OVER_S", 0.0)
+
     async def main() -> None:
         async with workers(settings) as (supervisor, port), calls_to(port, 1) as (call,):
             await until(lambda: up(supervisor.workers[0]) == 1)
