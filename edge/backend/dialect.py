@@ -89,6 +89,9 @@ class Dialect(Protocol):
     def receive(self, message: Message) -> Iterator[BackendReply]:
         """What the backend says."""
 
+    def handle(self) -> bytes:
+        """As `Portable.handle`: what the next backend needs to know of the conversation; empty for nothing."""
+
     def handle_silence(self) -> Iterator[BackendReply]:
         """The backend has said nothing for `patience_s`."""
 

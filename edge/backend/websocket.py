@@ -46,6 +46,8 @@ DEAF_S: Final = 5.0
 class WebSocketBackend:
     """An `edge.backend.base.Backend` that speaks ``dialect`` with whoever is at ``address``."""
 
+    continues = False  # whoever says an item is gone with the connection
+
     def __init__(self, context: BackendContext, dialect: Dialect, address: Address) -> None:
         self.heard = FrameLedger()
         self.said = FrameLedger()
@@ -103,6 +105,9 @@ class WebSocketBackend:
         if self._line is not None:
             self._line.cancel()
             await asyncio.gather(self._line, return_exceptions=True)
+
+    def handle(self) -> bytes:
+        return self._dialect.handle()
 
     # --- the line --------------------------------------------------------------------------------------
 

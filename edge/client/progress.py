@@ -50,6 +50,7 @@ class Progress:
         """What was counted with the edges that had the call before."""
         self._session = session
         self._session_id = self._node = ""
+        self._utterances = 0  # confirmed
         self._underruns = self._underrun_ms = 0  # before the edge had the call
         self._sizes: dict[int, list[int]] = {}  # of the frames of each item; 0 is lost
         self._barge_ins: deque[BargeInAccount] = deque(maxlen=REMEMBERED)
@@ -68,6 +69,7 @@ class Progress:
                 self.left = None
             case UtteranceCommitted(utterance=utterance):
                 self.confirmed = utterance
+                self._utterances += 1
             case FramesReceived():
                 self.speaking = True
                 self._receive(event)
@@ -113,6 +115,7 @@ class Progress:
                 said_by_edge=stats.said if stats else None,
                 received=session.received,
                 received_late=session.frames_late,
+                unheard=session.frames_unheard,
             ),
             speaking=self.speaking,
         )
@@ -129,6 +132,8 @@ class Progress:
             said_by_edge=account.said_by_edge,
             received=account.received,
             received_late=account.received_late,
+            utterances=self._utterances,
+            unheard=account.unheard,
             speaking=speaking,
             underruns=playout.underruns - self._underruns,
             underrun_ms=playout.underrun_ms - self._underrun_ms,
@@ -142,6 +147,7 @@ class Progress:
         # One that has let go has begun nothing that it has not ended, or been counted up to the cut.
         self.before.append(self._summary(account, speaking=self.speaking and account.said_by_edge is None))
         self.stats = self.left = None
+        self._utterances = 0
         playout = self._session.playout
         self._underruns, self._underrun_ms = playout.underruns, playout.underrun_ms
         self._sizes.clear()

@@ -73,7 +73,8 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One session on one node: what was counted in both directions, at both ends where the edge could be asked.
 
     ``speaking``: the edge had begun an item and not ended it, so what it said and what was received need not agree.
-    ``received.lost`` are frames that were given up here, ``heard_by_edge.lost`` those that were there.
+    ``utterances`` were confirmed to be there to their end, ``unheard`` frames of them were by the same word neither heard
+    nor given up. ``received.lost`` are frames that were given up here, ``heard_by_edge.lost`` those that were there.
     """
 
     session_id: str
@@ -85,6 +86,8 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     said_by_edge: LedgerCount | None
     received: LedgerCount
     received_late: int
+    utterances: int = 0
+    unheard: int = 0
     speaking: bool
     underruns: int
     underrun_ms: int

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from edge.backend import story
 from edge.client import Call, audio, connect
 from edge.client.dialing import CarrierChoice
 from edge.client.speech import NAMES, recording
@@ -25,6 +26,7 @@ from edge.errors import EdgeError
 from edge.lab.lab import Lab
 from edge.voice import FRAME_MS
 
+STORY = "story"
 MAX_RECORD = 128 * 1024
 REPORT_INTERVAL_S = 0.25
 SILENCE_S = 0.5
@@ -40,7 +42,8 @@ class Place(Record, frozen=True, tag=True):
 
     With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again. With
     ``microphone`` it speaks these recordings in one breath, over and over, and wants every word to arrive; unlike others
-    it does not wait for a connection that is lost. Without ``redials`` that is a lost call.
+    it does not wait for a connection that is lost. With the ``backend`` `STORY` it says nothing, and listens to the end.
+    Without ``redials`` a lost connection is a lost call.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Place(Record, frozen=True, tag=True):
     pause_s: float | None = None
     microphone: tuple[str, ...] = ()
     redials: bool = True
+    backend: str | None = None
 
 
 class HangUp(Record, frozen=True, tag=True):
@@ -86,6 +90,7 @@ class Finished(Record, frozen=True, tag=True):
 
     name: str
     summary: CallSummary
+    story: bool | None = None
 
 
 class Failed(Record, frozen=True, tag=True):
@@ -108,6 +113,8 @@ class Caller:
         self.finished: dict[str, CallSummary] = {}
         self.failed: dict[str, str] = {}
         self.silences: list[Silence] = []
+        self.told: dict[str, bool] = {}
+        """Listeners, and whether each heard the story: every frame, and every frame once."""
         self._lab = lab
         self._placed: set[str] = set()
         self._changed = asyncio.Condition()
@@ -189,8 +196,10 @@ class Caller:
                     self.standing[call.name] = call
                 case Silence() as silence:
                     self.silences.append(silence)
-                case Finished(name, summary):
+                case Finished(name, summary, story):
                     self.finished[name] = summary
+                    if story is not None:
+                        self.told[name] = story
                 case Failed(name, error):
                     self.failed[name] = error
             async with self._changed:
@@ -213,6 +222,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             early_data=False,
             migrate=order.migrate,
             carrier=order.carrier,
+            backend=order.backend,
             **wishes,
         ) as call:
             heard = call.record()
@@ -220,7 +230,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
                 asyncio.create_task(tell(channel, order.name, call)) for tell in (_report, _note_silences)
             ]
             sentence = 0
-            while not enough.is_set():
+            while not enough.is_set() and order.backend != STORY:
                 if order.microphone:
                     await call.say(_spoken(order.microphone))
                 else:
@@ -232,7 +242,9 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             await call.reply()
             for task in reporting:
                 task.cancel()
-            report = Finished(order.name, await call.hang_up())
+            summary = await call.hang_up()
+            told = [packet for packet in heard.packets if packet] == list(story.recording())
+            report = Finished(order.name, summary, told if order.backend == STORY else None)
             if order.save is not None:
                 heard.save(Path(order.save))
     except EdgeError as error:

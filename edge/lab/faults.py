@@ -23,6 +23,7 @@ class Fault:
     lead_ms: int = DEFAULT_LEAD_MS
     forwarding: bool = True
     resume_s: float = 30.0
+    one_ring: bool = True
 
 
 NONE = Fault(check="")

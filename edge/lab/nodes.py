@@ -101,7 +101,8 @@ async def start_fleet(lab: Lab, *, options: FleetOptions = USUAL) -> Fleet:
     ring = KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC))
     # Every node has a copy of its own, as on machines of its own.
     for place in (lab.run_dir, *directories.values()):
-        write_ring(place / KEYS, ring)
+        own = ring if options.fault.one_ring else KeyRing.new(token_bytes(SECRET_BYTES), datetime.now(UTC))
+        write_ring(place / KEYS, own)
     (lab.run_dir / FLEET).write_text(toml_text(fleet_file(lab.topology)))
     for number, name in enumerate(edges, 1):
         config = lab.log_dir / f"{name}.toml"

@@ -5,6 +5,7 @@ Parts are found by what runs in the node's namespace, not by what the node says:
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import os
 import re
@@ -73,3 +74,16 @@ def strike(lab: Lab, node: str, part: Part, number: signal.Signals = signal.SIGK
 def supervisor(lab: Lab, node: str) -> Process:
     """The node's own process, of those the one that was started last."""
     return [process for process in lab.processes if (process.node, process.name) == (node, "node")][-1]
+
+
+def destroy(lab: Lab, node: str) -> float:
+    """Kill a node and all that it has started, at once; when (monotonic)."""
+    parts = [
+        pid for pid, line in processes(node).items() if any(mark.search(line) for mark in _MARKS.values())
+    ]
+    at = time.monotonic()
+    supervisor(lab, node).kill()
+    for pid in parts:
+        with contextlib.suppress(ProcessLookupError):  # it went with the one before
+            os.kill(pid, signal.SIGKILL)
+    return at

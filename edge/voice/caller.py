@@ -56,6 +56,8 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         """How far ahead of the playout the edge writes, as far as is known here."""
         self.resume_token: str | None = None
         """By which `reconnect` can continue the call."""
+        self.frames_unheard = 0
+        """Of utterances that the edge has to their end, by its own word: neither heard nor declared lost."""
         self._numbers = StreamNumbers()
         self._words = UtteranceWriter(codec, self._numbers, None)
         self._reports = Reports(self.playout, now)
@@ -70,7 +72,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         # What is neither here nor in `NOTICES` needs no answer: the same is learned from the audio.
         self._handlers: Mapping[type, Callable[[Any], None]] = {
             control.DeadlineChanged: lambda event: self._agree(Deadlines(event.uplink_ms, event.downlink_ms)),
-            control.AudioCommitted: self._audio_committed,
+            control.AudioCommitted: self._committed,
             control.AudioCleared: lambda event: self._words.confirm(event.utterance),
             control.OutputItemAdded: lambda event: self._hearing.items.expect(control.number(event.item.id)),
             control.OutputAudioDone: self._output_audio_done,
@@ -277,6 +279,15 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
 
     # --- what the edge says by event -------------------------------------------------------------------
 
+    def _committed(self, event: control.AudioCommitted) -> None:
+        said = self._words.frames_of(event.utterance)
+        if said is not None:
+            self.frames_unheard += said - event.frames - event.lost
+        self._words.confirm(event.utterance)
+        if self._gap_in is not None and event.utterance >= self._gap_in:
+            self._gap_in = None
+            self.send_control(control.SetDeadline(uplink_ms=None))
+
     def _output_audio_done(self, event: control.OutputAudioDone) -> None:
         self._tell_all(self._hearing.finish(control.number(event.item_id), event.frames, self._now))
 
@@ -333,17 +344,13 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             said_by_edge=left.said if left else None,
             received=self.received,
             received_late=self.frames_late,
+            unheard=self.frames_unheard,
         )
+        self.frames_unheard = 0
         self._words.count_anew()
         self._hearing.count_anew()
         self._place = None
         return account
-
-    def _audio_committed(self, event: control.AudioCommitted) -> None:
-        self._words.confirm(event.utterance)
-        if self._gap_in is not None and event.utterance >= self._gap_in:
-            self._gap_in = None
-            self.send_control(control.SetDeadline(uplink_ms=None))
 
     def _stats(self, event: control.Stats) -> None:
         if event.heard is None or event.said is None:

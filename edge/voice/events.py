@@ -194,6 +194,8 @@ class Account:
     said_by_edge: LedgerCount | None
     received: LedgerCount
     received_late: int
+    unheard: int
+    """Frames of utterances that the edge has confirmed, neither heard nor declared lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,10 @@ class UtteranceWriter:
                 steps += [*self._sender.end(now, self._deadline_ms), said.end]
         return Rewound(steps, whole)
 
+    def frames_of(self, utterance: int) -> int | None:
+        """How many an utterance has; None once it is confirmed."""
+        return next((said.frames for said in self._utterances if said.number == utterance), None)
+
     @property
     def open_ms(self) -> int:
         """How much has been said that the edge has not settled to the end of an utterance."""

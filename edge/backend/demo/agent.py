@@ -32,6 +32,8 @@ from edge.backend.demo.voice import Voice
 from edge.voice.frame import Frame
 from edge.voice.ledger import FrameLedger
 
+MAX_LETTERS = 512
+"""Of four bytes each at most, in a handle."""
 VOICE = Voice()
 """Of all calls of a worker: what one caller has heard need not be synthesized for the next."""
 
@@ -40,6 +42,7 @@ class DemoBackend:
     """Answers every turn of its caller. Raises `UsageError` if its settings are wrong."""
 
     Settings = DemoSettings
+    continues = False
 
     def __init__(
         self, context: BackendContext, *, voice: Voice = VOICE, clock: Callable[[], float] = time.monotonic
@@ -48,7 +51,7 @@ class DemoBackend:
         self._signal = context.signal
         self._clock = clock
         self._floor = Floor()
-        self._speaking = Speaking(voice, self._floor, clock, context.first_item)
+        self._speaking = Speaking(voice, self._floor, clock, context.first_item, context.handle.decode())
         self.hearing = Hearing(
             self._settings,
             self._floor,
@@ -83,6 +86,10 @@ class DemoBackend:
         """One item for each answer; it is spoken as fast as it is pulled."""
         async for reply in self._speaking.replies(self.said):
             yield reply
+
+    def handle(self) -> bytes:
+        """Its last words that were heard, or the last of them."""
+        return self._speaking.last_heard()[-MAX_LETTERS:].encode()
 
     async def close(self) -> None:
         self._speaking.close()

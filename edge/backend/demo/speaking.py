@@ -22,14 +22,17 @@ LAST_WORDS = "last words"
 
 
 class Speaking:
-    """One call's. Items count from ``first_item``."""
+    """One call's. Items count from ``first_item``; ``before`` was heard of an agent whose place this one takes."""
 
-    def __init__(self, voice: Voice, floor: Floor, clock: Callable[[], float], first_item: int) -> None:
+    def __init__(
+        self, voice: Voice, floor: Floor, clock: Callable[[], float], first_item: int, before: str = ""
+    ) -> None:
         self._voice = voice
         self._floor = floor
         self._clock = clock
         self._item = first_item - 1  # the latest begun
         self._answers: deque[Answer] = deque(maxlen=WAITING_ANSWERS)
+        self._before = before
         self._speeches: dict[int, Speech] = {}
         self._speaking = False
         self._speaking_item: int | None = None
@@ -68,7 +71,7 @@ class Speaking:
     def last_heard(self) -> str:
         """The latest words that the caller has heard."""
         texts = (speech.text() for speech in reversed(self._speeches.values()) if speech.intent != LAST_WORDS)
-        return next(filter(None, texts), "")
+        return next(filter(None, texts), self._before)
 
     def close(self) -> None:
         self.stop()

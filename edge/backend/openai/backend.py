@@ -57,6 +57,7 @@ class OpenAiBackend(WebSocketBackend):
             timeout_s=settings.timeout_s,
             bitrate=settings.bitrate,
             first_item=context.first_item,
+            handle=context.handle,
         )
         super().__init__(context, conversation, Address(str(url), settings.timeout_s, _headers(settings)))
 

@@ -17,6 +17,7 @@ from edge.backend.base import (
     Truncated,
 )
 from edge.backend.dialect import Fault, Message, Outbox, error
+from edge.backend.memory import Memory, Turn
 from edge.backend.openai.answers import Answers
 from edge.backend.openai.ids import UnknownNameError
 from edge.backend.openai.requests import Purpose, Requests
@@ -25,6 +26,8 @@ from edge.backend.openai.speech import Speech
 from edge.backend.openai.uplink import Uplink
 from edge.voice.frame import Frame
 
+_CALLER_SAID: Final = "conversation.item.input_audio_transcription.completed"
+_SAID: Final = "response.output_audio_transcript.done"
 MARGIN_MS: Final = 200
 """More silence than the backend waits for, behind an utterance."""
 MAX_SESSION: Final = 64 * 1024
@@ -43,6 +46,7 @@ class Conversation:
         timeout_s: float,
         bitrate: int,
         first_item: int,
+        handle: bytes = b"",
     ) -> None:
         self.outgoing = Outbox()
         self._session = session
@@ -55,6 +59,7 @@ class Conversation:
         self._requests = Requests(self.outgoing)
         self._speech = Speech(first_item, bitrate)
         self._answers = Answers(self._speech, self._uplink)
+        self._memory = Memory(handle)
         self._expect()
 
     @property
@@ -65,6 +70,8 @@ class Conversation:
 
     def opened(self) -> None:
         self._up = True
+        for turn in reversed(self._memory.turns):
+            self._requests.send(Purpose.UPKEEP, _remembered(turn), first=True)
         update = {"type": "session.update", "session": self._expect()}
         self._requests.send(Purpose.SESSION, update, first=True)
 
@@ -77,10 +84,25 @@ class Conversation:
         return replies
 
     def receive(self, message: Message) -> Iterator[BackendReply]:
-        yield from self._answers.receive(message)
+        for reply in self._answers.receive(message):
+            self._remember(reply)
+            yield reply
         request = self._answers.next_request()
         if request is not None:
             self._requests.send(Purpose.TURN, request)
+
+    def handle(self) -> bytes:
+        return self._memory.handle()
+
+    def _remember(self, reply: BackendReply) -> None:
+        event = reply.event if isinstance(reply, Control) else {}
+        text = event.get("transcript")
+        if not isinstance(text, str):
+            return
+        if event["type"] == _CALLER_SAID:
+            self._memory.note("user", text)
+        elif event["type"] == _SAID:
+            self._memory.note("assistant", text, _number(event.get("item_id")))
 
     def handle_silence(self) -> Iterator[BackendReply]:
         raise Fault("backend_timeout", f"the backend has said nothing for {self._timeout_s:g} s")
@@ -133,6 +155,9 @@ class Conversation:
             request = {"type": "response.cancel", "response_id": spoken.response}
             self._requests.send(Purpose.UPKEEP, request)
         self._truncate(item, played_ms)
+        received_ms = self._speech.received_ms(item)
+        if received_ms:
+            self._memory.cut(item, min(1.0, played_ms / received_ms))
 
     def _truncate(self, item: int, heard_ms: int) -> None:
         request = self._speech.truncation(item, heard_ms)
@@ -169,6 +194,19 @@ class Conversation:
             update = {"type": "session.update", "session": merge(merged, FIXED)}
             self._requests.send_for_caller(update)
         return ()
+
+
+def _remembered(turn: Turn) -> dict[str, Any]:
+    """As the backend is told of a turn that it has not heard."""
+    kind = "input_text" if turn.who == "user" else "output_text"
+    item = {"type": "message", "role": turn.who, "content": [{"type": kind, "text": turn.text}]}
+    return {"type": "conversation.item.create", "item": item}
+
+
+def _number(item: Any) -> int:
+    """Of an item of ours by its name, 0 of any other."""
+    digits = str(item).removeprefix("item_")
+    return int(digits) if digits.isdecimal() and digits.isascii() else 0
 
 
 def _beside(response: Any) -> bool:

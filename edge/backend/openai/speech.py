@@ -92,6 +92,11 @@ class Speech:
             "audio_end_ms": min(heard_ms, spoken.speaker.received_ms),
         }
 
+    def received_ms(self, number: int) -> int:
+        """What the backend has said of our item ``number``; 0 if it is not known (any more)."""
+        spoken = self._numbered(number)
+        return 0 if spoken is None else spoken.speaker.received_ms
+
     def forget(self) -> None:
         """The backend that knew these items is gone."""
         self._items.clear()

@@ -103,6 +103,10 @@ class Conversation:
             case frames.Message(data=data):
                 yield from self._message(messages.decode(data))
 
+    def handle(self) -> bytes:
+        """A pipeline names nothing by which another connection could go on with it."""
+        return b""
+
     def handle_silence(self) -> Iterator[BackendReply]:
         if self._speaker is not None or self._hushed:
             self._hushed = False

@@ -9,6 +9,7 @@ from edge.lab.scenarios.key_rotation import FAULTS as ROTATION_FAULTS
 from edge.lab.scenarios.matrix import ROWS
 from edge.lab.scenarios.matrix_faults import LACKS
 from edge.lab.scenarios.nlb import FAULTS as NLB_FAULTS
+from edge.lab.scenarios.node_loss import FAULTS as LOSS_FAULTS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
 from edge.lab.scenarios.reset import FAULTS as RESET_FAULTS
 from edge.lab.scenarios.roaming import FAULTS as ROAMING_FAULTS
@@ -46,6 +47,12 @@ SCENARIOS: dict[str, Scenario] = {
             "an edge is emptied while people talk: its callers go on at the others, and nobody hears it",
             "edge.lab.scenarios.drain:play",
             faults=DRAIN_FAULTS,
+        ),
+        Scenario(
+            "node-loss",
+            "a node dies with all its calls: each goes on on another node, where it was, and nothing is said twice",
+            "edge.lab.scenarios.node_loss:play",
+            faults={name: fault.check for name, fault in LOSS_FAULTS.items()},
         ),
         Scenario(
             "key-rotation",

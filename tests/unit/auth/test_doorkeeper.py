@@ -184,3 +184,46 @@ def test_pages_of_the_node_and_of_named_origins_may_call(origin: str | None, all
     if not allowed:
         with pytest.raises(Unauthorized, match=r"auth\.origins"):
             door.admit(None, None, origin)
+
+
+# --- a call that goes on elsewhere --------------------------------------------------------------------------
+
+
+def test_a_call_goes_on_with_the_token_it_began_with_though_it_has_expired() -> None:
+    old = token(exp=time.time() - 1000, jti="one")
+    began = keeper().admit(token(jti="one"), None, None)
+    assert began.caller
+    with pytest.raises(Unauthorized, match="expired"):
+        keeper().admit(old, None, None)
+    grant = keeper().readmit(old, "demo", None, began.caller)
+    assert (grant.backend, grant.caller) == ("demo", began.caller)
+
+
+def test_an_expired_token_of_somebody_else_continues_nothing() -> None:
+    began = keeper().admit(token(jti="one"), None, None)
+    with pytest.raises(Unauthorized, match="expired"):
+        keeper().readmit(token(exp=time.time() - 1000, jti="two"), "demo", None, began.caller)
+    assert keeper().readmit(token(jti="two"), "demo", None, began.caller)
+
+
+@pytest.mark.parametrize("shown", [None, "nonsense", token(bytes(32))], ids=["none", "nonsense", "forged"])
+def test_who_shows_no_good_token_continues_nothing(shown: str | None) -> None:
+    began = keeper().admit(token(jti="one"), None, None)
+    with pytest.raises(Unauthorized):
+        keeper().readmit(shown, "demo", None, began.caller)
+
+
+def test_going_on_is_no_other_call() -> None:
+    good = token(jti="one", calls=1)
+    here = keeper()
+    began = here.admit(good, None, None)
+    with pytest.raises(Unauthorized, match="all the calls"):
+        here.admit(good, None, None)
+    assert here.readmit(good, "demo", None, began.caller)
+
+
+def test_what_is_not_offered_here_does_not_go_on_here() -> None:
+    with pytest.raises(Unauthorized, match="may not be chosen"):
+        keeper(None).readmit(None, "openai", None, "")
+    with pytest.raises(Unauthorized, match="pages of"):
+        keeper(None).readmit(None, "demo", "https://evil.example", "")

@@ -310,3 +310,47 @@ def test_ten_thousand_broken_messages() -> None:
     assert 1000 < faults < 9900
     assert len(made._speech._items) <= 64
     assert len(made._answers._announced) <= 1024
+
+
+# --- on another node -----------------------------------------------------------------------------------
+
+
+def test_another_backend_is_told_what_was_said_before() -> None:
+    """Behind the session, in order, and of an answer that was interrupted only what was heard."""
+    first = conversation()
+    said = {"type": "response.output_audio_transcript.done", **PLACE, "transcript": "once there was a wall"}
+    asked = {
+        "type": "conversation.item.input_audio_transcription.completed",
+        "item_id": "u1",
+        "content_index": 0,
+        "transcript": "tell me a story",
+    }
+    told(first, [*SPOKEN[:5], asked, *SPOKEN[5:10], said])
+    first.notify(Cancelled(1, 200))
+    second = conversation(handle=first.handle(), first_item=2)
+    session, *items = sent(second)
+    assert session["type"] == "session.update"
+    assert [(item["item"]["role"], item["item"]["content"]) for item in items] == [
+        ("user", [{"type": "input_text", "text": "tell me a story"}]),
+        ("assistant", [{"type": "output_text", "text": "once there"}]),
+    ]
+
+
+def test_a_backend_that_hung_up_is_told_what_was_said_before_it_is_asked_again() -> None:
+    made = conversation()
+    told(made, [SPOKEN[0]])
+    told(
+        made,
+        [
+            {
+                "type": "conversation.item.input_audio_transcription.completed",
+                "item_id": "u1",
+                "content_index": 0,
+                "transcript": "hello",
+            }
+        ],
+    )
+    list(sent(made))
+    list(made.closed())
+    made.opened()
+    assert [event["type"] for event in sent(made)] == ["session.update", "conversation.item.create"]

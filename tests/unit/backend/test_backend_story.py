@@ -117,3 +117,46 @@ def test_it_counts_what_it_hears() -> None:
     teller = backend()
     teller.hear([Frame(1, 0, 0, b"hi")])
     assert teller.heard.frames == 1
+
+
+def test_another_teller_goes_on_behind_what_the_caller_has() -> None:
+    async def run() -> None:
+        first = backend()
+        assert first.handle() == b"1"  # it begins by itself
+        second = StoryBackend(
+            BackendContext("call-1", first_item=2, handle=first.handle(), open_item=1, open_frames=120)
+        )
+        assert second.continues
+        assert second.handle() == first.handle()
+        told = await telling(second.replies())
+        assert not any(isinstance(reply, ItemBegun) for reply in told)
+        assert told[-1] == ItemEnded(1)
+        assert [(f.utterance, f.seq) for f in frames_of(told)] == [
+            (1, seq) for seq in range(120, len(story.recording()))
+        ]
+
+    asyncio.run(run())
+
+
+def test_a_story_of_which_nothing_has_come_is_begun_again() -> None:
+    async def run() -> None:
+        teller = StoryBackend(BackendContext("call-1", first_item=1, handle=b"1"))
+        told = await telling(teller.replies())
+        assert (told[0], len(frames_of(told))) == (ItemBegun(1), len(story.recording()))
+
+    asyncio.run(run())
+
+
+def test_a_story_that_has_been_told_is_not_told_again_elsewhere() -> None:
+    async def run() -> None:
+        first = backend()
+        await telling(first.replies())
+        teller = StoryBackend(BackendContext("call-1", first_item=2, handle=first.handle()))
+        replies = teller.replies()
+        waiting = asyncio.ensure_future(anext(replies))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        teller.notify(ResponseRequested())
+        assert await waiting == ItemBegun(2)
+
+    asyncio.run(run())
