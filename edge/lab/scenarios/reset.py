@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from secrets import token_bytes
 from typing import Any, Final
 
-from edge.client.session_summary import SessionSummary
 from edge.config.key_file import read_ring, write_ring
 from edge.keys import SECRET_BYTES, KeyRing
 from edge.lab import strikes
@@ -112,31 +111,18 @@ def _checks(stage: Stage, blows: list[Change], forged: int) -> list[Check]:
     failed = sum(len(caller.failed) for caller in (struck, other))
     waits_s = sorted(wait_s for blow in blows for wait_s in outages.waits_s(struck, blow))
     resets = sum(leg.ended == RESET for call in hit for leg in call.legs)
-    # What a worker that was killed had counted, nobody can be asked: its successor heard those words again.
-    accounts = [session for call in (*hit, *spared) for session in call.sessions[-1:]]
+    everybody = [*hit, *spared]
     for name, call in struck.finished.items():
         ways = ", ".join(f"{leg.carrier} {leg.path}: {leg.ended or 'hung up'}" for leg in call.legs)
         stage.timeline.event(f"{name}: {call.utterances} utterances, over {ways}")
     return [
-        Check("calls_lost", failed + sum(call.ending != "hung_up" for call in (*hit, *spared)), 0, "calls"),
+        Check("calls_lost", failed + sum(call.ending != "hung_up" for call in everybody), 0, "calls"),
         Check("connections_reset", resets, len(blows) * placed, "connections"),
         Check("calls_resumed", sum(call.resumed for call in hit), len(blows) * placed, "times"),
         Check("resume_p95_s", outages.p95(waits_s) if complete else None, MAX_RESUME_S, "s", "at_most"),
-        Check("frames_missing", _missing(accounts) if complete else None, 0, "frames"),
-        Check("accounts_unequal", _unequal(accounts) if complete else None, 0, "calls"),
+        Check("said_twice", counts.said_twice(everybody) if complete else None, 0, "utterances"),
+        Check("frames_missing", counts.missing_at_last(everybody) if complete else None, 0, "frames"),
+        Check("frames_altered", counts.altered_at_last(everybody) if complete else None, 0, "ledgers"),
         Check("resets_forged", forged, MIN_FORGED, "packets", "at_least"),
         Check("connections_forged_away", sum(call.reconnects for call in spared), 0, "connections"),
     ]
-
-
-def _missing(accounts: list[SessionSummary]) -> int | None:
-    total = 0
-    for account in accounts:
-        if account.missing_up is None or account.missing_down is None:
-            return None
-        total += abs(account.missing_up) + abs(account.missing_down)
-    return total
-
-
-def _unequal(accounts: list[SessionSummary]) -> int:
-    return sum(not (account.agrees_up and account.agrees_down) for account in accounts)
