@@ -24,6 +24,7 @@ _PACKET_OUTGOING: Final = 4
 _IPV6_HDRINCL: Final = 36
 _UDP: Final = 17
 _HOPS: Final = 64
+_MIN_HEADER: Final = 20
 _MAX_PACKET: Final = 65535
 _BURST: Final = 64
 
@@ -83,7 +84,9 @@ class Forger:
 
 def flow_of(packet: bytes) -> Flow | None:
     """Of an IP packet, if it is UDP, and no fragment or option hides that."""
-    match packet[0] >> 4 if packet else 0:
+    if len(packet) < _MIN_HEADER:
+        return None
+    match packet[0] >> 4:
         case 4:
             start, protocol = (packet[0] & 15) * 4, packet[9]
             source, target = packet[12:16], packet[16:20]
@@ -103,8 +106,8 @@ def datagram(flow: Flow, payload: bytes) -> bytes:
     source, target = ip_address(flow.source).packed, ip_address(flow.target).packed
     length = 8 + len(payload)
     udp = struct.pack("!HHHH", flow.source_port, flow.target_port, length, 0) + payload
-    checksum = _checksum(source + target + struct.pack("!II", length, _UDP) + udp) or 0xFFFF
-    udp = udp[:6] + struct.pack("!H", checksum) + udp[8:]
+    checksum = _checksum(source + target + struct.pack("!II", length, _UDP) + udp)
+    udp = udp[:6] + checksum.to_bytes(2, "big") + udp[8:]
     if len(source) == 16:
         return struct.pack("!IHBB", 6 << 28, length, _UDP, _HOPS) + source + target + udp
     # The kernel fills in length and checksum of an IPv4 header (raw(7)).
@@ -112,9 +115,5 @@ def datagram(flow: Flow, payload: bytes) -> bytes:
 
 
 def _checksum(data: bytes) -> int:
-    """RFC 1071."""
-    data += bytes(len(data) % 2)
-    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
+    """RFC 1071. The sum of 16-bit words with end-around carry is what remains of division by 0xFFFF; UDP has no 0."""
+    return 0xFFFF - int.from_bytes(data + bytes(len(data) % 2), "big") % 0xFFFF

@@ -13,7 +13,7 @@ from who import CALLERS
 from edge.lab.scenarios import SCENARIOS
 
 pytestmark = [
-    pytest.mark.needs("bird", "bgpd"),
+    pytest.mark.needs("bird", "bgpd", "nft"),
     # Whom a story belongs to makes no difference to it: once is enough, as whoever may least.
     pytest.mark.parametrize("caller", [list(CALLERS)[-1]], indirect=True),
 ]

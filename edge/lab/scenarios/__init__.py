@@ -35,6 +35,7 @@ SCENARIOS: dict[str, Scenario] = {
             "callers whose own network changes, stops and comes back: every word arrives, once",
             "edge.lab.scenarios.roaming:play",
             faults={name: fault.check for name, fault in ROAMING_FAULTS.items()},
+            needs_nft=True,
         ),
         Scenario(
             "reset",
