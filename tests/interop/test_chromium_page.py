@@ -12,6 +12,9 @@ from interop.page_node import node, write_wav
 
 pytestmark = [pytest.mark.needs("chromium", "flite"), pytest.mark.timeout(240)]
 
+OFFLINE_S = 12.0
+AT_ONCE_MS = 1500.0
+"""A handshake, on a machine that is busy; the pause between two attempts has come to 4 s by then."""
 TESTS = Path(__file__).resolve().parents[1]
 
 
@@ -93,6 +96,33 @@ async def unplug(url: str, directory: Path) -> None:
 def test_with_the_cable_pulled_the_call_goes_on_and_no_frame_is_missing(tmp_path: Path) -> None:
     with node("echo", tmp_path / "node") as url:
         asyncio.run(unplug(url, tmp_path))
+
+
+async def go_offline(url: str, directory: Path) -> None:
+    wav = write_wav(directory / "silence.wav", 60.0)
+    async with page_of(f"{url}#mode=hold", directory / "profile", wav) as page:
+        await page.evaluate(f"({WATCH}, {CALL})")
+        await page.until("globalThis.talk?.state === 'live'", PATIENCE_S)
+        conditions = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        await page.command("Network.enable")
+        await page.command("Network.emulateNetworkConditions", {"offline": True, **conditions})
+        await page.evaluate("talk.unplug()")
+        await page.until("talk.state === 'reconnecting'", PATIENCE_S)
+        # As long as all its attempts would have taken, and their pauses: it waits, and does not give up.
+        await asyncio.sleep(OFFLINE_S)
+        assert await page.evaluate("talk.state") == "reconnecting"
+        await page.evaluate("addEventListener('online', () => (globalThis.back = performance.now()))")
+        await page.evaluate(
+            "talk.addEventListener('state', ({ detail }) => (globalThis.up ??= detail.resumed && performance.now()))"
+        )
+        await page.command("Network.emulateNetworkConditions", {"offline": False, **conditions})
+        await page.until("globalThis.up", PATIENCE_S)
+        assert await page.evaluate("up - back") < AT_ONCE_MS
+
+
+def test_a_page_without_a_network_waits_for_it_and_is_back_at_once(tmp_path: Path) -> None:
+    with node("echo", tmp_path / "node") as url:
+        asyncio.run(go_offline(url, tmp_path))
 
 
 async def look(url: str, directory: Path) -> None:
