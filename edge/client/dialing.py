@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from edge.client.leg import Leg, QuicLeg
@@ -15,12 +15,19 @@ from edge.client.websocket_leg import WebSocketLeg
 from edge.errors import EdgeError, RefusedError, UsageError
 from edge.quic import Ticket
 from edge.runtime.carriers import CarrierName
-from edge.runtime.dialer import DEFAULT_PORT, CertificateRejected, NameNotFound, Target
+from edge.runtime.dialer import DEFAULT_PORT, CertificateRejected, NameNotFound, Target, resolve
 
 STAGGER_S = 0.3
 """Before the next way is tried as well. A handshake takes one round trip, or two if the node asks for proof of the
 address: with any longer wait callers on the far side of an ocean would gain nothing, with a much shorter one all of
 them would dial twice."""
+STAGGER_ROUND_TRIPS: Final = 3
+MIN_STAGGER_S: Final = 0.1
+"""Who has just had a connection knows how far the edge is (RFC 8305, section 5, has the same least)."""
+AGAIN_TIMEOUT_S: Final = 2.5
+AGAIN_ROUND_TRIPS: Final = 6
+"""How long to wait for somebody who was there a moment ago. The pauses between the first packets of a handshake double;
+to begin anew keeps them short, so that an outage does not last much longer for the call than for the network."""
 
 DECISIVE: tuple[type[EdgeError], ...] = (UsageError, RefusedError, NameNotFound, CertificateRejected)
 """Answers that another way to the same edge would not change, and must not get around."""
@@ -48,35 +55,41 @@ class Dialing:
     def can_speak_early(self) -> bool:
         return self.carrier != "websocket" and self.tickets is not None and self.tickets.has(self.target)
 
-    async def dial(
-        self,
-        early: Callable[[Leg], None],
-        discard: Callable[[Leg], None],
-        *,
-        unicast_url: str | None,
-        last: CarrierName | None,
-    ) -> Leg:
-        """The first connection that stands: the unicast address is tried first, and the carrier that was the ``last``.
+    async def dial(self, early: Callable[[Leg], None], discard: Callable[[Leg], None]) -> Leg:
+        """The first connection that stands, of a new call.
 
         ``early`` is told of a leg that can be spoken on already, before it is known whether it will stand; ``discard``
         of one that stands and is not needed. Raises what `QuicLeg.dial` and `WebSocketLeg.dial` raise.
         """
-        order = (
-            sorted(_ORDERS[self.carrier], key=lambda carrier: carrier != last)
-            if last
-            else _ORDERS[self.carrier]
+        return await self._first(
+            _ORDERS[self.carrier], [self.target], early, discard, STAGGER_S, self.timeout_s
         )
+
+    async def dial_again(
+        self,
+        early: Callable[[Leg], None] | None,
+        discard: Callable[[Leg], None],
+        *,
+        unicast_url: str | None,
+        last: Leg,
+    ) -> Leg:
+        """The same for a call that had a connection, ``last``: to its node, and then to the service, and by the same
+        carrier before others, unless the network is another one. Without ``early`` nothing is said early.
+        """
+        order: Sequence[CarrierName] = _ORDERS[self.carrier]
+        if not last.relocated:
+            order = sorted(order, key=lambda carrier: carrier != last.carrier)
         places = [self.target]
         if unicast_url is not None and (unicast := self._at(unicast_url)) != self.target:
             places.insert(0, unicast)
-        ticket, token = None, b""
-        if self.tickets is not None and "quic" in order:
-            ticket, token = self.tickets.take(self.target), self.tickets.take_token(self.target)
-        return await first_of(
-            list(self._ways(order, places, ticket, token, early)),
-            stagger_s=STAGGER_S,
-            decisive=DECISIVE,
-            discard=discard,
+        rtt_s = last.wire.rtt_s() or 0.0
+        return await self._first(
+            order,
+            places,
+            early,
+            discard,
+            min(STAGGER_S, max(MIN_STAGGER_S, STAGGER_ROUND_TRIPS * rtt_s)),
+            min(self.timeout_s, round(AGAIN_TIMEOUT_S + AGAIN_ROUND_TRIPS * rtt_s, 1)),
         )
 
     async def dial_at(self, url: str | None, carrier: CarrierName) -> Leg:
@@ -84,27 +97,38 @@ class Dialing:
         place = self.target if url is None else self._at(url)
         if carrier == "websocket":
             return await WebSocketLeg.dial(place, timeout_s=self.timeout_s)
-        return await self._quic(place, None, b"", lambda _: None)
+        return await self._quic(place, None, b"", _nobody, self.timeout_s)
 
-    def _ways(
+    async def _first(
         self,
-        order: Iterable[CarrierName],
+        order: Sequence[CarrierName],
         places: list[Target],
+        early: Callable[[Leg], None] | None,
+        discard: Callable[[Leg], None],
+        stagger_s: float,
+        timeout_s: float,
+    ) -> Leg:
+        ways: list[Callable[[], Coroutine[Any, Any, Leg]]] = []
+        ticket, token = None, b""
+        if self.tickets is not None and early is not None and "quic" in order:
+            ticket, token = self.tickets.take(self.target), self.tickets.take_token(self.target)
+        for carrier in order:
+            for place in places:
+                if carrier == "websocket":  # which tries the addresses of a name side by side, too
+                    ways.append(partial(WebSocketLeg.dial, place, timeout_s=timeout_s))
+                    continue
+                for one in await _by_family(place):
+                    ways.append(partial(self._quic, one, ticket, token, early or _nobody, timeout_s))
+                    ticket, token = None, b""  # each is good for one handshake
+        return await first_of(ways, stagger_s=stagger_s, decisive=DECISIVE, discard=discard)
+
+    async def _quic(
+        self,
+        place: Target,
         ticket: Ticket | None,
         token: bytes,
         early: Callable[[Leg], None],
-    ) -> Iterable[Callable[[], Coroutine[Any, Any, Leg]]]:
-        for carrier in order:
-            for place in places:
-                if carrier == "quic":
-                    # Each is good for one handshake.
-                    own = (ticket, token) if place is places[0] else (None, b"")
-                    yield partial(self._quic, place, *own, early)
-                else:
-                    yield partial(WebSocketLeg.dial, place, timeout_s=self.timeout_s)
-
-    async def _quic(
-        self, place: Target, ticket: Ticket | None, token: bytes, early: Callable[[Leg], None]
+        timeout_s: float,
     ) -> Leg:
         return await QuicLeg.dial(
             place,
@@ -112,7 +136,7 @@ class Dialing:
             address_token=token,
             keep=self._keep,
             early=early,
-            timeout_s=self.timeout_s,
+            timeout_s=timeout_s,
             dead_after_s=self.dead_after_s,
         )
 
@@ -129,3 +153,16 @@ class Dialing:
             port=parts.port or DEFAULT_PORT,
             server_name=self.target.server_name or self.target.host,
         )
+
+
+async def _by_family(place: Target) -> list[Target]:
+    """``place`` by IPv6 and by IPv4, if its name has both, as the resolver prefers (RFC 8305, section 4)."""
+    try:
+        families = dict.fromkeys(family for family, _ in await resolve(place))
+    except NameNotFound:
+        return [place]  # whoever dials says it
+    return [replace(place, family=family) for family in families] if len(families) > 1 else [place]
+
+
+def _nobody(_leg: Leg) -> None:
+    """Nothing is said early."""

@@ -40,13 +40,18 @@ class Rider(Protocol):
 
 class Leg(ABC):
     """``rider`` is None until the leg has been chosen, and may be another one later. ``on_change`` is told when it
-    has moved, and when it has ended, once."""
+    has moved, and when it has ended, once; ``on_doubt`` when it is ``doubted``, and when it is not any more."""
 
     carrier: CarrierName
 
     def __init__(self) -> None:
         self.rider: Rider | None = None
         self.on_change: Callable[[Leg], None] = lambda _: None
+        self.on_doubt: Callable[[Leg], None] = lambda _: None
+        self.doubted = False
+        """Whether it is wise to look for another."""
+        self.relocated = False
+        """Whether what was found out of the network when it began may be otherwise by now."""
         self.ended: Ended | None = None
         """Not by us."""
         self.session_id = ""
@@ -69,11 +74,24 @@ class Leg(ABC):
     def path(self) -> str:
         """The edge's address in use, as ``HOST:PORT``."""
 
+    @property
+    @abstractmethod
+    def host(self) -> str:
+        """The same without its port."""
+
     def abandon(self, reason: str, code: Code = Code.OK) -> None:
         """Nobody needs it (any more): say goodbye. With `Code.GOING_AWAY` the call itself is not over."""
         self._abandoned = True
         self.rider = None
         self.wire.close(code, reason)
+
+    def relocate(self) -> None:
+        """The way to the edge begins at another address of ours now."""
+        self.relocated = True
+
+    @abstractmethod
+    def unreachable(self) -> None:
+        """There is no way to the edge any more, from where it is carried."""
 
     async def gone(self) -> None:  # noqa: B027 - most need nothing
         """Wait until it has ended and all that it held is given back."""
@@ -104,6 +122,11 @@ class Leg(ABC):
             rtt_ms=None if rtt_s is None else ms(rtt_s),
             ended=self.ended.reason if self.ended else None,
         )
+
+    def _doubt(self, doubted: bool) -> None:
+        if doubted is not self.doubted and not self._abandoned:
+            self.doubted = doubted
+            self.on_doubt(self)
 
     def _end(self, ended: Ended) -> None:
         if self.ended is None and not self._abandoned:
@@ -142,7 +165,7 @@ class QuicLeg(Leg):
         leg = cls(keep)
 
         def stack(connection: ClientConnection) -> QuicLine:
-            leg._line = QuicLine(connection, dead_after_s)
+            leg._line = QuicLine(connection, dead_after_s, lambda: leg._doubt(leg._line.doubted))
             return leg._line
 
         def begun(driver: Driver[QuicLine]) -> None:
@@ -154,6 +177,7 @@ class QuicLeg(Leg):
             target,
             stack=stack,
             on_event=leg._hear,
+            on_unsendable=lambda _: leg._line.unsendable(leg._loop.time()),
             begun=begun,
             ticket=ticket,
             address_token=address_token,
@@ -170,9 +194,24 @@ class QuicLeg(Leg):
         peer = self._line.connection.peer
         return "" if peer is None else host_port(*peer)
 
+    @property
+    def host(self) -> str:
+        peer = self._line.connection.peer
+        return "" if peer is None else peer[0]
+
     def abandon(self, reason: str, code: Code = Code.OK) -> None:
         super().abandon(reason, code)
         self._driver.leave()
+
+    def relocate(self) -> None:
+        super().relocate()
+        # The socket is bound to no address: the kernel takes the new one by itself.
+        self._line.connection.relocate()
+        self._driver.wake()
+
+    def unreachable(self) -> None:
+        self._line.unsendable(self._loop.time())
+        self._driver.wake()
 
     def flush(self) -> None:
         self._driver.wake()

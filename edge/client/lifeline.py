@@ -13,9 +13,9 @@ from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Ended, Migrated, Reconnected, Reconnecting
 from edge.client.leg import Leg, ms
 from edge.client.moving import Mover
+from edge.client.scouting import Scout
 from edge.client.summary import Ending, LegSummary, Move, SessionSummary
 from edge.errors import EdgeError, RefusedError
-from edge.runtime.carriers import CarrierName
 from edge.runtime.dialer import NoAnswer
 from edge.runtime.websocket_carrier import Ended as LegEnded
 from edge.voice import (
@@ -26,8 +26,9 @@ from edge.voice import (
     SessionReady,
 )
 
-REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-"""Before each attempt, give or take a half: the callers of a node that died must not come back in step."""
+REDIAL_DELAYS_S = (0.0, 0.25, 0.5, 1.0, 1.0, 2.0, 2.0, *(4.0,) * 5)
+"""From the beginning of one attempt to the next, give or take a half: the callers of a node that died must not come
+back in step. In all somewhat less than the 30 s for which an edge keeps a call."""
 
 _FINAL: dict[int, Ending] = {
     Code.OK: "closed_by_edge",
@@ -80,6 +81,7 @@ class Lifeline:
         self._failure: EdgeError | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._mover = Mover(self, dialing, tell)
+        self._scout = Scout(self, dialing, redial_delays_s, tell)
         self._lost_at = 0.0
         self._legs: list[Leg] = []
         self._early: Leg | None = None  # the last of them, until it is known whether it stands
@@ -95,6 +97,7 @@ class Lifeline:
         Raises what `Dialing.dial` raises, `CallRefused`, or plain `EdgeError`.
         """
         self._connecting = asyncio.create_task(self._first())
+        self._scout.begin()
         if self._dialing.can_speak_early:
             conversation = self.conversation
             began = asyncio.ensure_future(conversation.until(lambda: conversation.can_be_spoken_to))
@@ -129,7 +132,7 @@ class Lifeline:
         tasks = [task for task in (self._mover.task, self._connecting) if task is not None]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, self._scout.end(), return_exceptions=True)
         connected = self.conversation.leg is not None
         if connected and self.ending == "in_progress":
             with contextlib.suppress(SessionLost):
@@ -159,19 +162,23 @@ class Lifeline:
 
     async def _first(self) -> None:
         try:
-            leg = await self._dial()
+            leg = await self._dialing.dial(self._board_early, self.discard)
+            self._begin_on(leg)
             await self._until_ready(leg)
         except SessionLost:
             pass  # the call is over
         except EdgeError as error:
             self._fail(error)
+        else:
+            self._scout.follow(leg)
         finally:
             self._connecting = None
 
     async def _redial(self, reason: str) -> None:
-        failure, stood = "", len(self._legs)
+        failure, stood, began_at = "", len(self._legs), self._loop.time()
         for delay_s in self._redial_delays_s:
-            await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
+            await self._scout.pause(began_at + delay_s * random.uniform(0.5, 1.5))
+            began_at = self._loop.time()
             try:
                 leg = await self._dial_again()
             except SessionLost:
@@ -184,16 +191,21 @@ class Lifeline:
             else:
                 self._connecting = None
                 self._tell(Reconnected(leg.node, leg.resumed))
+                self._scout.follow(leg)
                 return
         self._finish("lost", f"{reason}; then {failure}")
 
     async def _dial_again(self) -> Leg:
         """A leg on which the call goes on, with its session or with a new one."""
-        known, carrier = self.conversation.ready, self._legs[-1].carrier
+        known, last = self.conversation.ready, self._legs[-1]
         continuing = self.conversation.ask_to_continue()
         if not continuing:
             self._begin_anew("its connection was lost before it could be continued")
-        leg = await self._dial(known.unicast_url if known is not None else None, carrier)
+        unicast_url = None if known is None else known.unicast_url
+        leg = await self._dialing.dial_again(
+            self._board_early, self.discard, unicast_url=unicast_url, last=last
+        )
+        self._begin_on(leg)
         if continuing:
             verdict = await self.conversation.continued(leg, self._dialing.timeout_s)
             if verdict is None:
@@ -207,8 +219,7 @@ class Lifeline:
         await self._until_ready(leg)
         return leg
 
-    async def _dial(self, unicast_url: str | None = None, last: CarrierName | None = None) -> Leg:
-        leg = await self._dialing.dial(self._board_early, self.discard, unicast_url=unicast_url, last=last)
+    def _begin_on(self, leg: Leg) -> None:
         if self._early is not leg:
             self._legs.append(leg)
             if self._early is not None:
@@ -218,7 +229,6 @@ class Lifeline:
         self.conversation.board(leg)
         if leg.ended is not None:
             self._changed(leg)
-        return leg
 
     async def _until_ready(self, leg: Leg) -> None:
         conversation = self.conversation
@@ -248,9 +258,18 @@ class Lifeline:
 
     # --- for going on elsewhere ------------------------------------------------------------------------
 
+    @property
+    def is_moving(self) -> bool:
+        return self._mover.is_connecting or self._scout.is_asking
+
+    @property
+    def last(self) -> Leg | None:
+        return self._legs[-1] if self._legs else None
+
     def board(self, leg: Leg) -> None:
         self._legs.append(leg)
         leg.on_change = self._changed
+        self._scout.follow(leg)
         if leg.ended is not None:
             self._changed(leg)
 
@@ -283,10 +302,11 @@ class Lifeline:
             self._fail(CallRefused(f"{self._dialing.target}: {reason}"))
         elif ending is not None:
             self._finish(ending, ended.reason)
-        elif self._connecting is not None or self._mover.is_connecting:
+        elif self._connecting is not None or self.is_moving:
             pass  # whoever connects sees it
         else:
             self._mover.cancel()
+            self._scout.cancel()
             self._dial_after(reason)
 
     def _dial_after(self, reason: str) -> None:
@@ -306,6 +326,7 @@ class Lifeline:
             return
         self.ending, self.reason, self.ended_at = ending, reason, self._loop.time()
         leg = self.conversation.leg
+        self._scout.cancel()
         self.conversation.close(reason)
         if leg is not None:
             leg.abandon("hung up")

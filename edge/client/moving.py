@@ -38,6 +38,10 @@ class Line(Protocol):
 
     conversation: Conversation
 
+    @property
+    def is_moving(self) -> bool:
+        """Somebody is taking it to another connection."""
+
     def board(self, leg: Leg) -> None:
         """The conversation is on ``leg``: what becomes of that matters from now on."""
 
@@ -140,6 +144,8 @@ class Mover:
         old = self._line.conversation.leg
         if old is None or self._line.conversation.session.resume_token is None:
             return True
+        if self._line.is_moving:
+            return False
         self.is_connecting = True
         problem = ""
         try:

@@ -30,10 +30,12 @@ class WebSocketLeg(Leg):
 
     def __init__(self, http: _Http, ws: aiohttp.ClientWebSocketResponse) -> None:
         super().__init__()
+        self._stranded = False
         self._http = http
-        self._wire = WebSocketCarrier(ws, Role.CALLER)
-        host, port = ws.get_extra_info("peername")[:2]
-        self._path = host_port(host, port)
+        self._wire = WebSocketCarrier(ws, Role.CALLER, on_doubt=self._hesitate)
+        self._host: str
+        self._host, port = ws.get_extra_info("peername")[:2]
+        self._path = host_port(self._host, port)
         self._running = asyncio.create_task(self._run())
 
     @classmethod
@@ -74,11 +76,27 @@ class WebSocketLeg(Leg):
     def path(self) -> str:
         return self._path
 
+    @property
+    def host(self) -> str:
+        return self._host
+
+    def relocate(self) -> None:
+        super().relocate()
+        self.unreachable()
+
+    def unreachable(self) -> None:
+        # TCP stays where it began. That may still work, but not for long.
+        self._stranded = True
+        self._doubt(True)
+
     def flush(self) -> None:
         pass  # the carrier sends by itself
 
     async def gone(self) -> None:
         await asyncio.gather(self._running, return_exceptions=True)
+
+    def _hesitate(self, doubted: bool) -> None:
+        self._doubt(doubted or self._stranded)
 
     async def _run(self) -> None:
         try:

@@ -10,22 +10,27 @@ import asyncio
 import contextlib
 import socket
 import sys
+import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edge.backend import story
-from edge.client import connect
+from edge.client import Call, audio, connect
 from edge.client.dialing import CarrierChoice
 from edge.client.speech import NAMES, recording
 from edge.client.summary import CallSummary
 from edge.errors import EdgeError
 from edge.lab.lab import Lab
+from edge.voice import FRAME_MS
 
 STORY = "story"
 MAX_RECORD = 128 * 1024
 REPORT_INTERVAL_S = 0.25
+SILENCE_S = 0.5
+"""Several times what lies between two groups of frames, also on a busy machine and behind a loss."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -35,8 +40,10 @@ class Record(msgspec.Struct, frozen=True):
 class Place(Record, frozen=True, tag=True):
     """Call ``host`` and speak; with ``save``, keep what is heard as a WAV file there.
 
-    With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again. With the
-    ``backend`` `STORY` it says nothing, and listens to the end.
+    With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again. With
+    ``microphone`` it speaks these recordings in one breath, over and over, and wants every word to arrive; unlike others
+    it does not wait for a connection that is lost. With the ``backend`` `STORY` it says nothing, and listens to the end.
+    Without ``redials`` a lost connection is a lost call.
     """
 
     name: str
@@ -48,6 +55,8 @@ class Place(Record, frozen=True, tag=True):
     migrate: bool = True
     carrier: CarrierChoice = "auto"
     pause_s: float | None = None
+    microphone: tuple[str, ...] = ()
+    redials: bool = True
     backend: str | None = None
 
 
@@ -62,9 +71,18 @@ class Standing(Record, frozen=True, tag=True):
     node: str
     path: str
     migrated: bool
+    carrier: str
     sent: int
     received: int
     reconnects: int
+
+
+class Silence(Record, frozen=True, tag=True):
+    """A call heard nothing from ``began_at`` on, and hears again ``at`` (both monotonic: the same for every process)."""
+
+    name: str
+    began_at: float
+    at: float
 
 
 class Finished(Record, frozen=True, tag=True):
@@ -83,7 +101,7 @@ class Failed(Record, frozen=True, tag=True):
 
 
 _decode_order = msgspec.json.Decoder(Place | HangUp).decode
-_decode_report = msgspec.json.Decoder(Standing | Finished | Failed).decode
+_decode_report = msgspec.json.Decoder(Standing | Silence | Finished | Failed).decode
 
 
 class Caller:
@@ -94,6 +112,7 @@ class Caller:
         self.standing: dict[str, Standing] = {}
         self.finished: dict[str, CallSummary] = {}
         self.failed: dict[str, str] = {}
+        self.silences: list[Silence] = []
         self.told: dict[str, bool] = {}
         """Listeners, and whether each heard the story: every frame, and every frame once."""
         self._lab = lab
@@ -122,18 +141,12 @@ class Caller:
         server_name: str,
         ca: Path,
         save: Path | None,
-        *,
-        migrate: bool = True,
-        carrier: CarrierChoice = "auto",
-        pause_s: float | None = None,
-        backend: str | None = None,
+        **manner: Any,
     ) -> None:
         """Begin a call named ``name``; see `Place`."""
         self._placed.add(name)
         kept = None if save is None else str(save)
-        await self._send(
-            Place(name, host, port, server_name, str(ca), kept, migrate, carrier, pause_s, backend)
-        )
+        await self._send(Place(name, host, port, server_name, str(ca), kept, **manner))
 
     async def hang_up(self, timeout_s: float) -> None:
         """End all calls; those that do not end in time are `failed`."""
@@ -181,6 +194,8 @@ class Caller:
             match _decode_report(data):
                 case Standing() as call:
                     self.standing[call.name] = call
+                case Silence() as silence:
+                    self.silences.append(silence)
                 case Finished(name, summary, story):
                     self.finished[name] = summary
                     if story is not None:
@@ -194,6 +209,9 @@ class Caller:
 async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) -> None:
     """One call: the shipped recordings in turn, until ``enough``."""
     report: Finished | Failed
+    wishes: dict[str, Any] = {} if order.redials else {"redial_delays_s": ()}
+    if order.microphone:
+        wishes["deadline"] = (None, None)
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
         call = connect(
@@ -205,19 +223,26 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             migrate=order.migrate,
             carrier=order.carrier,
             backend=order.backend,
+            **wishes,
         )
         heard = call.record()
         async with call:
-            reporting = asyncio.create_task(_report(channel, order.name, call))
+            reporting = [
+                asyncio.create_task(tell(channel, order.name, call)) for tell in (_report, _note_silences)
+            ]
             sentence = 0
             while not enough.is_set() and order.backend != STORY:
-                await call.say(recording(NAMES[sentence % len(NAMES)]))
+                if order.microphone:
+                    await call.say(_spoken(order.microphone))
+                else:
+                    await call.say(recording(NAMES[sentence % len(NAMES)]))
                 sentence += 1
                 if order.pause_s is not None:
                     await call.reply()
                     await _sleep(order.pause_s, enough)
             await call.reply()
-            reporting.cancel()
+            for task in reporting:
+                task.cancel()
             summary = await call.hang_up()
             told = [packet for packet in heard.packets if packet] == list(story.recording())
             report = Finished(order.name, summary, told if order.backend == STORY else None)
@@ -225,7 +250,17 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
                 heard.save(Path(order.save))
     except EdgeError as error:
         report = Failed(order.name, str(error))
-    await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(report))
+    await _tell(channel, report)
+
+
+async def _spoken(names: tuple[str, ...]) -> AsyncIterator[bytes]:
+    """As they leave a microphone."""
+    packets = [packet for name in names for packet in audio.read_speech(recording(name))]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    for number, packet in enumerate(packets):
+        await asyncio.sleep(began + number * FRAME_MS / 1000 - loop.time())
+        yield packet
 
 
 async def _sleep(seconds: float, enough: asyncio.Event) -> None:
@@ -234,7 +269,17 @@ async def _sleep(seconds: float, enough: asyncio.Event) -> None:
             await enough.wait()
 
 
-async def _report(channel: socket.socket, name: str, call: Any) -> None:
+async def _note_silences(channel: socket.socket, name: str, call: Call) -> None:
+    """To whoever hears its own words at once they are outages."""
+    heard_at = None
+    async for _ in call.listen():
+        now = time.monotonic()
+        if heard_at is not None and now - heard_at > SILENCE_S:
+            await _tell(channel, Silence(name, heard_at, now))
+        heard_at = now
+
+
+async def _report(channel: socket.socket, name: str, call: Call) -> None:
     while True:
         summary = call.summary()
         leg = summary.last
@@ -243,12 +288,17 @@ async def _report(channel: socket.socket, name: str, call: Any) -> None:
             node=leg.node,
             path=leg.path,
             migrated=leg.migrated,
+            carrier=leg.carrier,
             sent=summary.frames_sent,
             received=summary.frames_received,
             reconnects=summary.reconnects,
         )
-        await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(standing))
+        await _tell(channel, standing)
         await asyncio.sleep(REPORT_INTERVAL_S)
+
+
+async def _tell(channel: socket.socket, report: Standing | Silence | Finished | Failed) -> None:
+    await asyncio.get_running_loop().sock_sendall(channel, msgspec.json.encode(report))
 
 
 async def _serve(channel: socket.socket) -> None:

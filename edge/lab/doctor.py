@@ -17,13 +17,14 @@ from typing import Any
 import edge
 from edge.backend.demo import installed
 from edge.errors import EdgeError, UnreachableError
-from edge.lab import bird, emulator, frr, links, namespaces
+from edge.lab import bird, emulator, frr, links, namespaces, programs
 from edge.lab.enclosure import run_inside
 from edge.lab.scenarios import SCENARIOS
 from edge.lab.scenarios.scenario import Scenario
 
 _BIRD_REMEDY = "apt install bird2"
 _FRR_REMEDY = "apt install frr"
+_NFT_REMEDY = "apt install nftables"
 _KERNEL_REMEDY = "boot a kernel of the distribution: apt install linux-image-amd64"
 _OLDEST_BIRD = 2
 
@@ -68,7 +69,7 @@ _OBSTACLES = (
 
 def examine() -> tuple[Finding, ...]:
     """Everything a lab needs on this machine, for the user who asks."""
-    return (_python(), _bird(), *_other_birds(), _frr(), _demo(), *_kernel())
+    return (_python(), _bird(), *_other_birds(), _frr(), _nft(), _demo(), *_kernel())
 
 
 def _python() -> Finding:
@@ -108,6 +109,15 @@ def _frr() -> Finding:
         [path, "--version"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
     return Finding("frr", Verdict.OK, f"{path}, {said.stdout.partition('version ')[2].partition(chr(10))[0]}")
+
+
+def _nft() -> Finding:
+    try:
+        return Finding("nft", Verdict.OK, programs.find("nft", "nftables"))
+    except UnreachableError:
+        stories = _stories(lambda scenario: scenario.needs_nft)
+        without = f"not found; needed by firewalls and NATs, as in the scenario {stories}"
+        return Finding("nft", Verdict.NOTE, without, _NFT_REMEDY)
 
 
 def _demo() -> Finding:

@@ -22,6 +22,7 @@ class Fault:
     backend: str = "echo"
     lead_ms: int = DEFAULT_LEAD_MS
     forwarding: bool = True
+    resume_s: float = 30.0
     one_ring: bool = True
 
 

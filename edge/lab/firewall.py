@@ -30,13 +30,25 @@ async def block_udp(lab: Lab, site: str, *, to: Collection[IPv4Address | IPv6Add
     Raises EdgeError where the kernel has no such firewall, UnreachableError that names the Debian package if nft is
     not there.
     """
-    router = lab.topology.uplink(site).peer.node
-    nft = programs.find("nft", "nftables")
     family = {4: "ip", 6: "ip6"}
     dropped = [f'iifname "{site}" {family[address.version]} daddr {address}' for address in to]
     dropped = dropped or [f'iifname "{site}"', f'oifname "{site}"']
     drops = "\n    ".join(f"meta l4proto udp {packets} drop" for packets in dropped)
-    text = _RULES.format(site=site, drops=drops)
-    done = await lab.exec(router, [nft, "-f", "-"], stdin=text.encode())
+    await apply(lab, _router_of(lab, site), _RULES.format(site=site, drops=drops))
+
+
+async def let_udp_pass(lab: Lab, site: str) -> None:
+    """Undo `block_udp`."""
+    await apply(lab, _router_of(lab, site), f"delete table inet no_udp_{site}\n")
+
+
+async def apply(lab: Lab, node: str, rules: str) -> None:
+    """Give commands to the nftables of a node. Raises as `block_udp`."""
+    nft = programs.find("nft", "nftables")
+    done = await lab.exec(node, [nft, "-f", "-"], stdin=rules.encode())
     if done.returncode != 0:
-        raise EdgeError(f"nft on {router}: {done.stderr.decode(errors='replace').strip()}")
+        raise EdgeError(f"nft on {node}: {done.stderr.decode(errors='replace').strip()}")
+
+
+def _router_of(lab: Lab, site: str) -> str:
+    return lab.topology.uplink(site).peer.node

@@ -30,8 +30,9 @@ from edge.lab.wire import (
 
 WIRE = "wire"  # the namespace between the nodes, where the emulator lives
 
+IFA_F_NODAD = 0x02
+"""An IPv6 address is used at once, and not only when nobody else turns out to have it."""
 _LOOPBACK = 1
-_IFA_F_NODAD = 0x02
 _ADDR_GEN_NONE = 1
 _NUD_PERMANENT = 0x80
 _COMMON = {
@@ -102,7 +103,7 @@ async def build(topology: Topology) -> tuple[Cable, ...]:
                         "gso_max_segs": 1,
                     },
                 )
-                await wire.link("set", index=await _index(wire, half), state="up")
+                await wire.link("set", index=await index_of(wire, half), state="up")
             cables.append(Cable(link.name, *halves, link.impairment))
     for node in topology.nodes:
         await _address(topology, node.name, node.role)
@@ -113,7 +114,7 @@ async def _address(topology: Topology, name: str, role: Role) -> None:
     async with netlink(name) as route:
         await route.link("set", index=_LOOPBACK, state="up")
         for link, own, peer in topology.adjacencies(name):
-            index = await _index(route, peer.node)
+            index = await index_of(route, peer.node)
             number = topology.links.index(link)
             of_peer = _hardware_address(number, peer is link.a)
             await route.link("set", index=index, state="up")
@@ -126,7 +127,7 @@ async def _address(topology: Topology, name: str, role: Role) -> None:
                     index=index,
                     address=str(address.ip),
                     prefixlen=address.network.prefixlen,
-                    flags=_IFA_F_NODAD if address.version == 6 else 0,
+                    flags=IFA_F_NODAD if address.version == 6 else 0,
                 )
             # Both ends know each other: to ask first would cost every link's first packet a round trip.
             for address in (peer.v4, peer.v6, peer_local):
@@ -143,7 +144,8 @@ def _hardware_address(link: int, is_a: bool) -> str:
     return f"02:00:00:00:{link:02x}:0{1 if is_a else 2}"
 
 
-async def _index(route: AsyncIPRoute, interface: str) -> int:
+async def index_of(route: AsyncIPRoute, interface: str) -> int:
+    """The number of an interface."""
     (index,) = await route.link_lookup(ifname=interface)
     return int(index)
 

@@ -153,7 +153,12 @@ def node_config(
         "node": _member(topology, name, number),
         **_place(topology, name, options),
         "tls": {"certificate": str(certificate), "private_key": str(key)},
-        "voice": {"backend": fault.backend, "backends": offered_backends(), "lead_ms": fault.lead_ms},
+        "voice": {
+            "backend": fault.backend,
+            "backends": offered_backends(),
+            "lead_ms": fault.lead_ms,
+            "resume_s": fault.resume_s,
+        },
         "overload": {
             **msgspec.to_builtins(overload),
             "capacity": {"calls": float(options.calls), "loop_lag_s": LOOP_LAG_CAPACITY_S},

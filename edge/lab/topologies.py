@@ -19,6 +19,12 @@
     c1, c2, rr1 -- t1 -- e1, e2, e3      t1  AS 64501  BIRD, with BFD on the link to e1
             rr2 -- t2 -- e4, e5          t2  AS 64502  FRR, which punishes flaps
 
+`roaming_topology`: client sites of which one has two ways to the network, and edges with one transit system each::
+
+    nat, six, tunnel, train, office -- t1 -- e1, rr1      every link of 10 ms at a site, 5 ms elsewhere
+                                phone --|
+                                phone -- t2 -- e2, rr2
+
 `balanced_topology`: edges without BGP, behind a balancer; callers at home, behind routers that have one address each::
 
     c1 -- h1 -- b1 -- e1, e2, e3      b1  the balancer, as AWS has them
@@ -170,6 +176,38 @@ def matrix_topology(*, bfd: bool = True) -> Topology:
             *(
                 Link(*_pair(router, other, f"192.0.2.{10 * number}", f"2001:db8:1{number}"), quiet)
                 for number, (router, other) in enumerate(others, 1)
+            ),
+        ),
+        fleet=_WITHIN_THE_FLEET,
+    )
+
+
+def roaming_topology(sites: tuple[str, ...], *, mobile: str) -> Topology:
+    """Client sites behind t1, of which ``mobile`` has another link to t2."""
+    client, edge = Impairment(10.0, 1.0), Impairment(5.0, 1.0)
+    inside = (("t1", "e1"), ("t2", "e2"), ("t1", "rr1"), ("t2", "rr2"))
+    outside = (*(("t1", site) for site in sites), ("t2", mobile))
+    return Topology(
+        nodes=(
+            Node("t1", Role.ROUTER, 64501),
+            Node("t2", Role.ROUTER, 64502),
+            *(Node(name, Role.EDGE, FLEET_AS) for name in ("e1", "e2")),
+            *(Node(site, Role.CLIENT) for site in sites),
+            *(Node(name, Role.REFLECTOR, FLEET_AS) for name in ("rr1", "rr2")),
+        ),
+        links=(
+            Link(*_pair("t1", "t2", "203.0.113.2", "2001:db8:1"), edge, Bgp()),
+            *(
+                Link(
+                    *_pair(router, node, f"203.0.113.{10 * number}", f"2001:db8:2{number}"),
+                    edge,
+                    _TO_AN_EDGE if node.startswith("e") else None,
+                )
+                for number, (router, node) in enumerate(inside, 1)
+            ),
+            *(
+                Link(*_pair(router, site, f"192.0.2.{10 * number}", f"2001:db8:1{number}"), client)
+                for number, (router, site) in enumerate(outside, 1)
             ),
         ),
         fleet=_WITHIN_THE_FLEET,

@@ -154,6 +154,15 @@ class ClientConnection:
         """Send unreliably; False when the server does not take datagrams, it is too long, or too many wait."""
         return self._ask(lambda engine: engine.try_send_datagram(data))
 
+    def relocate(self) -> None:
+        """Our own address has changed: let the server see the new one at once.
+
+        It validates the path (RFC 9000 section 9.2). That both addresses are of one connection is nobody else's
+        business, so the connection ID is another one from now on, if there is one to spare (section 9.5).
+        """
+        if self.established and not self.closed:
+            self._engine.relocate()
+
     def close(self, code: int = 0, reason: str = "") -> None:
         """Close with an application error code; what is left to send goes with the next datagrams."""
         self._engine.close(error_code=code, reason_phrase=reason[:MAX_REASON])

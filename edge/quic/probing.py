@@ -58,6 +58,11 @@ class ProbingConnection(Connection):
         if self._handshake_complete and not (was_complete or self.tls.early_data_accepted):
             self._repeat_early_data(now)
 
+    def relocate(self) -> None:
+        """The packets from now on come from another address of ours."""
+        self.change_connection_id()
+        self.send_ping(0)
+
     def _connect(self, now: float) -> None:
         # After a Retry the engine begins anew, and forgets that it has already sent something.
         if Epoch.ONE_RTT in self._spaces:

@@ -89,6 +89,7 @@ async def dial(
     *,
     stack: Callable[[ClientConnection], S],
     on_event: Callable[[Any], None],
+    on_unsendable: Callable[[OSError], None] = lambda _: None,
     begun: Callable[[Driver[S]], None] = lambda _: None,
     ticket: Ticket | None = None,
     address_token: bytes = b"",
@@ -97,7 +98,8 @@ async def dial(
 ) -> Dialed[S]:
     """Connect to ``target`` and go on driving what ``stack`` makes of the connection.
 
-    ``on_event`` gets the stack's events from `HandshakeCompleted` on, some of them before this returns. ``begun`` is
+    ``on_event`` gets the stack's events from `HandshakeCompleted` on, some of them before this returns, and
+    ``on_unsendable`` is told when the kernel refuses to send from then on. ``begun`` is
     called before the first packet leaves: with a ``ticket``, what is written then or until the handshake is complete
     is early data. An ``address_token`` of an earlier connection saves the round trip in which a node asks for proof.
     The name's addresses are tried in the resolver's order while there is no route to them. Raises `UsageError`,
@@ -115,11 +117,11 @@ async def dial(
     )
     try:
         async with asyncio.timeout(timeout_s):
-            *others, last = await _resolve(target)
+            *others, last = await resolve(target)
             for place in others:
                 with contextlib.suppress(NoRoute):
-                    return await _shake_hands(target, place, config, stack, on_event, begun)
-            return await _shake_hands(target, last, config, stack, on_event, begun)
+                    return await _shake_hands(target, place, config, stack, on_event, on_unsendable, begun)
+            return await _shake_hands(target, last, config, stack, on_event, on_unsendable, begun)
     except TimeoutError:
         raise NoAnswer(f"{target}: no answer within {timeout_s:g} s over UDP") from None
 
@@ -135,8 +137,8 @@ def _read(ca: Path) -> bytes:
     return pem
 
 
-async def _resolve(target: Target) -> list[tuple[int, Address]]:
-    """Address families and addresses, never an empty list."""
+async def resolve(target: Target) -> list[tuple[socket.AddressFamily, Address]]:
+    """Address families and addresses in the resolver's order, never an empty list. Raises `NameNotFound`."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(
             target.host, target.port, family=target.family, type=socket.SOCK_DGRAM
@@ -150,10 +152,11 @@ async def _resolve(target: Target) -> list[tuple[int, Address]]:
 
 async def _shake_hands(
     target: Target,
-    place: tuple[int, Address],
+    place: tuple[socket.AddressFamily, Address],
     config: ClientConfig,
     stack: Callable[[ClientConnection], S],
     on_event: Callable[[Any], None],
+    on_unsendable: Callable[[OSError], None],
     begun: Callable[[Driver[S]], None],
 ) -> Dialed[S]:
     loop = asyncio.get_running_loop()
@@ -173,6 +176,8 @@ async def _shake_hands(
     def unsendable(error: OSError) -> None:
         if not established.done():
             established.set_exception(NoRoute(f"{target}: cannot send to {address[0]}: {error.strerror}"))
+        elif not established.cancelled() and established.exception() is None:
+            on_unsendable(error)
 
     driver = Driver(stack(connection), judge, unsendable)
     try:

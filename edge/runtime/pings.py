@@ -22,6 +22,11 @@ class Pings:
         self._on_its_way: tuple[bytes, float] | None = None
         self._unanswered = 0
 
+    @property
+    def overdue(self) -> bool:
+        """Whether one that was on its way at the last look was not answered by then."""
+        return self._unanswered > 1
+
     def look(self) -> bool:
         """See to it that a ping is due or on its way; False once `MAX_UNANSWERED` looks have found no answer."""
         if self._unanswered == MAX_UNANSWERED:

@@ -61,8 +61,16 @@ class WebSocketCarrier:
     awaits_credit = False  # a peer that does not read answers no pings
 
     def __init__(
-        self, ws: WebSocket, role: Role, *, outcome: str = "direct", origin: str | None = None, host: str = ""
+        self,
+        ws: WebSocket,
+        role: Role,
+        *,
+        outcome: str = "direct",
+        origin: str | None = None,
+        host: str = "",
+        on_doubt: Callable[[bool], None] = lambda _: None,
     ) -> None:
+        """``on_doubt`` is told when a ping is overdue, and when something arrives."""
         self.call: Call | None = None
         self.host = host
         self.origin = origin
@@ -76,6 +84,7 @@ class WebSocketCarrier:
         self._cut_off_at: asyncio.TimerHandle | None = None
         self._waiting = asyncio.Event()  # something is there to be sent
         self._pings = Pings()
+        self._on_doubt = on_doubt
         self._pong: bytes | None = None  # to be sent
         self._messages = TokenBucket(MESSAGES_PER_S, MESSAGES_AT_ONCE)
         self._bytes = TokenBucket(BYTES_PER_S, BYTES_AT_ONCE)
@@ -160,6 +169,7 @@ class WebSocketCarrier:
         return ended
 
     def _take(self, message: aiohttp.WSMessage, receive: Callable[[Frame, float], None], now: float) -> None:
+        self._on_doubt(False)
         for bucket, amount, what in (
             (self._messages, 1, "messages"),
             (self._bytes, len(message.data), "bytes"),
@@ -220,6 +230,8 @@ class WebSocketCarrier:
 
     async def _watch(self) -> None:
         while self._pings.look():
+            if self._pings.overdue:
+                self._on_doubt(True)
             self._waiting.set()
             await asyncio.sleep(PING_INTERVAL_S)
         reason = f"no answer to {MAX_UNANSWERED} pings: the peer does not read, or is gone"

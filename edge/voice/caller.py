@@ -27,6 +27,9 @@ from edge.voice.playout import DEFAULT_START_MS
 from edge.voice.reports import Reports
 from edge.voice.utterances import Clear, Commit, Step, StreamNumbers, UtteranceWriter
 
+GAP_MS = PRESETS["accurate"].uplink_ms
+"""Without a deadline, for how long the edge waits for what a caller could not keep long enough; all else gets through."""
+
 
 class CallerSession(Session[CallerEvent, control.EdgeEvent]):
     """One call at the caller; see `Session` for how to drive it."""
@@ -61,6 +64,7 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         self._now = now
         self._detached = False
         self._later: list[Action] | None = None  # until the edge has said that it knows the call
+        self._gap_in: int | None = None  # an utterance of which words are lost, which should not be
         self._leaving = False
         self._left: control.Left | None = None
         self._place: control.EdgeSessionInfo | None = None  # as it was told last
@@ -280,6 +284,9 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         if said is not None:
             self.frames_unheard += said - event.frames - event.lost
         self._words.confirm(event.utterance)
+        if self._gap_in is not None and event.utterance >= self._gap_in:
+            self._gap_in = None
+            self.send_control(control.SetDeadline(uplink_ms=None))
 
     def _output_audio_done(self, event: control.OutputAudioDone) -> None:
         self._tell_all(self._hearing.finish(control.number(event.item_id), event.frames, self._now))
@@ -315,6 +322,10 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         before = self._close_account() if event.elsewhere else None
         self._left = None
         rewound = self._words.rewind(event.utterance, event.frames, self._now)
+        if not rewound.whole and self.deadlines.uplink_ms is None:
+            # What is not kept any more would be waited for without end.
+            self._gap_in = self._words.in_hand
+            self.send_control(control.SetDeadline(uplink_ms=GAP_MS))
         self._say(rewound.steps)
         for item in self._hearing.refused:
             self.send_control(control.CancelResponse(response_id=control.response_id(item)))

@@ -102,6 +102,11 @@ class UtteranceWriter:
         return worth_datagrams(self._deadline_ms, self._rtt_s)
 
     @property
+    def in_hand(self) -> int:
+        """The utterance that is being said, or will be."""
+        return self._in_hand.number
+
+    @property
     def unconfirmed(self) -> int:
         """The oldest utterance that the edge has not settled, be it the next one."""
         return self._utterances[0].number

@@ -11,7 +11,8 @@ send it, unsealed, knowing where to. Delivered: at the other end every packet ar
 a caller's packets to one by the caller's port (`node_pair`). Each of `CALLERS` calls has two ports, one that leads to
 its own node and one to the other, and changes between them every `WINDOW_S`, so that the machine is the same to both. A
 caller says a frame every 20 ms and notes when its echo comes, by the clock on the wall; the first `SETTLE_S` behind a
-change, in which the path is validated, are left out. A figure is the median of the windows' percentiles. Loopback adds no delay: the figures are what the nodes take, each
+change, in which the path is validated, are left out. A figure is the median of the windows' percentiles; what the note adds is the median over pairs of
+windows, one of which follows the other. Loopback adds no delay: the figures are what the nodes take, each
 for every packet, and what the machine makes them wait. In a fleet the way between the nodes is added. Delivered: every
 frame came back unaltered, the other node passed packets on in the windows in which it should, and in no other.
 """
@@ -297,7 +298,7 @@ def latency_rows(echoes: dict[ReturnPath, Echoes]) -> Iterator[dict[str, Any]]:
             straight, passed_on = (
                 percentiles_ms(windows, percent) for windows in (found.straight, found.passed_on)
             )
-            added = statistics.median(passed_on) - statistics.median(straight)
+            added = statistics.median(there - here for here, there in zip(straight, passed_on, strict=True))
             for name, figures in (("straight", straight), (WAYS[way], passed_on)):
                 note = f"{min(figures):.2f} to {max(figures):.2f}"
                 yield {

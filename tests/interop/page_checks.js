@@ -2,6 +2,7 @@
 
 import { Carrier } from "/carrier.js";
 import { Decoder } from "/decode.js";
+import { Feed } from "/feed.js";
 import { Items } from "/items.js";
 import { FrameLedger } from "/ledger.js";
 import { encodeRecord, RecordStream } from "/records.js";
@@ -117,6 +118,30 @@ export const ring = (script) => {
     }
   }
   return { seen, jump, dropped: playout.dropped };
+};
+
+/** An item of so many frames all at once: how far the decoder is ahead of a ring that plays it, at most, and what it got. */
+export const feed = (frames) => {
+  const playout = new PlayoutRing();
+  const got = [];
+  let most = 0;
+  const decoder = { waiting: 0, frame: (_item, packet) => (decoder.waiting = got.push(packet) - decoded), end: () => got.push("end") };
+  const fed = new Feed(decoder);
+  let decoded = 0;
+  for (let index = 0; index < frames; index++) fed.frame(1, index);
+  fed.end(1);
+  for (let ms = 0; ms < frames * 20 + 1000; ms += 20) {
+    while (decoder.waiting) {
+      decoder.waiting -= 1;
+      decoded += 1;
+      fed.sent(20 * MS);
+      playout.push(1, tone(20));
+    }
+    for (let block = 0; block < (20 * MS) / 128; block++) playout.render(new Float32Array(128));
+    most = Math.max(most, playout.status().held_ms);
+    fed.report(playout.status());
+  }
+  return { got, most, dropped: playout.dropped, played_ms: playout.status().played_ms };
 };
 
 // --- frames in one order ---------------------------------------------------------------------------------

@@ -256,6 +256,14 @@ def test_the_ring_is_bounded(checks: Checks) -> None:
     assert checks.ring([["push", 1, 10_000], ["push", 1, 10_000]])["dropped"] == 8000 * 48
 
 
+def test_an_answer_that_comes_all_at_once_is_played_to_its_end(checks: Checks) -> None:
+    """As a node writes it that lets a call go."""
+    result = checks.feed(3000)
+    assert result["got"] == [*range(3000), "end"]
+    assert 7000 < result["most"] <= 8000
+    assert (result["dropped"], result["played_ms"]) == (0, 60_000)
+
+
 def test_the_browser_decodes_frames_lost_frames_and_ends_in_order(checks: Checks) -> None:
     packets = Encoder(48000).encode(
         b"".join(int(8000 * (n % 96 > 48)).to_bytes(2, "little") for n in range(960 * 10))

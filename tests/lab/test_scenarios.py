@@ -13,7 +13,7 @@ from who import CALLERS
 from edge.lab.scenarios import SCENARIOS
 
 pytestmark = [
-    pytest.mark.needs("bird", "bgpd"),
+    pytest.mark.needs("bird", "bgpd", "nft"),
     # Whom a story belongs to makes no difference to it: once is enough, as whoever may least.
     pytest.mark.parametrize("caller", [list(CALLERS)[-1]], indirect=True),
 ]
@@ -64,6 +64,26 @@ CHECKS = {
         "strays_forwarded",
         "answers_forwarded",
         "forwards_dropped",
+    },
+    "roaming": {
+        "calls_lost",
+        "calls_resumed",
+        "frames_missing",
+        "frames_altered",
+        "reconnects_unneeded",
+        "resume_p95_s",
+        "over_websocket_and_back",
+    },
+    "reset": {
+        "calls_lost",
+        "connections_reset",
+        "calls_resumed",
+        "resume_p95_s",
+        "said_twice",
+        "frames_missing",
+        "frames_altered",
+        "resets_forged",
+        "connections_forged_away",
     },
     "key-rotation": {
         "rotated",
@@ -130,6 +150,8 @@ STILL_PASS = {
     "partition": {"edges_shedding"},
     "crash-loop": {"dark_s", "back_s"},
     "pinned": {"migrated", "departures"},
+    "roaming": set(),
+    "reset": {"resets_forged", "connections_forged_away"},
     "key-rotation": {"rotated", "newcomers_served"},
     "hot-upgrade": {"reloaded", "served", "old_workers_left"},
     "drain": {"calls_left", "new_calls_elsewhere", "reannounced"},
@@ -144,6 +166,8 @@ USUAL = (
     "prepend",
     "pinned",
     "key-rotation",
+    "roaming",
+    "reset",
     "hot-upgrade",
     "drain",
     "nlb",

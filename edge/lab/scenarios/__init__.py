@@ -11,6 +11,8 @@ from edge.lab.scenarios.matrix_faults import LACKS
 from edge.lab.scenarios.nlb import FAULTS as NLB_FAULTS
 from edge.lab.scenarios.node_loss import FAULTS as LOSS_FAULTS
 from edge.lab.scenarios.pinned import FAULTS as PINNED_FAULTS
+from edge.lab.scenarios.reset import FAULTS as RESET_FAULTS
+from edge.lab.scenarios.roaming import FAULTS as ROAMING_FAULTS
 from edge.lab.scenarios.scenario import Scenario
 
 SCENARIOS: dict[str, Scenario] = {
@@ -27,6 +29,19 @@ SCENARIOS: dict[str, Scenario] = {
             "callers that stay on anycast while its routes come and go: their packets find the edge that knows them",
             "edge.lab.scenarios.pinned:play",
             faults={name: fault.check for name, fault in PINNED_FAULTS.items()},
+        ),
+        Scenario(
+            "roaming",
+            "callers whose own network changes, stops and comes back: every word arrives, once",
+            "edge.lab.scenarios.roaming:play",
+            faults={name: fault.check for name, fault in ROAMING_FAULTS.items()},
+            needs_nft=True,
+        ),
+        Scenario(
+            "reset",
+            "a node that has lost its connections says so, and calls go on; a middlebox says so, and nobody minds",
+            "edge.lab.scenarios.reset:play",
+            faults=RESET_FAULTS,
         ),
         Scenario(
             "drain",

@@ -36,6 +36,36 @@ def altered(calls: Iterable[CallSummary]) -> float | None:
     return None if None in compared else compared.count(False)
 
 
+# --- of calls whose edge was lost with all that it had counted -------------------------------------------------
+
+
+def said_twice(calls: Sequence[CallSummary]) -> int:
+    """Utterances that two edges have confirmed, or one twice."""
+    return sum(session.utterances for call in calls for session in call.sessions) - sum(
+        call.utterances for call in calls
+    )
+
+
+def missing_at_last(calls: Sequence[CallSummary]) -> float | None:
+    """Of what was confirmed by an edge that is gone, and of all that the last one was told and said."""
+    total = 0
+    for call in calls:
+        last = call.sessions[-1]
+        if last.missing_up is None or last.missing_down is None:
+            return None
+        total += abs(last.missing_up) + abs(last.missing_down)
+        total += sum(abs(session.unheard) for session in call.sessions)
+    return total if calls else None
+
+
+def altered_at_last(calls: Iterable[CallSummary]) -> float | None:
+    """Ledgers of the last edge that do not agree with their caller's."""
+    verdicts = [
+        verdict for call in calls for verdict in (call.sessions[-1].agrees_up, call.sessions[-1].agrees_down)
+    ]
+    return None if not verdicts or None in verdicts else verdicts.count(False)
+
+
 def frames(calls: Iterable[CallSummary]) -> int:
     """Sent and received."""
     return sum(call.frames_sent + call.frames_received for call in calls)

@@ -19,7 +19,6 @@ import time
 from typing import Any, Final
 
 from edge.client.connecting import DEAD_AFTER_S
-from edge.client.summary import CallSummary
 from edge.lab import strikes
 from edge.lab.callers import Caller
 from edge.lab.faults import Fault
@@ -76,10 +75,10 @@ async def story(order: Order, tell: Tell) -> list[Check]:
             Check("outage_s", outage_s, PATIENCE_S, "s", "at_most"),
             Check("calls_resumed", len(resumed) / len(hit), 1, "of the calls"),
             Check("resume_p95_s", _p95(back_at, at, outage_s), RESUMED_WITHIN_S, "s", "at_most"),
-            Check("said_twice", sum(_twice(call) for call in calls) if calls else None, 0, "utterances"),
+            Check("said_twice", counts.said_twice(calls) if calls else None, 0, "utterances"),
             Check("told_wrong", told.count(False) if told else None, 0, "stories"),
-            Check("frames_missing", _missing(calls), 0, "frames"),
-            Check("frames_altered", _altered(calls), 0, "calls"),
+            Check("frames_missing", counts.missing_at_last(calls), 0, "frames"),
+            Check("frames_altered", counts.altered_at_last(calls), 0, "calls"),
             Check("others_lost", counts.lost([others]), 0, "calls"),
             Check("others_missing", counts.missing(counts.finished([others])), 0, "frames"),
         ]
@@ -111,27 +110,3 @@ def _p95(back_at: list[float | None], at: float, outage_s: float | None) -> floa
     if outage_s is None or len(known) < len(back_at):
         return None
     return known[math.ceil(len(known) * 0.95) - 1] - at - max(outage_s, DEAD_AFTER_S)
-
-
-def _twice(call: CallSummary) -> int:
-    """Utterances that two nodes have confirmed, or one twice."""
-    return sum(session.utterances for session in call.sessions) - call.utterances
-
-
-def _missing(calls: list[CallSummary]) -> float | None:
-    """Of what was confirmed by a node that is gone, and of all that the other one was told and said."""
-    total = 0
-    for call in calls:
-        last = call.sessions[-1]
-        if last.missing_up is None or last.missing_down is None:
-            return None
-        total += abs(last.missing_up) + abs(last.missing_down)
-        total += sum(abs(session.unheard) for session in call.sessions)
-    return total if calls else None
-
-
-def _altered(calls: list[CallSummary]) -> float | None:
-    verdicts = [
-        verdict for call in calls for verdict in (call.sessions[-1].agrees_up, call.sessions[-1].agrees_down)
-    ]
-    return None if not verdicts or None in verdicts else verdicts.count(False)

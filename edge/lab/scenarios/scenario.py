@@ -57,7 +57,7 @@ class Scenario:
     `Order` and returns its checks, both as JSON values. ``faults``, ``policies`` and ``ledgers`` are what else this
     story can be told with, each with the check that must fail then: one that cannot fail proves nothing. ``speakers``
     are those with which it holds; ``rows`` its parts, for a story that can be told in part. ``needs_frr``: a router of it
-    runs FRR. ``needs_demo``: its callers talk with the demo agent.
+    runs FRR. ``needs_nft``: it has firewalls or NATs. ``needs_demo``: its callers talk with the demo agent.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Scenario:
     speakers: tuple[str, ...] = (EXABGP,)
     rows: tuple[str, ...] = ()
     needs_frr: bool = False
+    needs_nft: bool = False
     needs_demo: bool = False
 
     @property

@@ -191,31 +191,21 @@ class Stage:
         name: str,
         *,
         version: int = 4,
+        host: str | None = None,
         migrate: bool = True,
         carrier: CarrierChoice = "auto",
-        pause_s: float | None = None,
-        backend: str | None = None,
+        **manner: Any,
     ) -> str:
         """Place a call that speaks until `hang_up`; the node that serves it, empty if none does in time.
 
-        By then it has moved to a unicast address, if it ever will. ``pause_s`` and ``backend``: see
-        `edge.lab.callers.Place`.
+        By then it has moved to a unicast address, if it ever will. ``host`` is by default the service address; for the
+        ``manner`` of the caller see `edge.lab.callers.Place`.
         """
         caller = self.callers[site]
-        host = getattr(self.lab.topology, f"service_v{version}").ip
-        await caller.place(
-            name,
-            str(host),
-            SERVICE_PORT,
-            SERVICE_NAME,
-            self.fleet.certificate,
-            None,
-            migrate=migrate,
-            carrier=carrier,
-            pause_s=pause_s,
-            backend=backend,
-        )
-        stands = caller.settled if migrate else caller.answered
+        host = host or str(getattr(self.lab.topology, f"service_v{version}").ip)
+        where = (host, SERVICE_PORT, SERVICE_NAME, self.fleet.certificate, None)
+        await caller.place(name, *where, migrate=migrate, carrier=carrier, **manner)
+        stands = caller.settled if migrate and carrier != "websocket" else caller.answered
         await caller.until(lambda: stands(name), PATIENCE_CALL_S)
         node = caller.standing[name].node if name in caller.standing else ""
         self.timeline.event(f"{name} at {site} is served by {node or 'nobody'}")

@@ -43,6 +43,7 @@ from edge.voice import ALPN
 
 ANYCAST = "198.51.100.1"
 ANYCAST_6 = "2001:db8:a::1"
+HOME, HOME_6 = "192.0.2.2", "2001:db8:1::2"
 PORT = 443
 RESOLUTION_S = 1e-6
 EPOCH = 1.8e9
@@ -101,11 +102,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return found
 
     async def create_datagram_endpoint(self, factory: Any, **options: Any) -> Any:  # type: ignore[override]
+        remote = options.get("remote_addr")
+        if remote is not None:
+            return Route(self.network.source_towards(remote[0])), factory()
         local = options.get("local_addr")
-        if local is not None and local[0] not in self.network.homes:
+        if local is not None and local[0] not in self.network.sources.values():
             raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
         protocol = factory()
-        return self.network.attach(protocol, 6 if options["family"] == socket.AF_INET6 else 4), protocol
+        return self.network.attach(protocol), protocol
 
 
 Receiver = Callable[[bytes, tuple[str, int], str], None]
@@ -114,27 +118,31 @@ Receiver = Callable[[bytes, tuple[str, int], str], None]
 
 @dataclass
 class Network:
-    """``delay_s`` one way, ``loss`` as a probability. ``home`` is where IPv4 callers are. ``edges`` is the routing table; what is not in it is lost,
-    what is in ``unreachable`` has no route at all."""
+    """``delay_s`` one way, ``loss`` as a probability. ``edges`` is the routing table; what is not in it is lost,
+    what is in ``unreachable`` has no route at all.
+
+    ``sources`` are the addresses of the callers' machine by IP version; what arrives for another one is lost.
+    ``shift`` is how a NAT in front of it changes ports.
+    """
 
     delay_s: float = 0.010
     loss: float = 0.0
+    sources: dict[int, str | None] = field(default_factory=lambda: {4: HOME, 6: HOME_6})
+    shift: int = 0
     names: dict[str, list[str]] = field(default_factory=lambda: {NAME: [ANYCAST], "nowhere.example": [""]})
-    home: str = "192.0.2.2"
-    homes: set[str] = field(default_factory=lambda: {"192.0.2.2"})
     unreachable: set[str] = field(default_factory=set)
     edges: dict[str, Receiver] = field(default_factory=dict)
-    callers: dict[tuple[str, int], asyncio.DatagramProtocol] = field(default_factory=dict)
+    callers: dict[int, asyncio.DatagramProtocol] = field(default_factory=dict)
     dice: random.Random = field(default_factory=lambda: random.Random(1))
     open_sockets: int = 0
     arrives_at: float = 0.0
     loop: VirtualLoop = field(init=False)
 
-    def attach(self, protocol: asyncio.DatagramProtocol, version: int) -> Socket:
-        home = (self.home if version == 4 else "2001:db8:1::2", 40_000 + len(self.callers))
-        self.callers[home] = protocol
+    def attach(self, protocol: asyncio.DatagramProtocol) -> Socket:
+        port = 40_000 + len(self.callers)
+        self.callers[port] = protocol
         self.open_sockets += 1
-        transport = Socket(self, home)
+        transport = Socket(self, port)
         protocol.connection_made(transport)
         return transport
 
@@ -150,26 +158,49 @@ class Network:
             self.carry(lambda: receiver(data, source, address))
 
     def to_caller(self, data: bytes, source: tuple[str, int], home: tuple[str, int]) -> None:
-        self.carry(lambda: self.callers[home].datagram_received(data, source))
+        def arrive() -> None:
+            caller = self.callers.get(home[1] - self.shift)
+            if caller is not None and home[0] in self.sources.values():
+                caller.datagram_received(data, source)
+
+        self.carry(arrive)
+
+    def source_towards(self, address: str) -> str:
+        """From where the callers' machine sends there. Raises OSError if it cannot."""
+        source = self.sources[6 if ":" in address else 4]
+        if source is None or address in self.unreachable:
+            raise OSError(errno.ENETUNREACH, "Network is unreachable")
+        return source
+
+
+class Route(asyncio.DatagramTransport):
+    """A socket that is connected, which sends nothing and only knows from where it would."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__({"sockname": (source, 0)})
+
+    def close(self) -> None:
+        pass
 
 
 class Socket(asyncio.DatagramTransport):
     """A caller's end of the network."""
 
-    def __init__(self, network: Network, home: tuple[str, int]) -> None:
+    def __init__(self, network: Network, port: int) -> None:
         super().__init__()
         self._network = network
-        self._home = home
+        self._port = port
         self._open = True
 
     def sendto(self, data: Any, addr: Any = None) -> None:
         assert self._open
-        if addr[0] in self._network.unreachable:
-            self._network.callers[self._home].error_received(
-                OSError(errno.ENETUNREACH, "Network is unreachable")
-            )
+        network = self._network
+        try:
+            source = network.source_towards(addr[0])
+        except OSError as error:
+            network.callers[self._port].error_received(error)
         else:
-            self._network.to_edge(data, self._home, addr[0])
+            network.to_edge(data, (source, self._port + network.shift), addr[0])
 
     def is_closing(self) -> bool:
         return not self._open
@@ -177,7 +208,7 @@ class Socket(asyncio.DatagramTransport):
     def close(self) -> None:
         self._network.open_sockets -= self._open
         self._open = False
-        self._network.callers[self._home] = asyncio.DatagramProtocol()
+        self._network.callers[self._port] = asyncio.DatagramProtocol()
 
 
 class Edge:

@@ -147,7 +147,7 @@ def test_a_node_that_asks_for_proof_does_not_ask_who_was_there_before(world: Any
         edge = world.edge()
         edge.verdict = Verdict.RETRY
         for home in ("192.0.2.2", "192.0.2.2", "192.0.2.2", "192.0.2.77"):
-            world.network.home = home
+            world.network.sources[4] = home
             async with call_to(world, ticket_file=path) as call:
                 summary = await say_and_hear(call)
             assert summary.flawless

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from edge.backend.story import recording
-from edge.client import CallRefused, audio, connect, speech, websocket_leg
+from edge.client import CallRefused, audio, connect, scouting, speech, websocket_leg, whereabouts
 from edge.client import tickets as ticket_module
+from edge.client.leg import QuicLeg
 from edge.errors import EdgeError
 from edge.overload import Gate
-from edge.runtime.dialer import CertificateRejected, ServerBusy
+from edge.runtime.dialer import CertificateRejected, NoAnswer, ServerBusy
 from edge.runtime.messages import AuthSettings
 
 PACKETS = audio.read_speech(speech.recording("hello"))[:40]
@@ -181,5 +182,62 @@ def test_a_token_is_asked_for_over_tcp_as_well(start: Any, authority: Any) -> No
         with pytest.raises(CallRefused, match="asks for a token"):
             async with call_to(edge, authority):
                 raise AssertionError("connected")
+
+    asyncio.run(main())
+
+
+def test_a_call_goes_back_to_udp_when_that_gets_through(
+    loopback: Any, authority: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looks now and then; and nothing is lost, nor said twice, on the way over and back."""
+    dial, blocked = QuicLeg.dial, [True]
+
+    async def through_the_firewall(*args: Any, **options: Any) -> Any:
+        if blocked[0]:
+            raise NoAnswer("no answer")
+        return await dial(*args, **options)
+
+    monkeypatch.setattr(QuicLeg, "dial", through_the_firewall)
+    monkeypatch.setattr(scouting, "QUIC_AGAIN_S", 0.2)
+
+    async def main() -> None:
+        async with call_to(loopback, authority, deadline=(None, None)) as call:
+            assert call.summary().last.carrier == "websocket"
+            asyncio.get_running_loop().call_later(0.5, blocked.__setitem__, 0, False)
+            await call.say(PACKETS * 2)
+            assert await call.reply()
+            async with asyncio.timeout(10):  # the third look at the latest
+                while call.summary().last.carrier != "quic":  # noqa: ASYNC110 - it tells, but not to who listens late
+                    await asyncio.sleep(0.05)
+            await call.say(PACKETS)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert [leg.carrier for leg in summary.legs] == ["websocket", "quic"]
+        assert (len(summary.sessions), summary.legs[1].resumed) == (1, True)
+        assert summary.frames_heard_by_edge == 3 * len(PACKETS)
+
+    asyncio.run(main())
+
+
+def test_a_call_over_tcp_whose_address_is_gone_does_not_wait_for_tcp(
+    loopback: Any, authority: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TCP would go on sending from where nobody is for ten seconds."""
+    looked = ["127.0.0.1", "192.0.2.66"]
+
+    async def source_towards(_host: str) -> str | None:
+        return looked.pop(0) if len(looked) > 1 else looked[0]
+
+    monkeypatch.setattr(whereabouts, "source_towards", source_towards)
+
+    async def main() -> None:
+        async with call_to(loopback, authority, carrier="websocket", deadline=(None, None)) as call:
+            await call.say(PACKETS * 2)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert (summary.reconnects, summary.resumed, len(summary.sessions)) == (1, 1, 1)
+        assert summary.frames_heard_by_edge == 2 * len(PACKETS)
 
     asyncio.run(main())

@@ -28,6 +28,15 @@ def test_without_bird_there_is_no_lab(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (finding.verdict, finding.remedy) == (Verdict.PROBLEM, "apt install bird2")
 
 
+def test_without_nft_a_lab_works_but_has_no_firewalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(programs, "_SYSTEM_DIRECTORIES", ())
+    (finding,) = (finding for finding in doctor.examine() if finding.subject == "nft")
+    assert finding.verdict is Verdict.NOTE
+    assert finding.detail == "not found; needed by firewalls and NATs, as in the scenario roaming"
+    assert finding.remedy == "apt install nftables"
+
+
 def test_without_flite_a_lab_works_but_nobody_talks_with_its_edges(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     (finding,) = (finding for finding in doctor.examine() if finding.subject == "demo backend")
