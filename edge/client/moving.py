@@ -142,8 +142,6 @@ class Mover:
     async def _try(self, asked: AskedToMove, began: float) -> bool:
         """Whether there is nothing more to try."""
         old = self._line.conversation.leg
-        if self._line.is_moving:
-            return False
         if old is None or self._line.conversation.session.resume_token is None:
             return True
         if self._line.is_moving:
