@@ -171,7 +171,7 @@ def test_a_silent_edge_is_replaced_before_it_is_given_up(world: Any) -> None:
 
 
 def test_an_edge_that_was_only_slow_keeps_its_call(world: Any) -> None:
-    """It takes no newcomers either, so what has been looked for meanwhile is not found."""
+    """It takes no newcomers meanwhile; when it does again, nobody looks any more."""
 
     async def main() -> None:
         edge = world.edge(backend=Remembering)
@@ -179,6 +179,7 @@ def test_an_edge_that_was_only_slow_keeps_its_call(world: Any) -> None:
             edge.verdict = Verdict.REFUSE
             later(2.0, setattr, world.network, "loss", 1.0)
             later(4.0, setattr, world.network, "loss", 0.0)
+            later(5.0, setattr, edge, "verdict", Verdict.ACCEPT)
             summary = await spoken_through(call)
         assert summary.flawless
         assert summary.reconnects == 0
