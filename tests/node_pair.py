@@ -122,7 +122,7 @@ async def running_pair(
                 limits=limits or Limits(),
                 **changes,
             )
-            supervisor = Supervisor([settings])
+            supervisor = Supervisor(lambda _, settings=settings: [settings])  # type: ignore[misc]
             await supervisor.start()
             stack.push_async_callback(supervisor.stop, "the test is over")
             nodes.append(PairedNode(port, server_id, supervisor, fleet.getsockname()))

@@ -36,6 +36,7 @@ def worker_settings(certificate: bytes, key: bytes, **changes: Any) -> WorkerSet
         preferred_v4=None,
         preferred_v6=None,
         unicast_url="https://voice.example",
+        unicast_url_v6=None,
         unicast_goaway=False,
         certificate=certificate,
         private_key=key,

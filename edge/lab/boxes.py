@@ -20,13 +20,14 @@ import msgspec
 from edge.lab import middlebox as box
 from edge.lab.lab import Lab
 from edge.lab.links import netlink
-from edge.lab.nodes import SERVICE_PORT, server_id
+from edge.lab.nodes import HEALTH_PORT, SERVICE_PORT, server_id
 from edge.lab.parts import Role
 
 OUTSIDE: Final = IPv4Address("192.0.2.100")
 """The first home has the address after it outside, the second the next, and so on."""
 
 _TABLE: Final = 100  # with one route in it: into the box
+_POLL_S: Final = 0.05
 _IFF_UP, _IFF_NOARP = 0x1, 0x80
 
 _Selector = dict[str, Any]
@@ -107,8 +108,19 @@ class BalancerBox(Box):
         await self._start(be, listener, dict.fromkeys(edges, _FROM_TARGETS))
         for edge in edges:
             address = str(self._lab.topology.addresses(edge).v4), SERVICE_PORT
-            await self._ask(box.Register(address, self._server_id(edge)))
+            await self._ask(box.Register(address, HEALTH_PORT, self._server_id(edge)))
         return self
+
+    async def until_healthy(self, targets: int, timeout_s: float) -> bool:
+        """Whether so many targets came to be healthy, and no more, in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    if (await self.counters())["healthy"] == targets:
+                        return True
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            return False
 
     async def reach(self, home: HomeBox) -> None:
         """Know the way to what is behind a home."""

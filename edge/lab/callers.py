@@ -214,7 +214,7 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
         wishes["deadline"] = (None, None)
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
-        async with connect(
+        call = connect(
             order.host,
             order.port,
             server_name=order.server_name,
@@ -224,8 +224,9 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             carrier=order.carrier,
             backend=order.backend,
             **wishes,
-        ) as call:
-            heard = call.record()
+        )
+        heard = call.record()
+        async with call:
             reporting = [
                 asyncio.create_task(tell(channel, order.name, call)) for tell in (_report, _note_silences)
             ]

@@ -1,10 +1,14 @@
-"""A firewall in front of a site, as callers have them who cannot choose their network: it lets no UDP pass.
+"""A firewall in front of a site, as callers have them who cannot choose their network: it lets no UDP pass, or none to
+some addresses.
 
 It stands on the site's router and drops without a word, which is what callers have to find out by waiting. All else
 goes on: TCP, and the router's own business.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv6Address
 
 from edge.errors import EdgeError
 from edge.lab import programs
@@ -14,19 +18,23 @@ _RULES = """\
 table inet no_udp_{site} {{
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    meta l4proto udp iifname "{site}" drop
-    meta l4proto udp oifname "{site}" drop
+    {drops}
   }}
 }}
 """
 
 
-async def block_udp(lab: Lab, site: str) -> None:
-    """From now on no UDP passes to or from a client site. EdgeError where the kernel has no such firewall.
+async def block_udp(lab: Lab, site: str, *, to: Collection[IPv4Address | IPv6Address] = ()) -> None:
+    """From now on no UDP passes to or from a client site, or none that is for one of these addresses.
 
-    Raises UnreachableError that names the Debian package if nft is not there.
+    Raises EdgeError where the kernel has no such firewall, UnreachableError that names the Debian package if nft is
+    not there.
     """
-    await apply(lab, _router_of(lab, site), _RULES.format(site=site))
+    family = {4: "ip", 6: "ip6"}
+    dropped = [f'iifname "{site}" {family[address.version]} daddr {address}' for address in to]
+    dropped = dropped or [f'iifname "{site}"', f'oifname "{site}"']
+    drops = "\n    ".join(f"meta l4proto udp {packets} drop" for packets in dropped)
+    await apply(lab, _router_of(lab, site), _RULES.format(site=site, drops=drops))
 
 
 async def let_udp_pass(lab: Lab, site: str) -> None:

@@ -4,7 +4,7 @@
 (`edge.lab.boxes`), whose other end it holds as a raw socket; what it sends there comes back to the kernel, which routes
 it on. So the program sees packets, and addresses, cables and routes stay the kernel's.
 
-A balancer also looks after its targets: a TCP connection now and then, as AWS's health check of that name.
+A balancer also looks after its targets: now and then it asks each over HTTP whether it is ready, as AWS can.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import socket
 import sys
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -28,7 +28,8 @@ INNER, OUTER = "box0", "box1"
 INNER_HARDWARE, OUTER_HARDWARE = "02:00:00:00:ff:01", "02:00:00:00:ff:02"
 MAX_MESSAGE = 1 << 16
 
-HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S = 1.0, 1.0
+READY: Final = "/readyz"
+HEALTH_INTERVAL_S, HEALTH_TIMEOUT_S = 1.0, 2.0
 UNHEALTHY_AFTER = 2
 """AWS asks every 5 to 300 s, and has 2 as the default, too."""
 
@@ -55,9 +56,10 @@ class BeHome(msgspec.Struct, frozen=True, tag=True):
 
 
 class Register(msgspec.Struct, frozen=True, tag=True):
-    """Request to a balancer: a target."""
+    """Request to a balancer: a target, and the port where it answers `READY`."""
 
     address: Address
+    health_port: int
     server_id: ServerId
 
 
@@ -122,10 +124,10 @@ class Middlebox:
                 self._begin(Balancer(listener, seed=seed))
             case BeHome(outside), None:
                 self._begin(Home(outside))
-            case Register(address, server_id), Balancer() as box:
+            case Register(address, health_port, server_id), Balancer() as box:
                 target = Target(address, bytes.fromhex(server_id))
                 box.register(target)
-                self._checks.append(asyncio.create_task(self._look_after(box, target)))
+                self._checks.append(asyncio.create_task(self._look_after(box, target, health_port)))
             case Deregister(server_id), Balancer() as box:
                 box.deregister(bytes.fromhex(server_id), time.monotonic())
             case ReadConnectionIds(yes), Balancer() as box:
@@ -156,19 +158,25 @@ class Middlebox:
                 with contextlib.suppress(OSError):  # a full queue is a loss, as on any wire
                     self._packets.send(self._front + packet)
 
-    async def _look_after(self, box: Balancer, target: Target) -> None:
+    async def _look_after(self, box: Balancer, target: Target, port: int) -> None:
         failed = UNHEALTHY_AFTER  # until it has answered once
         while True:
-            try:
-                async with asyncio.timeout(HEALTH_TIMEOUT_S):
-                    _, writer = await asyncio.open_connection(*target.address)
-                writer.close()
-                failed = 0
-            except (OSError, TimeoutError):
-                failed += 1
+            failed = 0 if await _is_ready(target.address[0], port) else failed + 1
             self._healthy[target.server_id] = failed < UNHEALTHY_AFTER
             box.set_health(target.server_id, self._healthy[target.server_id])
             await asyncio.sleep(HEALTH_INTERVAL_S)
+
+
+async def _is_ready(host: str, port: int) -> bool:
+    """Whether it answers with 200."""
+    try:
+        async with asyncio.timeout(HEALTH_TIMEOUT_S):
+            reader, writer = await asyncio.open_connection(host, port)
+            with contextlib.closing(writer):
+                writer.write(f"GET {READY} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+                return (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    except (OSError, TimeoutError):
+        return False
 
 
 async def _serve(control: socket.socket) -> None:

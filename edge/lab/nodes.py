@@ -35,6 +35,8 @@ from edge.runtime.admin_client import admin_request
 KEYS, FLEET = "keys.toml", "fleet.toml"
 SERVICE_NAME = "voice.example"
 SERVICE_PORT = 443
+HEALTH_PORT = 9464
+"""Of nodes behind a balancer, where it asks whether they are ready."""
 
 TIME_FACTOR = 0.05
 """Every time of overload control and policy, as a fraction of its production default."""
@@ -191,6 +193,7 @@ def _place(topology: Topology, name: str, options: FleetOptions) -> dict[str, An
             "unicast": {"addresses": own, "name": str(topology.service_v4.ip)},
             "cid": {"profile": BEHIND_NLB},
             "quic": {"preferred_address": False},
+            "metrics": {"listen": f"{own[0]}:{HEALTH_PORT}"},
         }
     return {
         "service": {

@@ -61,6 +61,7 @@ def worker_settings(
     offered = unicast if config.quic.preferred_address else {}
     plain = config.web.plain_listen
     name = config.unicast.name or str(config.unicast.addresses[0])
+    name_v6 = config.unicast.name or unicast.get(True, (None,))[0]
     return WorkerSettings(
         node=str(config.node.name),
         worker=slot,
@@ -73,6 +74,7 @@ def worker_settings(
         preferred_v4=offered.get(False),
         preferred_v6=offered.get(True),
         unicast_url=f"https://{host_port(name, port)}",
+        unicast_url_v6=None if name_v6 is None else f"https://{host_port(name_v6, port)}",
         unicast_goaway=config.quic.unicast_goaway and name not in map(str, config.service.addresses),
         certificate=credentials.certificate,
         private_key=credentials.private_key,

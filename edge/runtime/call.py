@@ -91,8 +91,12 @@ class Call:
 
     def is_meant_by(self, state: ResumeState) -> bool:
         """Whether a token is of this call's time here, or has brought it here."""
-        is_up = self._seat is not None and not self.session.closed
-        return is_up and state.call_id == self.call_id and state.stay in self._stays
+        return self._seat is not None and state.call_id == self.call_id and state.stay in self._stays
+
+    @property
+    def stay(self) -> bytes:
+        """The name of its time here."""
+        return self._stays[0]
 
     def renew(self) -> None:
         """Its caller needs another resume token."""
@@ -112,8 +116,11 @@ class Call:
         self._gives_up_at = now + self._settings.resume_s
         return True
 
-    def attach(self, carrier: Carrier, item: int, frames: int) -> None:
-        """The caller is back, on ``carrier``, and has ``frames`` of ``item``."""
+    def attach(self, carrier: Carrier, item: int, frames: int, *, anew: bool) -> None:
+        """The caller is back, on ``carrier``, and has ``frames`` of ``item``.
+
+        ``anew``: it knows nothing of its time here, for the answer to its first question was lost.
+        """
         old = self.let_go()
         now = self._settings.clock()
         if old is not None:
@@ -124,7 +131,7 @@ class Call:
         self._gives_up_at = None
         self.hand_over.attached(now)
         self._tally.counts["resumed"] += 1
-        self.session.attach(item, frames, now)
+        self.session.attach(item, frames, now, elsewhere=anew)
         self._announce()
 
     def let_go(self) -> Carrier | None:

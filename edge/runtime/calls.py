@@ -158,9 +158,12 @@ class CallTable:
         carrier = newcomer.carrier
         if call is None or carrier is None:
             return False
+        if call.session.closed:
+            call.over()
+            return False
         self._calls.pop(newcomer, None)
         newcomer.carrier = None
-        call.attach(carrier, event.item, event.frames)
+        call.attach(carrier, event.item, event.frames, anew=call.stay != state.stay)
         self.wake(call)
         return True
 

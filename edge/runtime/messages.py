@@ -52,6 +52,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     preferred_v4: tuple[str, int] | None
     preferred_v6: tuple[str, int] | None
     unicast_url: str
+    unicast_url_v6: str | None  # for who calls over IPv6; None where there is no such address
     unicast_goaway: bool  # ask callers that stay on the service address to go there
     certificate: bytes  # PEM chain
     private_key: bytes  # PEM

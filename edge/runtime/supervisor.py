@@ -289,8 +289,16 @@ async def _all_ready(workers: Sequence[Worker]) -> None:
 def _hand_over(workers: Sequence[Worker]) -> None:
     """Ask their callers to call the node again: its newcomers are a newer generation's, which does not know the calls."""
     for worker in workers:
-        within_ms = round(HAND_OVER_S * 1000)
-        worker.hand_over(HandOver([worker.settings.unicast_url], [], "reload", within_ms, leave=True))
+        settings = worker.settings
+        worker.hand_over(
+            HandOver(
+                urls=[settings.unicast_url],
+                urls_v6=[settings.unicast_url_v6],
+                reason="reload",
+                within_ms=round(HAND_OVER_S * 1000),
+                leave=True,
+            )
+        )
 
 
 @dataclass(slots=True)

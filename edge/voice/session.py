@@ -237,8 +237,11 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
             if isinstance(action, SendControl):
                 self._act(action)
 
-    def attach(self, item: int, frames: int, now: float) -> None:
-        """There is another, to a caller that has ``frames`` of ``item`` and all before it (`ReconnectRequested`)."""
+    def attach(self, item: int, frames: int, now: float, *, elsewhere: bool = False) -> None:
+        """There is another, to a caller that has ``frames`` of ``item`` and all before it (`ReconnectRequested`).
+
+        ``elsewhere``: as far as it knows, somebody else has its call.
+        """
         if not self._detached:
             self.detach(now)
         self._now = self.last_heard = now
@@ -246,7 +249,12 @@ class EdgeSession(Session[events.EdgeEvent, control.CallerEvent]):
         self._downlink.attach(item, frames)
         utterance, heard = self._uplink.position
         waiting = self._gate.connect()
-        self._carry_out([control.Reconnected(utterance=utterance, frames=heard), *self._items.again(item)])
+        self._carry_out(
+            [
+                control.Reconnected(utterance=utterance, frames=heard, elsewhere=elsewhere),
+                *self._items.again(item),
+            ]
+        )
         self._actions.extend(waiting)
         self._settle()
 

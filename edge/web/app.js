@@ -58,7 +58,7 @@ async function begin() {
 }
 
 const reactions = {
-  state: ({ state, carrier, node, unicast_url, migrated, reason, resumed, restarted }) => {
+  state: ({ state, carrier, node, unicast_url, migrated, reason, resumed, elsewhere, restarted }) => {
     show(state);
     if (node) $("node").textContent = node;
     if (unicast_url) $("address").textContent = `${new URL(unicast_url.replace(/^[a-z-]+:/, "https:")).host}${migrated ? ", moved there" : ""}`;
@@ -66,7 +66,8 @@ const reactions = {
     if (state === "reconnecting") conversation.notice(`Connection lost: ${reason}.`, true);
     if (resumed || restarted) {
       count("resumed", 1);
-      conversation.notice(resumed ? "The call goes on where it was." : "Connected again, to a node that did not know the call.");
+      const there = elsewhere ? "The call goes on at another node." : "The call goes on where it was.";
+      conversation.notice(resumed ? there : "Connected again, to a node that did not know the call.");
     }
     if (state === "over") end(reason);
   },

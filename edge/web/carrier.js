@@ -30,6 +30,7 @@ export class Carrier {
   #early = [];
   #over = false;
 
+  /** Tell `listener` from now on; null: what comes waits for the next. */
   listen(listener) {
     this.listener = listener;
     for (const step of this.#early.splice(0)) this._receive(step);

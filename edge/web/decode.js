@@ -21,6 +21,11 @@ export class Decoder {
     this.#start();
   }
 
+  /** How much has gone in and not come out. */
+  get waiting() {
+    return this.#waiting.length;
+  }
+
   /** The next frame of `item`, or null for one that is lost. */
   frame(item, packet) {
     this.#waiting.push({ item, what: packet ? "frame" : "lost" });

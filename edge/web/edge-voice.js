@@ -12,7 +12,7 @@
 
 import { Microphone } from "./capture.js";
 import { Playout } from "./playout.js";
-import { CallError, raceCarriers, requestSession } from "./race.js";
+import { CallError, placeAt, raceCarriers, requestSession } from "./race.js";
 import { SAMPLE_RATE } from "./ring.js";
 import { Session, TICK_MS } from "./session.js";
 import { Transcripts } from "./transcripts.js";
@@ -32,6 +32,12 @@ const DEFAULTS = {
 const REDIAL_DELAYS_MS = [0, 250, 500, 1000, 2000, 4000];
 /** After so many attempts at the node that has the call, any node will do. */
 const ATTEMPTS_AT_NODE = 3;
+/** Without any network, nothing is tried for at most so long: a node keeps the call for 30 s, and its token for longer. */
+const OFFLINE_PATIENCE_MS = 120_000;
+/** Between attempts to move; the call goes on meanwhile. */
+const MOVE_AGAIN_MS = 2000;
+/** The least that a node gets to let a call go. */
+const LEAVE_MS = 2000;
 /** Codes behind which another attempt would end the same way. */
 const FINAL = new Set([Code.OK, Code.SESSION_CLOSED, Code.UNAUTHORIZED, Code.LIMIT, Code.TOO_FAR_BEHIND, Code.PROTOCOL_ERROR]);
 
@@ -78,6 +84,7 @@ export async function call(options = {}) {
  *     timing      edge.turn, as it came
  *     bargein     edge.barge_in, as it came
  *     deadline    edge.deadline, as it came
+ *     left        {said, heard, edge}             a node let the call go: what was counted here, and there
  *     stats       {rtt_ms, heard, said, late, lost}
  *     playout     {playing, item, played_ms, buffered_ms, underruns, underrun_ms}
  *     error       {code, message}                 the edge could not do something; the call goes on
@@ -85,7 +92,6 @@ export async function call(options = {}) {
  */
 export class Call extends EventTarget {
   state = "connecting";
-  carrier = null;
   #options;
   #context = null;
   #microphone = null;
@@ -94,7 +100,10 @@ export class Call extends EventTarget {
   #turns = null;
   #ticking = null;
   #known = null; // what `requestSession` answered
+  #home = null; // where the node that has the call takes it
   #dialing = false;
+  #wake = null; // ends the pause between two attempts
+  #goAway = null; // where the edge wants the call to go on: {url, reason, leave}, and {next, half, end}: when
   #node = {};
   #transcripts = new Transcripts();
 
@@ -161,6 +170,11 @@ export class Call extends EventTarget {
     this.carrier?.unplug();
   }
 
+  /** What the call is on; see `carrier.js`. Null while it is on nothing. */
+  get carrier() {
+    return this.#session?.carrier ?? null;
+  }
+
   /** Audio nodes to look at: `{context, microphone, loudspeaker}`. */
   get audio() {
     return { context: this.#context, microphone: this.#microphone.node, loudspeaker: this.#playout.node };
@@ -169,7 +183,7 @@ export class Call extends EventTarget {
   hangUp(reason = "hung up") {
     if (this.state === "over") return;
     clearInterval(this.#ticking);
-    removeEventListener("online", this.#networkChanged);
+    removeEventListener("online", this.#networkIsBack);
     this.#session?.close();
     this.#microphone?.close();
     this.#playout?.close();
@@ -196,7 +210,7 @@ export class Call extends EventTarget {
     await this.#context.resume();
     this.#adopt(await dialing);
     this.#ticking = setInterval(() => this.#tick(), TICK_MS);
-    addEventListener("online", this.#networkChanged);
+    addEventListener("online", this.#networkIsBack);
   }
 
   async #dial(anyNode) {
@@ -204,18 +218,60 @@ export class Call extends EventTarget {
       this.#known = await requestSession(this.#options.edge, this.#options.token);
       const token = this.#known.token ?? this.#options.token;
       if (token) this.#options.session.token = token;
+      this.#home = this.#known;
     }
-    return raceCarriers(this.#known, this.#options.carriers);
+    return this.#reach([this.#home, this.#service]);
+  }
+
+  get #service() {
+    return placeAt(this.#options.edge);
+  }
+
+  #placeOf(origin) {
+    const place = placeAt(origin);
+    return place.url === this.#known.url ? this.#known : place;
+  }
+
+  #reach(places, allowed = this.#options.carriers) {
+    return raceCarriers(places, { allowed, certHash: this.#known.cert_hash });
   }
 
   #adopt(carrier) {
-    this.carrier = carrier;
-    this.#session.attach(carrier);
+    if (this.state === "over") carrier.close();
+    else if (this.carrier) this.#session.move(carrier);
+    else this.#session.attach(carrier);
   }
 
   #tick() {
     this.#session.tick();
     this.#microphone.expectLoss(this.#session.expectsLoss);
+    const now = performance.now();
+    if (now >= this.#goAway?.next && (now >= this.#goAway.half || this.#session.pauses)) this.#goElsewhere();
+  }
+
+  /** As the edge has asked, make before break: what goes wrong leaves the call where it is. */
+  async #goElsewhere() {
+    if (this.#dialing || !this.carrier) return;
+    this.#dialing = true;
+    const asked = this.#goAway;
+    asked.next = Infinity;
+    try {
+      // Whoever is asked to leave the service's address has nothing to gain from it.
+      const places = [asked.url && this.#placeOf(asked.url), asked.reason !== "anycast" && this.#service].filter(Boolean);
+      const carrier = await this.#reach(places, [this.carrier.name]);
+      if (asked.leave && this.carrier) this.#session.move(carrier, Math.max(LEAVE_MS, asked.end - performance.now()));
+      else this.#adopt(carrier);
+    } catch {
+      this.#tryAgain();
+    } finally {
+      this.#dialing = false;
+    }
+    if (!this.carrier) this.#redial("the connection was lost");
+  }
+
+  #tryAgain() {
+    if (this.#goAway) this.#goAway.next = performance.now() + MOVE_AGAIN_MS;
+    if (this.#goAway?.next >= this.#goAway?.end) this.#goAway = null;
   }
 
   /** Another carrier for the same call. The old one, if it still works, is used until then. */
@@ -226,7 +282,8 @@ export class Call extends EventTarget {
     try {
       await this.#dialUntilReady();
     } catch (error) {
-      this.hangUp(error.message);
+      if (this.carrier) this.#setState("live");
+      else this.hangUp(error.message);
     } finally {
       this.#dialing = false;
     }
@@ -236,7 +293,7 @@ export class Call extends EventTarget {
     let failure = null;
     for (const [attempt, delay] of REDIAL_DELAYS_MS.entries()) {
       // Give or take a half: the callers of a node that died must not come back in step.
-      await new Promise((resolve) => setTimeout(resolve, delay * (0.5 + Math.random())));
+      await this.#pause(delay * (0.5 + Math.random()));
       if (this.state === "over") return;
       try {
         this.#adopt(await this.#dial(attempt >= ATTEMPTS_AT_NODE));
@@ -248,7 +305,19 @@ export class Call extends EventTarget {
     throw failure;
   }
 
-  #networkChanged = () => this.#redial("the network changed");
+  #networkIsBack = () => {
+    this.#wake?.();
+    this.#redial("the network changed");
+  };
+
+  /** Waits so long; and as long as there is no network at all, until there is. */
+  async #pause(delay_ms) {
+    await new Promise((resolve) => {
+      this.#wake = resolve;
+      setTimeout(resolve, navigator.onLine ? delay_ms : OFFLINE_PATIENCE_MS);
+    });
+    this.#wake = null;
+  }
 
   #played(status) {
     this.#session?.playoutChanged(status);
@@ -258,14 +327,19 @@ export class Call extends EventTarget {
   #told(kind, detail) {
     switch (kind) {
       case "ready":
-        this.#node = { node: detail.node, unicast_url: detail.unicast_url, migrated: detail.migrated };
-        this.#setState("live");
+        this.#meet(detail);
         break;
       case "resumed":
       case "restarted":
-        this.#setState("live", { [kind]: true });
+        if (this.#goAway?.next === Infinity) this.#goAway = null;
+        this.#setState("live", { [kind]: true, elsewhere: detail.elsewhere ?? false });
+        break;
+      case "stayed":
+        this.#tryAgain();
+        this.#setState("live");
         break;
       case "lost":
+        this.#tryAgain();
         if (FINAL.has(detail.code)) this.hangUp(detail.reason);
         else this.#redial(detail.reason);
         break;
@@ -278,12 +352,25 @@ export class Call extends EventTarget {
     }
   }
 
+  /** The edge says who it is, and again whenever there is a newer resume token. */
+  #meet({ node, unicast_url, migrated }) {
+    const news = node !== this.#node.node || unicast_url !== this.#node.unicast_url || migrated !== this.#node.migrated;
+    this.#node = { node, unicast_url, migrated };
+    this.#home = this.#placeOf(unicast_url);
+    if (news || this.state !== "live") this.#setState("live");
+  }
+
   #understand(event) {
     const transcript = this.#transcripts.take(event);
     if (transcript) this.#emit("transcript", transcript);
     else if (event.type in PASSED_ON) this.#emit(PASSED_ON[event.type], event);
     else if (event.type === "error") this.#emit("error", event.error);
-    else if (event.type === "edge.goaway") this.#redial(event.reason ?? "the edge asked to move");
+    else if (event.type === "edge.goaway") this.#leadAway(event);
+  }
+
+  #leadAway({ url, reason, leave, within_ms }) {
+    const next = performance.now();
+    this.#goAway = { url, reason, leave, next, half: next + within_ms / 2, end: next + within_ms };
   }
 
   #setState(state, detail = {}) {

@@ -46,6 +46,11 @@ export class Hearing {
     return this.#items.position;
   }
 
+  /** Whether no item is being received. */
+  get idle() {
+    return this.#items.idle;
+  }
+
   // --- what comes --------------------------------------------------------------------------------------
 
   receive(stream, data, fin, now) {
@@ -92,13 +97,18 @@ export class Hearing {
     this.#items.reconnect();
   }
 
+  /** Another node goes on with the session, and begins to count. */
+  countAnew() {
+    this.ledger = new FrameLedger();
+  }
+
   /** Another session: nothing of the one before is worth anything. */
   restart() {
     this.#interrupted = null;
     this.#newest = 0;
     this.#items.restart();
     this.#player.flush();
-    this.ledger = new FrameLedger();
+    this.countAnew();
   }
 
   // --- what the caller wants -----------------------------------------------------------------------------

@@ -32,6 +32,11 @@ export class Items {
     return { item: this.#current, frames: this.#items.get(this.#current)?.next ?? 0 };
   }
 
+  /** Whether nothing has begun that is not whole. */
+  get idle() {
+    return this.#items.size === 0;
+  }
+
   /** Bytes of one of the edge's streams; `aheadMs` is how much is there to be played before what comes now. */
   receive(id, data, fin, now, aheadMs) {
     const stream = this.#streams.get(id) ?? this.#begin(id);

@@ -14,7 +14,7 @@ const SAMPLES_PER_MS = SAMPLE_RATE / 1000;
 const GROUP_SAMPLES = 100 * SAMPLES_PER_MS;
 const FADE = 240; // 5 ms on either side of a lost frame
 const BLOCK = 128; // of the audio clock
-/** More than the longest lead, and what a pause leaves here. */
+/** More than what is decoded ahead, see `feed.js`. */
 const CAPACITY = 12 * SAMPLE_RATE;
 
 export class PlayoutRing {
@@ -22,7 +22,7 @@ export class PlayoutRing {
   /** Grows at each start, underrun, stop and flush. */
   transitions = 0;
   underruns = 0;
-  /** Samples that did not fit: the edge wrote further ahead than any lead allows. */
+  /** Samples that did not fit. */
   dropped = 0;
   #paused = false;
   #samples = new Float32Array(CAPACITY);
@@ -112,7 +112,7 @@ export class PlayoutRing {
     this.#clock += output.length;
   }
 
-  /** As a playout report has it. */
+  /** As a playout report has it; and how much is here, and was written in all, in samples. */
   status() {
     const { number, received, played } = this.#sounded;
     return {
@@ -124,6 +124,7 @@ export class PlayoutRing {
       highest_group: Math.floor(Math.max(0, received - 1) / GROUP_SAMPLES),
       playing: this.playing,
       held_ms: ms(this.#write - this.#read),
+      written: this.#write,
       transitions: this.transitions,
     };
   }

@@ -5,8 +5,10 @@
  * of them (`playoutChanged`), the clock comes in as `now()` and `tick`. What happens is told to `tell(kind, detail)`:
  *
  *     ready        {node, unicast_url, migrated, ...}    the edge has said who it is
- *     resumed      {utterance, frames}                   another carrier goes on with the call
+ *     resumed      {utterance, frames, elsewhere}        another carrier goes on with the call
  *     restarted    {}                                    another carrier, and the edge knows nothing of the call
+ *     left         {said, heard, edge}                   what was counted here and there, of a node that lets the call go
+ *     stayed       {reason}                              the call could not move, and is where it was
  *     lost         {code, reason}                        the carrier is gone; `attach` another
  *     event        {event, sent}                         any control event, as it is
  *     stats        {rtt_ms, heard, said, late}           once a second
@@ -15,13 +17,18 @@
 import { Hearing } from "./hearing.js";
 import { FrameLedger } from "./ledger.js";
 import { Pulse } from "./pulse.js";
+import { Question } from "./question.js";
 import { encodeRecord, RecordStream } from "./records.js";
 import { Uplink } from "./uplink.js";
-import { Code, encodeReport } from "./wire.js";
+import { Code, encodeReport, FRAME_MS } from "./wire.js";
 
 export const TICK_MS = 20;
 const HEARTBEAT_MS = 1000;
 const REPORT_MS = 100;
+/** For what is still under way when a node has let the call go. */
+const LAST_FRAMES_MS = 1000;
+/** Of the ten seconds that are kept, so many may be used before a move; the rest is for its duration. */
+const PAUSE_FRAMES = 8000 / FRAME_MS;
 
 const number = (identifier) => Number(identifier.split("_")[1]);
 
@@ -39,6 +46,7 @@ export class Session {
   #reportedAt = -Infinity;
   #standing = false; // the edge at the other end of the carrier knows the call
   #unsaid = []; // events, until then
+  #move = null; // {carrier, until, left, question}: on its way to that carrier
   #pulse = new Pulse();
   #handlers = {
     "session.created": ({ session }) => this.#deadline(session.deadline),
@@ -46,6 +54,7 @@ export class Session {
     "edge.deadline": (event) => this.#deadline(event),
     "edge.session": (event) => this.#ready(event),
     "edge.reconnected": (event) => this.#reconnected(event),
+    "edge.left": (event) => this.#left(event),
     "edge.stats": (event) => this.#stats(event),
     "input_audio_buffer.committed": ({ utterance }) => this.#uplink.confirm(utterance),
     "input_audio_buffer.cleared": ({ utterance }) => this.#uplink.confirm(utterance),
@@ -77,22 +86,49 @@ export class Session {
 
   // --- carriers ----------------------------------------------------------------------------------------
 
-  /** The call goes on `carrier`, which is ready: from the beginning, or where the one before it broke off. */
+  /** The call goes on `carrier`, which is ready: from the beginning, or where the one before it was lost. */
   attach(carrier) {
-    const left = this.#carrier;
     this.detach();
-    left?.close(Code.GOING_AWAY, "the call goes on on another connection");
-    this.#carrier = carrier;
-    this.#records = new RecordStream();
+    this.#take(carrier);
     this.#pulse.begin(this.#now());
     if (this.#resumeToken) {
-      this.#hearing.reconnect();
-      this.#say({ type: "edge.reconnect", resume_token: this.#resumeToken, ...this.#hearing.position });
+      this.#askToGoOn(carrier);
+    } else {
+      this.#introduce(carrier);
+      this.#stand(1, 0);
     }
-    // Also behind that: it says who calls, and it is what counts if the edge does not know the call.
-    this.#say({ type: "session.update", session: this.#settings });
-    if (!this.#resumeToken) this.#stand(1, 0);
     carrier.listen(this);
+  }
+
+  /** The one that the call is on; null while it is on none. */
+  get carrier() {
+    return this.#carrier;
+  }
+
+  /** Whether it is a good moment to `move`: nothing is being heard, and what is said can be said again whole. */
+  get pauses() {
+    return this.#hearing.idle && this.#uplink.unconfirmed < PAUSE_FRAMES;
+  }
+
+  /**
+   * The call goes on on `carrier`, which is ready, as soon as the edge there says so; until then, or if it does not, it
+   * stays where it is. With `leaveMs` the edge there does not know the call, and the one here is asked to let go of it,
+   * which takes as long as that at most.
+   */
+  move(carrier, leaveMs = null) {
+    if (this.#move) {
+      carrier.close(Code.OK, "the call is on its way already");
+      return;
+    }
+    this.#move = { carrier, until: this.#now() + leaveMs, left: null, said: null, question: null };
+    if (leaveMs === null) {
+      this.#ask();
+      return;
+    }
+    this.#say({ type: "edge.leave" });
+    this.#move.said = this.said.count();
+    this.#standing = false;
+    this.#uplink.detach();
   }
 
   /** Without a carrier: what is said is kept, and nothing more is heard from the one before. */
@@ -116,9 +152,12 @@ export class Session {
     // An interruption's last word must not be a single datagram that can be lost.
     const pause_ms = this.#hearing.isInterrupted ? REPORT_MS : HEARTBEAT_MS;
     if (now - this.#reportedAt >= pause_ms) this.#report();
-    if (this.#standing && this.#pulse.ping(now)) this.send({ type: "edge.stats" });
+    if (this.#move && !this.#move.question && (now >= this.#move.until || this.#hasAll)) this.#ask();
+    if (this.#listens && this.#pulse.ping(now)) this.#say({ type: "edge.stats" });
     const death = this.#pulse.death(now);
-    if (death) this.#lose(Code.GOING_AWAY, death);
+    if (!death) return;
+    if (this.#move?.question) this.#answered(death);
+    else this.#lose(Code.GOING_AWAY, death);
   }
 
   // --- what the caller does ----------------------------------------------------------------------------
@@ -167,11 +206,13 @@ export class Session {
 
   /** Any event of the vocabulary; it waits while the call is between two carriers. */
   send(event) {
-    if (this.#standing) this.#say(event);
+    if (this.#standing && !this.#move?.question) this.#say(event);
     else this.#unsaid.push(event);
   }
 
   close() {
+    this.#move?.carrier.close(Code.OK, "hung up");
+    this.#move = null;
     this.#carrier?.close(Code.OK, "hung up");
     this.detach();
   }
@@ -218,6 +259,69 @@ export class Session {
 
   // --- inside ------------------------------------------------------------------------------------------
 
+  #take(carrier) {
+    this.#carrier = carrier;
+    this.#records = new RecordStream();
+    this.#hearing.reconnect();
+  }
+
+  #askToGoOn(carrier) {
+    const resume_token = this.#resumeToken;
+    this.#say({ type: "edge.reconnect", resume_token, ...this.#hearing.position, utterance: this.#uplink.first }, carrier);
+    // Also behind that: it says who calls, and it is what counts if the edge does not know the call.
+    this.#introduce(carrier);
+  }
+
+  #introduce(carrier) {
+    this.#say({ type: "session.update", session: this.#settings }, carrier);
+  }
+
+  /** Move, now that there is nothing more to wait for here. What comes here from now on waits for the answer. */
+  #ask() {
+    const { carrier, left, said } = this.#move;
+    if (left) this.#tell("left", { said, heard: this.heard.count(), edge: { said: left.said, heard: left.heard } });
+    this.#carrier.listen(null);
+    this.#pulse.begin(this.#now());
+    this.#move.question = new Question((refusal) => this.#answered(refusal));
+    this.#askToGoOn(carrier);
+    carrier.listen(this.#move.question);
+  }
+
+  #answered(refusal) {
+    const { carrier, question } = this.#move;
+    this.#move = null;
+    this.#pulse.begin(this.#now());
+    if (refusal === null) {
+      const former = this.#carrier;
+      this.detach();
+      this.#take(carrier);
+      question.handOn(this);
+      if (this.#carrier === carrier) carrier.listen(this);
+      former.close(Code.OK, "the call goes on on another connection");
+      return;
+    }
+    carrier.listen(DEAF);
+    carrier.close(Code.OK, refusal);
+    if (!this.#standing) {
+      this.#lose(Code.GOING_AWAY, refusal); // it has been let go here; another connection takes it back
+      return;
+    }
+    this.#carrier.listen(this);
+    for (const event of this.#unsaid.splice(0)) this.send(event);
+    this.#tell("stayed", { reason: refusal });
+  }
+
+  /** Whether the edge answers on this carrier. */
+  get #listens() {
+    return this.#move ? !this.#move.question && !this.#move.left : this.#standing;
+  }
+
+  /** Whether what a node had written when it let the call go is here. */
+  get #hasAll() {
+    const { left } = this.#move;
+    return left !== null && this.heard.frames + this.heard.lost >= left.said.frames;
+  }
+
   /** The edge has `frames` of `utterance`, and can be told the rest. */
   #stand(utterance, frames) {
     this.#standing = true;
@@ -225,8 +329,8 @@ export class Session {
     for (const event of this.#unsaid.splice(0)) this.#say(event);
   }
 
-  #say(event) {
-    this.#carrier.sendControl(encodeRecord(event));
+  #say(event, carrier = this.#carrier) {
+    carrier.sendControl(encodeRecord(event));
     this.#tell("event", { event, sent: true });
   }
 
@@ -240,19 +344,33 @@ export class Session {
     this.#tell("ready", event);
   }
 
-  #reconnected({ utterance, frames }) {
+  #reconnected({ utterance, frames, elsewhere = false }) {
+    if (elsewhere) {
+      this.#hearing.countAnew();
+      this.#sayAgainFrom(utterance);
+    }
     this.#stand(utterance, frames);
-    this.#tell("resumed", { utterance, frames });
+    this.#tell("resumed", { utterance, frames, elsewhere });
   }
 
   #restart() {
     this.#resumeToken = null;
     this.#unsaid = [];
     this.#hearing.restart();
-    this.said = new FrameLedger();
-    this.#uplink.renumber((...frame) => this.said.record(...frame));
+    this.#sayAgainFrom(1);
     this.#stand(1, 0);
     this.#tell("restarted", {});
+  }
+
+  /** To somebody who has heard nothing yet: what is kept is all that was ever said. */
+  #sayAgainFrom(utterance) {
+    this.said = new FrameLedger();
+    this.#uplink.renumber(utterance, (...frame) => this.said.record(...frame));
+  }
+
+  #left(event) {
+    this.#resumeToken = event.resume_token;
+    if (this.#move) Object.assign(this.#move, { left: event, until: this.#now() + LAST_FRAMES_MS });
   }
 
   #deadline({ uplink_ms, downlink_ms }) {
@@ -262,7 +380,7 @@ export class Session {
 
   #stats({ heard, said }) {
     if (!heard || !said) {
-      this.send({ type: "edge.stats", heard: this.heard.count(), said: this.said.count() });
+      if (this.#listens) this.#say({ type: "edge.stats", heard: this.heard.count(), said: this.said.count() });
       return;
     }
     this.#pulse.answered(this.#now());
@@ -278,10 +396,12 @@ export class Session {
   }
 
   #lose(code, reason) {
-    const carrier = this.#carrier;
+    const [carrier, move] = [this.#carrier, this.#move];
+    this.#move = null;
     this.detach();
     carrier?.close(Code.GOING_AWAY, reason);
-    this.#tell("lost", { code, reason });
+    if (move) this.attach(move.carrier);
+    else this.#tell("lost", { code, reason });
   }
 }
 

@@ -40,6 +40,15 @@ export class Uplink {
     return said(this.#current);
   }
 
+  /** The oldest utterance that the edge has not confirmed, be it the next one, and how many frames are kept of all. */
+  get first() {
+    return this.#utterances[0].number;
+  }
+
+  get unconfirmed() {
+    return this.#utterances.reduce((sum, { packets }) => sum + packets.length, 0);
+  }
+
   /** Says one packet; its seq. Without a carrier it is kept only. */
   speak(packet, now) {
     const seq = this.frames;
@@ -89,10 +98,10 @@ export class Uplink {
     }
   }
 
-  /** To another session: its utterances count from 1 and frames from 0 again; `record` is told of each that is kept. */
-  renumber(record) {
+  /** To another session: utterances count from `first`, and frames from 0; `record` is told of each that is kept. */
+  renumber(first, record) {
     this.#utterances.forEach((state, index) => {
-      Object.assign(state, { number: index + 1, from: 0 });
+      Object.assign(state, { number: first + index, from: 0 });
       state.packets.forEach((packet, seq) => record(state.number, seq, packet));
       if (state.ending) state.ending = this.#ending(state.ending.type, state);
     });
@@ -157,7 +166,7 @@ export class Uplink {
   }
 
   #forget() {
-    let excess = this.#utterances.reduce((sum, { packets }) => sum + packets.length, 0) - KEPT_FRAMES;
+    let excess = this.unconfirmed - KEPT_FRAMES;
     for (const state of this.#utterances) {
       const dropped = state.packets.splice(0, Math.max(0, excess));
       state.from += dropped.length;

@@ -3,7 +3,7 @@
 The fake microphone plays a WAV file; the page takes turns by its loudness, as it does with a person.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,10 @@ WATCH = """
 
 
 @asynccontextmanager
-async def page_of(url: str, profile: Path, wav: Path, options: Sequence[str] = ()) -> AsyncIterator[Page]:
-    async with Chromium.started(profile, [microphone(wav), *options]) as browser:
+async def page_of(
+    url: str, profile: Path, wav: Path, options: Sequence[str] = (), *, loop: bool = False
+) -> AsyncIterator[Page]:
+    async with Chromium.started(profile, [microphone(wav, loop=loop), *options]) as browser:
         page = await browser.open(url)
         yield page
         assert page.errors == []
@@ -56,6 +58,38 @@ async def counts_agree(page: Page) -> dict[str, Any]:
     })()"""
     counts: dict[str, Any] = await page.until(agree, PATIENCE_S)
     return counts
+
+
+async def recite(
+    url: str, directory: Path, options: Sequence[str], meanwhile: Callable[[Page], Awaitable[None]]
+) -> dict[str, Any]:
+    """Say one long sentence to an echo, that goes on while something happens, and well beyond that.
+
+    What the page says of it then: which states it was in, who answered, by what; and counts of both ends.
+    """
+    wav = write_wav(directory / "sentence.wav", "train")
+    choices = "#backend=echo&mode=hold&deadline=accurate"
+    async with page_of(f"{url}{choices}", directory / "profile", wav, options, loop=True) as page:
+        await page.evaluate(f"({WATCH}, {CALL})")
+        await page.until("globalThis.talk?.state === 'live' && (talk.press(), true)", PATIENCE_S)
+        before = await page.until(counted(100, 100), PATIENCE_S)
+        await meanwhile(page)
+        await page.until(counted(before["said"] + 200, before["heard"] + 100), PATIENCE_S)
+        await page.evaluate("talk.release()")
+        await page.until(seen("input_audio_buffer.committed"), PATIENCE_S)
+        counts = await counts_agree(page)
+        states = await page.evaluate(
+            "seen.filter(({ type }) => type === 'state').map(({ state, node, carrier }) => [state, node, carrier])"
+        )
+        return {"counts": counts, "states": states}
+
+
+def counted(said: int, heard: int) -> str:
+    """How many frames the page has said and heard, once it is more than these."""
+    return f"""(() => {{
+      const {{ said, heard }} = talk.counts();
+      return said.frames > {said} && heard.frames > {heard} && {{ said: said.frames, heard: heard.frames }};
+    }})()"""
 
 
 async def ask(url: str, directory: Path, options: Sequence[str] = ()) -> str:

@@ -1,6 +1,8 @@
 /** What `test_chromium_modules.py` runs in a browser: each function returns a value that Python judges. */
 
+import { Carrier } from "/carrier.js";
 import { Decoder } from "/decode.js";
+import { Feed } from "/feed.js";
 import { Items } from "/items.js";
 import { FrameLedger } from "/ledger.js";
 import { encodeRecord, RecordStream } from "/records.js";
@@ -118,6 +120,30 @@ export const ring = (script) => {
   return { seen, jump, dropped: playout.dropped };
 };
 
+/** An item of so many frames all at once: how far the decoder is ahead of a ring that plays it, at most, and what it got. */
+export const feed = (frames) => {
+  const playout = new PlayoutRing();
+  const got = [];
+  let most = 0;
+  const decoder = { waiting: 0, frame: (_item, packet) => (decoder.waiting = got.push(packet) - decoded), end: () => got.push("end") };
+  const fed = new Feed(decoder);
+  let decoded = 0;
+  for (let index = 0; index < frames; index++) fed.frame(1, index);
+  fed.end(1);
+  for (let ms = 0; ms < frames * 20 + 1000; ms += 20) {
+    while (decoder.waiting) {
+      decoder.waiting -= 1;
+      decoded += 1;
+      fed.sent(20 * MS);
+      playout.push(1, tone(20));
+    }
+    for (let block = 0; block < (20 * MS) / 128; block++) playout.render(new Float32Array(128));
+    most = Math.max(most, playout.status().held_ms);
+    fed.report(playout.status());
+  }
+  return { got, most, dropped: playout.dropped, played_ms: playout.status().played_ms };
+};
+
 // --- frames in one order ---------------------------------------------------------------------------------
 
 const packet = (seq) => new Uint8Array([seq]);
@@ -157,7 +183,7 @@ export const items = (script, deadlineMs = null) =>
 
 // --- what the caller says --------------------------------------------------------------------------------
 
-class PaperCarrier {
+class PaperCarrier extends Carrier {
   log = [];
   sendControl(data) {
     this.log.push(["control", new RecordStream().receive(data)[0]]);
@@ -177,9 +203,12 @@ class PaperCarrier {
   resetStream(number, code) {
     this.log.push(["reset", number, code]);
   }
-  listen() {}
   close(code) {
     this.log.push(["close", code]);
+  }
+  /** The edge at its other end does something: the verb is one of a listener. */
+  bring(verb, ...args) {
+    this._receive(() => this.listener[verb](...args));
   }
 }
 
@@ -232,7 +261,8 @@ export const turns = (levels, { playing = false, mode = "open", held = [] } = {}
 
 // --- the session -------------------------------------------------------------------------------------------
 
-/** A session on paper: runs a script, in which events and streams come from the edge; all that was done. */
+/** A session on paper: runs a script, in which events and streams come from an edge, by default on the last carrier; all
+ * that was done. */
 export const session = (script) => {
   let now = 0;
   const log = [];
@@ -243,14 +273,13 @@ export const session = (script) => {
   const tell = (kind, detail) => kind !== "event" && told.push([kind, detail]);
   const talk = new Session({ settings: { deadline: "chat" }, player, tell, now: () => now });
   const carriers = [];
+  const fresh = () => carriers[carriers.push(new PaperCarrier()) - 1];
   const verbs = {
-    attach: () => {
-      const carrier = new PaperCarrier();
-      carriers.push(carrier);
-      talk.attach(carrier);
-    },
-    hear: (event) => talk.receiveControl(encodeRecord(event), false),
-    item: (id, unit, first, count, fin = true) => talk.receiveStream(id, Uint8Array.from(item(unit, first, count)), fin),
+    attach: () => talk.attach(fresh()),
+    move: (...args) => talk.move(fresh(), ...args),
+    hear: (event, from = -1) => carriers.at(from).bring("receiveControl", encodeRecord(event), false),
+    item: (id, unit, first, count, fin = true, from = -1) =>
+      carriers.at(from).bring("receiveStream", id, Uint8Array.from(item(unit, first, count)), fin),
     playing: (status) => talk.playoutChanged({ ...talk.status, ...status }),
     speak: (count) => {
       for (let index = 0; index < count; index++) talk.speak(packet(index));
@@ -258,7 +287,8 @@ export const session = (script) => {
     pass: (ms) => {
       for (const end = now + ms; now < end; now += 20) talk.tick();
     },
-    lose: () => talk.carrierClosed(carriers.at(-1), 4, "gone"),
+    lose: (from = -1) => carriers.at(from)._closed(4, "gone"),
+    pauses: () => log.push(talk.pauses),
   };
   for (const [verb, ...args] of script) (verbs[verb] ?? ((...rest) => talk[verb](...rest)))(...args);
   return { log, told, carriers: carriers.map((carrier) => carrier.log), counts: { said: talk.said.count(), heard: talk.heard.count() } };
@@ -266,11 +296,12 @@ export const session = (script) => {
 
 // --- finding the way -----------------------------------------------------------------------------------------
 
-/** Who wins the race to `url` by UDP and to `path` of this server by TCP, and after how long. */
-export const race = async (url, path, allowed) => {
+/** Who wins the race to these URLs by UDP and to these paths of this server by TCP, and after how long. */
+export const race = async (places, allowed) => {
   const began = performance.now();
   try {
-    const winner = await raceCarriers({ url, ws_url: `ws://${location.host}${path}` }, allowed);
+    const here = places.map(([url, path]) => ({ url, ws_url: path && `ws://${location.host}${path}` }));
+    const winner = await raceCarriers(here, { allowed });
     const took_ms = performance.now() - began;
     winner.close();
     return { winner: winner.name, took_ms };

@@ -256,6 +256,14 @@ def test_the_ring_is_bounded(checks: Checks) -> None:
     assert checks.ring([["push", 1, 10_000], ["push", 1, 10_000]])["dropped"] == 8000 * 48
 
 
+def test_an_answer_that_comes_all_at_once_is_played_to_its_end(checks: Checks) -> None:
+    """As a node writes it that lets a call go."""
+    result = checks.feed(3000)
+    assert result["got"] == [*range(3000), "end"]
+    assert 7000 < result["most"] <= 8000
+    assert (result["dropped"], result["played_ms"]) == (0, 60_000)
+
+
 def test_the_browser_decodes_frames_lost_frames_and_ends_in_order(checks: Checks) -> None:
     packets = Encoder(48000).encode(
         b"".join(int(8000 * (n % 96 > 48)).to_bytes(2, "little") for n in range(960 * 10))
@@ -432,11 +440,13 @@ def test_where_nothing_answers_by_udp_the_websocket_wins_after_its_handicap(chec
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as deaf:
         deaf.bind(("127.0.0.1", 0))
         silent = f"https://127.0.0.1:{deaf.getsockname()[1]}/v1/voice"
-        both = checks.race(silent, "/voice")
-        alone = checks.race(silent, "/voice", ["websocket"])
-        nothing = checks.race(silent, "/nothing", ["websocket"])
+        both = checks.race([[silent, "/voice"]])
+        alone = checks.race([[silent, "/voice"]], ["websocket"])
+        nothing = checks.race([[silent, "/nothing"]], ["websocket"])
+        second = checks.race([[None, "/nothing"], [None, "/voice"]])
     assert both["winner"] == alone["winner"] == "websocket"
     assert both["took_ms"] >= 200
+    assert second["winner"] == "websocket"
     assert nothing["error"] == "unreachable"
     assert "refused" in nothing["message"]
 
@@ -478,18 +488,20 @@ def test_a_call_goes_on_with_the_next_carrier(checks: Checks) -> None:
     back = {"type": "edge.reconnected", "utterance": 1, "frames": 2}
     done = checks.session([*script, ["attach"], ["speak", 1], ["hear", back]])
     _, log = done["carriers"]
-    assert _controls(log)[0] == {"type": "edge.reconnect", "resume_token": "t", "item": 1, "frames": 4}
+    assert _controls(log)[0] == {
+        "type": "edge.reconnect",
+        "resume_token": "t",
+        "item": 1,
+        "frames": 4,
+        "utterance": 1,
+    }
     assert [frame[1] for frame in _frames(log)] == list(range(8))
     assert [kind for kind, _ in done["told"]] == ["ready", "lost", "resumed"]
     assert done["counts"]["said"]["frames"] == 8
 
 
 def test_an_edge_that_knows_nothing_of_the_call_gets_a_new_one(checks: Checks) -> None:
-    unknown = {
-        "type": "error",
-        "error": {"type": "invalid_request_error", "code": "unknown_session", "message": ""},
-    }
-    script = [["attach"], ["hear", READY], ["speak", 3], ["commit"], ["lose"], ["attach"], ["hear", unknown]]
+    script = [["attach"], ["hear", READY], ["speak", 3], ["commit"], ["lose"], ["attach"], ["hear", UNKNOWN]]
     done = checks.session([*script, ["speak", 2], ["item", 3, 1, 0, 1]])
     _, log = done["carriers"]
     assert [event["type"] for event in _controls(log)] == [
@@ -508,3 +520,116 @@ def test_an_edge_that_leaves_pings_unanswered_is_gone(checks: Checks) -> None:
     done = checks.session([["attach"], ["hear", READY], ["pass", 3040]])
     assert [kind for kind, _ in done["told"]] == ["ready", "lost"]
     assert done["carriers"][0][-1] == ["close", 4]
+
+
+# --- moving ----------------------------------------------------------------------------------------------
+
+UNKNOWN = {
+    "type": "error",
+    "error": {"type": "invalid_request_error", "code": "unknown_session", "message": "never heard of it"},
+}
+THERE = {"type": "edge.reconnected", "utterance": 1, "frames": 0, "elsewhere": True}
+UNDER_WAY: list[list[Any]] = [["attach"], ["hear", READY], ["item", 3, 1, 0, 4, False], ["speak", 7]]
+"""Four frames of an answer are here, seven of an utterance are said."""
+
+
+def _left(said: int) -> dict[str, Any]:
+    counts = {"frames": 7, "bytes": 7, "digest": "", "lost": 0}
+    return {"type": "edge.left", "resume_token": "last", "heard": counts, "said": {**counts, "frames": said}}
+
+
+def test_a_call_is_where_it_was_until_the_next_place_says_that_it_goes_on_there(checks: Checks) -> None:
+    """What was on its way from the old place is not heard twice, and what was said there meanwhile is said again."""
+    asked = [["move"], ["item", 7, 1, 4, 1, True, 0], ["speak", 2]]
+    done = checks.session([*UNDER_WAY, *asked, ["hear", {**THERE, "frames": 7, "elsewhere": False}]])
+    before, after = done["carriers"]
+    assert [event["type"] for event in _controls(after)] == ["edge.reconnect", "session.update"]
+    assert [frame[1] for frame in _frames(before)] == list(range(9))
+    assert [frame[1] for frame in _frames(after)] == [5, 6, 7, 8]
+    assert before[-1] == ["close", 0]
+    assert [kind for kind, _ in done["told"]] == ["ready", "resumed"]
+    assert (done["counts"]["heard"]["frames"], done["counts"]["said"]["frames"]) == (4, 9)
+
+
+def test_a_call_that_is_not_known_at_the_next_place_has_missed_nothing(checks: Checks) -> None:
+    asked = [["move"], ["send", {"type": "response.create"}], ["item", 7, 1, 4, 1, True, 0]]
+    for refusal in (["hear", UNKNOWN], ["lose", 1], ["pass", 3040]):
+        done = checks.session([*UNDER_WAY, *asked, refusal, ["speak", 1]])
+        before, after = done["carriers"]
+        assert done["told"][-1][0] == "stayed", refusal
+        assert done["counts"]["heard"]["frames"] == 5
+        assert [frame[1] for frame in _frames(before)] == list(range(8))
+        assert "response.create" in [event["type"] for event in _controls(before)]
+        assert after[-1] == ["close", 0]
+
+
+def test_what_the_next_place_brings_before_its_answer_is_heard_behind_it(checks: Checks) -> None:
+    there = {**THERE, "elsewhere": False}
+    done = checks.session([*UNDER_WAY, ["move"], ["item", 7, 1, 4, 2], ["hear", there]])
+    assert done["counts"]["heard"]["frames"] == 6
+
+
+def test_a_node_is_left_when_all_that_it_had_written_is_here(checks: Checks) -> None:
+    """Behind that the open utterance is said again from its first word, and both directions are counted anew."""
+    leaving = [
+        ["move", 5000],
+        ["speak", 3],
+        ["hear", _left(6), 0],
+        ["pass", 40],
+        ["item", 7, 1, 4, 2, True, 0],
+    ]
+    back = [["pass", 20], ["hear", THERE], ["item", 3, 2, 0, 3]]
+    done = checks.session([*UNDER_WAY, *leaving, *back])
+    before, after = done["carriers"]
+    assert _controls(before)[-1]["type"] == "edge.leave"
+    assert [frame[1] for frame in _frames(before)] == list(range(7))
+    assert _controls(after)[0] == {
+        "type": "edge.reconnect",
+        "resume_token": "last",
+        "item": 2,
+        "frames": 0,
+        "utterance": 1,
+    }
+    assert [frame[1] for frame in _frames(after)] == list(range(10))
+    told = dict(done["told"])
+    assert told["left"]["edge"]["said"]["frames"] == told["left"]["heard"]["frames"] == 6
+    assert told["left"]["edge"]["heard"]["frames"] == told["left"]["said"]["frames"] == 7
+    assert (done["counts"]["said"]["frames"], done["counts"]["heard"]["frames"]) == (10, 3)
+
+
+def test_what_was_committed_and_not_confirmed_is_said_again_elsewhere(checks: Checks) -> None:
+    confirmed = {"type": "input_audio_buffer.committed", "utterance": 1, "frames": 7}
+    script = [["commit"], ["hear", confirmed], ["speak", 6], ["commit"], ["speak", 2], ["move", 5000]]
+    done = checks.session(
+        [*UNDER_WAY, *script, ["hear", _left(4), 0], ["pass", 20], ["hear", {**THERE, "utterance": 2}]]
+    )
+    _, after = done["carriers"]
+    assert _controls(after)[0]["utterance"] == 2
+    assert [frame[:2] for frame in _frames(after)] == [*((2, seq) for seq in range(6)), (3, 0), (3, 1)]
+    assert _controls(after)[-1] == {
+        "type": "input_audio_buffer.commit",
+        "utterance": 2,
+        "groups": 2,
+        "frames": 6,
+    }
+
+
+def test_a_node_that_does_not_let_go_is_left_all_the_same(checks: Checks) -> None:
+    for silence in (["pass", 2020], ["lose", 0]):
+        done = checks.session([*UNDER_WAY, ["move", 2000], silence, ["hear", THERE]])
+        assert _controls(done["carriers"][1])[0]["resume_token"] == "t", silence
+        assert [kind for kind, _ in done["told"]] == ["ready", "resumed"]
+
+
+def test_a_node_that_has_let_go_takes_the_call_back_on_another_connection(checks: Checks) -> None:
+    script = [["move", 5000], ["hear", _left(4), 0], ["pass", 20], ["hear", UNKNOWN], ["attach"]]
+    done = checks.session([*UNDER_WAY, *script])
+    assert [kind for kind, _ in done["told"]] == ["ready", "left", "lost"]
+    assert _controls(done["carriers"][2])[0]["resume_token"] == "last"
+
+
+def test_a_call_pauses_between_an_answer_and_the_next_long_utterance(checks: Checks) -> None:
+    script = [["attach"], ["hear", READY], ["pauses"], ["speak", 399], ["pauses"], ["speak", 1], ["pauses"]]
+    assert checks.session(script)["log"] == [True, True, False]
+    script = [["attach"], ["item", 3, 1, 0, 4, False], ["pauses"], ["item", 7, 1, 4, 1], ["pauses"]]
+    assert [one for one in checks.session(script)["log"] if isinstance(one, bool)] == [False, True]

@@ -22,7 +22,7 @@ WHOEVER_RUNS_THIS = pytest.mark.parametrize(
 
 SERVICE = ["198.51.100.1/32", "2001:db8:a::1/128"]
 SERVED_SOCKETS = 8  # on each service and each unicast address one for each slot of a worker
-FILES = ["cid.key", "ledger.json", "reset.key", "retry.key", "starts.json", "t1-e1.md5"]
+FILES = ["keys.toml", "ledger.json", "starts.json", "t1-e1.md5"]
 
 WITHDRAWN_S = 0.1
 KILLED_S = 0.25

@@ -5,7 +5,7 @@ from typing import Any
 from sim.world import ALPN, KEYS, PORT, SERVICE_V4, make_identity
 
 from edge.keys import KeyRing, Purpose
-from edge.quic import Endpoint, EndpointConfig, Secrets
+from edge.quic import CidProfile, Endpoint, EndpointConfig, Secrets
 
 SERVER_ID, OTHER_ID = b"server 1", b"server 2"
 RESET_KEY = KEYS.issuing.key(Purpose.RESET)
@@ -18,6 +18,7 @@ def make_endpoint(
     nonce_start: int = 0,
     server_id: bytes = SERVER_ID,
     keys: KeyRing = KEYS,
+    profile: CidProfile = "edge",
     **options: Any,
 ) -> Endpoint:
     """``options`` are fields of `EndpointConfig` and keyword arguments of `Endpoint`."""
@@ -29,5 +30,5 @@ def make_endpoint(
         "preferred_v4": (UNICAST_V4, PORT),
         "preferred_v6": (UNICAST_V6, PORT),
     }
-    secrets = Secrets(keys, server_id=server_id, worker=worker, nonce_start=nonce_start)
+    secrets = Secrets(keys, server_id=server_id, worker=worker, nonce_start=nonce_start, profile=profile)
     return Endpoint(EndpointConfig(**(defaults | fields)), secrets, **options)

@@ -6,7 +6,8 @@ People at two homes call, over QUIC and over WebSocket, until every target has a
 * ``edgectl keys rotate`` gives everybody new connection IDs, and the ports change again;
 * for some seconds the balancer goes by flows alone, and the ports change: packets reach targets that do not know them,
   and are passed on to those that do;
-* a target is deregistered: others get the newcomers, and it goes on with its calls.
+* an operator drains a node, which then tells the balancer that it is not ready, and it is deregistered: others get the
+  newcomers, and it goes on with its calls.
 
 With the fault *five-tuple-only* the balancer knows nothing of connection IDs, and no node passes anything on.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
+from edge.errors import DeadlineError
 from edge.lab.boxes import BalancerBox, HomeBox
 from edge.lab.faults import NONE, Fault
 from edge.lab.nodes import FleetOptions
@@ -33,8 +35,11 @@ HOMES: Final = {"h1": "c1", "h2": "c2"}
 MIN_CALLS, MAX_CALLS = 8, 24
 """Over QUIC. Of so few all stay with their target by chance, when their flow is another, once in 6,500 runs; so many
 miss one of three targets once in 5,600."""
+WORKERS: Final = 2
+"""Of each node: the kernel finds the right one by the last octet."""
 NEWCOMERS: Final = 4
 REBINDINGS: Final = 4
+PATIENCE_HEALTH_S: Final = 15.0
 LISTEN_S: Final = 3.0
 """After each act: long enough for path validation to fail and for what is lost to be missed."""
 MIN_STRAYS: Final = 30
@@ -51,7 +56,7 @@ async def story(order: Order, tell: Tell) -> list[Check]:
     topology = balanced_topology()
     is_plain = order.fault == FIVE_TUPLE_ONLY
     fault = Fault(check="calls_lost", forwarding=False) if is_plain else NONE
-    options = FleetOptions(policy=PATIENT, fault=fault)
+    options = FleetOptions(policy=PATIENT, fault=fault, workers=WORKERS)
     async with staged(order, tell, topology, options, callers=tuple(HOMES.values())) as stage:
         balancer, homes = await _boxes(stage, order.seed)
         await balancer.read_connection_ids(not is_plain)
@@ -75,9 +80,12 @@ async def story(order: Order, tell: Tell) -> list[Check]:
         stage.timeline.event("the balancer reads connection IDs again", mark=True)
 
         leaving = served[0]
+        await stage.order(leaving, "/drain", reason="an upgrade", who="operator")
+        unready = await balancer.until_healthy(len(stage.fleet.sockets) - 1, PATIENCE_HEALTH_S)
+        stage.timeline.event(f"{leaving} is drained, and {'' if unready else 'not '}seen to be", mark=True)
+        late = [await stage.call("c1", f"newcomer {number}", migrate=False) for number in range(NEWCOMERS)]
         await balancer.deregister(leaving)
         stage.timeline.event(f"{leaving} is deregistered", mark=True)
-        late = [await stage.call("c1", f"newcomer {number}", migrate=False) for number in range(NEWCOMERS)]
         await _rebind(stage, homes)
         bindings = sum([(await home.counters())["bindings"] for home in homes])
         dropped = (await balancer.counters())["unknown_server_id"]
@@ -106,6 +114,8 @@ async def story(order: Order, tell: Tell) -> list[Check]:
 
 async def _boxes(stage: Stage, seed: int) -> tuple[BalancerBox, list[HomeBox]]:
     balancer = await BalancerBox(stage.lab, "b1").start(seed)
+    if not await balancer.until_healthy(len(stage.fleet.sockets), PATIENCE_HEALTH_S):
+        raise DeadlineError(f"the balancer does not find all nodes ready within {PATIENCE_HEALTH_S:g} s")
     homes = [await HomeBox(stage.lab, name).start(number) for number, name in enumerate(HOMES, 1)]
     for home in homes:
         await balancer.reach(home)

@@ -152,6 +152,18 @@ class Stage:
         """What its admin socket answers. Raises as `admin_request`."""
         return await admin_request(self.fleet.sockets[edge], method, target, body)
 
+    async def counted(self, metric: str, **labels: str) -> float:
+        """The sum over all edges of a counter's series that have these labels."""
+        total = 0.0
+        for edge in self.fleet.sockets:
+            text = (await self.ask(edge, "GET", "/metrics")).checked()
+            assert isinstance(text, str)
+            for family in text_string_to_metric_families(text):
+                for sample in family.samples:
+                    if sample.name == metric and labels.items() <= sample.labels.items():
+                        total += sample.value
+        return total
+
     async def explain(self, edge: str) -> dict[str, Any]:
         """Why it is where it is, see `edge.runtime.documents.NodeExplanation`. Raises as `admin_request`."""
         found = (await self.ask(edge, "GET", "/explain")).checked()
@@ -164,18 +176,6 @@ class Stage:
         if found is not None:
             self.timeline.event(f"{edge} {'; '.join(found['explanation']['held_by'])}")
         return found is not None
-
-    async def counted(self, metric: str, **labels: str) -> float:
-        """The sum over all edges of a counter's series that have these labels."""
-        total = 0.0
-        for edge in self.fleet.sockets:
-            text = (await self.ask(edge, "GET", "/metrics")).checked()
-            assert isinstance(text, str)
-            for family in text_string_to_metric_families(text):
-                for sample in family.samples:
-                    if sample.name == metric and labels.items() <= sample.labels.items():
-                        total += sample.value
-        return total
 
     async def order(self, edge: str, target: str, **body: Any) -> float:
         """Order something of a node; when. Raises what the node answered."""

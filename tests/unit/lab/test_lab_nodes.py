@@ -10,9 +10,10 @@ import pytest
 from bgp.params import NAIVE
 from bgp.policy import PolicyParams
 from edge.config import NodeConfig, parse_config
-from edge.lab.nodes import TIME_FACTOR, FleetOptions, node_config, toml_text
+from edge.config.fleet_file import parse_fleet
+from edge.lab.nodes import TIME_FACTOR, FleetOptions, fleet_file, node_config, server_id, toml_text
 from edge.lab.parts import Protection, Role, Software
-from edge.lab.topologies import default_topology, fleet_topology, matrix_topology
+from edge.lab.topologies import balanced_topology, default_topology, fleet_topology, matrix_topology
 from edge.lab.topology import Topology, decode, encode
 
 USUAL = FleetOptions()
@@ -38,6 +39,20 @@ def test_a_node_accepts_its_file(tmp_path: Path, topology: Topology, speaker: st
         assert config.bgp is not None
         assert config.bgp.speaker == speaker
         assert config.bgp.local_as == topology.node(name).asn
+
+
+def test_behind_a_balancer_a_node_has_one_address_and_says_there_whether_it_is_ready(tmp_path: Path) -> None:
+    topology = balanced_topology()
+    config = configured(tmp_path, topology, "e2")
+    assert config.bgp is None
+    assert config.cid.profile == "aws-nlb"
+    assert config.service.addresses == config.unicast.addresses == (str(topology.addresses("e2").v4),)
+    assert config.unicast.name == "198.51.100.1"
+    assert config.metrics.listen is not None
+    assert config.metrics.listen.host == config.service.addresses[0]
+    fleet = parse_fleet(toml_text(fleet_file(topology)))
+    assert [bytes(node.server_id) for node in fleet.nodes] == [server_id(number) for number in (1, 2, 3)]
+    assert fleet.nodes[1].addresses == config.unicast.addresses
 
 
 def test_a_neighbor_for_every_upstream_and_reflector_and_family(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from edge.errors import ConfigError, UsageError
 from edge.lab.parts import Role, Software
-from edge.lab.topologies import default_topology, fleet_topology
+from edge.lab.topologies import balanced_topology, default_topology, fleet_topology
 from edge.lab.topology import decode, encode, load
 
 TOML = """
@@ -63,6 +63,17 @@ def test_every_edge_of_the_fleet_has_two_upstreams_who_prefer_one_site() -> None
     assert between is not None
     assert between.local_pref == 80  # customers before peers
     assert topology.node("t2").software is Software.FRR
+
+
+def test_behind_a_balancer_nobody_speaks_bgp() -> None:
+    topology = balanced_topology()
+    assert decode(encode(topology)) == topology
+    assert {name: topology.uplink(name).peer.node for name in ("e1", "e2", "e3", "h1", "c1", "c2")} == {
+        **dict.fromkeys(("e1", "e2", "e3", "h1"), "b1"),
+        "c1": "h1",
+        "c2": "h2",
+    }
+    assert topology.names(Role.ROUTER, Role.REFLECTOR) == ()
 
 
 def test_who_speaks_with_whom_within_the_fleet() -> None:

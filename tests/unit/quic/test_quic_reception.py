@@ -14,7 +14,7 @@ from sim.world import ALPN, CID_CONFIG, KEYS, SERVICE_V4
 
 from edge.cid import CidIssuer, UnroutableIssuer
 from edge.overload import Verdict
-from edge.quic import Endpoint, Event, PacketMisrouted, Path
+from edge.quic import CidProfile, Endpoint, Event, PacketMisrouted, Path
 from edge.quic.header import VERSION_1, VERSION_2
 from edge.quic.reset import reset_token
 
@@ -112,6 +112,17 @@ def test_a_packet_of_a_worker_that_is_gone_is_answered_with_its_reset_by_whoever
     assert reset.endswith(reset_token(RESET_KEY, cid))
     assert not events
     assert receive(endpoint, short_packet(cid_of(OTHER_ID, worker=1)))[0] == []
+
+
+@pytest.mark.parametrize("profile", ["edge", "aws-nlb"])
+def test_nobody_is_reset_by_another_worker_than_his_own(profile: CidProfile) -> None:
+    own, other = (
+        make_endpoint(worker=worker, siblings={0, 1}, profile=profile, nonce_start=7) for worker in (0, 1)
+    )
+    for _ in range(300):  # more than the nonces of one round of all lanes
+        packet = short_packet(own._secrets.issue())
+        assert receive(other, packet) == ([], [PacketMisrouted(PATH, SERVER_ID, 0, packet)])
+    assert other.counters.resets_sent == 0
 
 
 @pytest.mark.parametrize("cid", [cid_of(OTHER_ID), cid_of(SERVER_ID, worker=1)], ids=["node", "worker"])
