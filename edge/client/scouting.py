@@ -118,8 +118,9 @@ class Scout:
             began_at, known = self._loop.time(), self._line.conversation.ready
             unicast_url = None if known is None else known.unicast_url
             with contextlib.suppress(EdgeError):
+                # A node that only stalls shall keep its calls; where there is no way to it, there may be one to others.
                 other = await self._dialing.dial_again(
-                    None, self._line.discard, unicast_url=unicast_url, last=leg
+                    None, self._line.discard, unicast_url=unicast_url, last=leg, anywhere=leg.stranded
                 )
                 if await self._take(leg, other, began):
                     return
