@@ -5,8 +5,9 @@
         await call.reply()
         summary = await call.hang_up()
 
-Read `call` for what a call is, `lifeline` for what keeps it up, `conversation` for one session of it and
-`driven` for what that rides on, `leg` for one connection, `dialing` for how that comes about.
+Read `call` for what a call is, `lifeline` for what keeps it up, with `scouting` for when it may be lost and `moving` for
+when it is asked elsewhere, `conversation` for one session of it and `driven` for what that rides on, `leg` for one
+connection, `dialing` for how that comes about.
 """
 
 from edge.client.call import Call

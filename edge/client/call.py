@@ -6,7 +6,8 @@ call goes on with it: what was being said is completed, what was being heard is 
 the fleet goes on with what the call carries along: the utterance that was not confirmed is said again from its start, and
 an answer goes on if its backend can do that. One that cannot even do so gives it a new session.
 
-Where the edge asks for it, the call goes elsewhere by itself (`edge.client.moving`).
+Where the edge asks for it, the call goes elsewhere by itself (`edge.client.moving`), and where its own network changes or
+nothing is heard any more, it looks for another way before it gives one up (`edge.client.scouting`).
 """
 
 from __future__ import annotations

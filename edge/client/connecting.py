@@ -49,7 +49,7 @@ def connect(
     that was called before by this process, or by one with the same ``ticket_file``, can be spoken on before it stands:
     entering it then waits for nothing, and `Call.ready` does.
 
-    ``redial_delays_s`` are the pauses before the attempts to replace a lost connection; none, no attempt.
+    ``redial_delays_s`` are the times from one attempt to replace a lost connection to the next; none, no attempt.
     Entering raises `CallRefused`, and what `edge.runtime.dialer.dial` raises. Raises ValueError for an impossible
     ``deadline``, and `UsageError` for a ``ticket_file`` that is none.
     """

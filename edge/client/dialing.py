@@ -72,16 +72,18 @@ class Dialing:
         *,
         unicast_url: str | None,
         last: Leg,
+        anywhere: bool = True,
     ) -> Leg:
-        """The same for a call that had a connection, ``last``: to its node, and then to the service, and by the same
-        carrier before others, unless the network is another one. Without ``early`` nothing is said early.
+        """The same for a call that had a connection, ``last``: to its node, and then, if it may go ``anywhere``, to the
+        service, and by the same carrier before others, unless the network is another one. Without ``early`` nothing is
+        said early.
         """
         order: Sequence[CarrierName] = _ORDERS[self.carrier]
         if not last.relocated:
             order = sorted(order, key=lambda carrier: carrier != last.carrier)
         places = [self.target]
         if unicast_url is not None and (unicast := self._at(unicast_url)) != self.target:
-            places.insert(0, unicast)
+            places = [unicast, self.target] if anywhere else [unicast]
         rtt_s = last.wire.rtt_s() or 0.0
         return await self._first(
             order,

@@ -30,7 +30,7 @@ class WebSocketLeg(Leg):
 
     def __init__(self, http: _Http, ws: aiohttp.ClientWebSocketResponse) -> None:
         super().__init__()
-        self._stranded = False
+        self._left_behind = False
         self._http = http
         self._wire = WebSocketCarrier(ws, Role.CALLER, on_doubt=self._hesitate)
         self._host: str
@@ -80,13 +80,17 @@ class WebSocketLeg(Leg):
     def host(self) -> str:
         return self._host
 
+    @property
+    def stranded(self) -> bool:
+        return self._left_behind
+
     def relocate(self) -> None:
         super().relocate()
         self.unreachable()
 
     def unreachable(self) -> None:
         # TCP stays where it began. That may still work, but not for long.
-        self._stranded = True
+        self._left_behind = True
         self._doubt(True)
 
     def flush(self) -> None:
@@ -96,7 +100,7 @@ class WebSocketLeg(Leg):
         await asyncio.gather(self._running, return_exceptions=True)
 
     def _hesitate(self, doubted: bool) -> None:
-        self._doubt(doubted or self._stranded)
+        self._doubt(doubted or self._left_behind)
 
     async def _run(self) -> None:
         try:

@@ -244,8 +244,10 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
             for task in reporting:
                 task.cancel()
             summary = await call.hang_up()
-            told = [packet for packet in heard.packets if packet] == list(story.recording())
-            report = Finished(order.name, summary, told if order.backend == STORY else None)
+            told = None
+            if order.backend == STORY:
+                told = [packet for packet in heard.packets if packet] == list(story.recording())
+            report = Finished(order.name, summary, told)
             if order.save is not None:
                 heard.save(Path(order.save))
     except EdgeError as error:

@@ -112,6 +112,7 @@ def _checks(stage: Stage, blows: list[Change], forged: int) -> list[Check]:
     waits_s = sorted(wait_s for blow in blows for wait_s in outages.waits_s(struck, blow))
     resets = sum(leg.ended == RESET for call in hit for leg in call.legs)
     everybody = [*hit, *spared]
+    stage.timeline.event(f"heard again after {', '.join(f'{wait_s:.2f}' for wait_s in waits_s)} s")
     for name, call in struck.finished.items():
         ways = ", ".join(f"{leg.carrier} {leg.path}: {leg.ended or 'hung up'}" for leg in call.legs)
         stage.timeline.event(f"{name}: {call.utterances} utterances, over {ways}")

@@ -262,9 +262,7 @@ def test_an_utterance_cut_off_by_a_dead_edge_is_said_again_to_the_next_one(world
         assert whole.heard.frames == len(PACKETS)
         assert Remembering.calls[0].utterances == []
         assert (summary.reconnects, summary.utterances, summary.last.node) == (1, 1, "a2")
-        # 1 s until it died, 1 s until that was thought possible, a moment until the next answered; and then its answer.
-        assert summary.duration_s == pytest.approx(1 + 1 + SECONDS, abs=1.5)
-        assert Reconnecting("nothing is heard any more") in events
+        assert Reconnecting("nothing heard for 3 s") in events
         assert Reconnected("a2", resumed=True) in events
         # The first edge cannot be asked any more what it heard: unknown, not zero.
         assert (summary.missing_up, summary.missing_down, summary.ledgers_equal) == (None, None, None)

@@ -147,12 +147,20 @@ def test_a_call_goes_on_as_soon_as_there_is_a_network_again(world: Any) -> None:
     world.run(main)
 
 
-def test_a_silent_edge_is_replaced_before_it_is_given_up(world: Any) -> None:
-    """Its address is dead, and the service is still there; a pause of a second is already one."""
+def test_a_silent_connection_is_replaced_before_it_is_given_up(world: Any) -> None:
+    """A firewall on the way has forgotten it, and lets others pass; a pause of a second is enough to look for one."""
 
     async def main() -> None:
-        world.edge(backend=Remembering)
+        edge = world.edge(backend=Remembering)
         events: list[Any] = []
+
+        def forget(port: int) -> None:
+            def guard(data: bytes, source: tuple[str, int], local: str) -> None:
+                if source[1] != port:
+                    edge.receive(data, source, local)
+
+            world.network.edges.update(dict.fromkeys(world.network.edges, guard))
+
         async with call_to(world, deadline=(None, None), dead_after_s=60.0) as call:
 
             async def collect() -> None:
@@ -160,7 +168,7 @@ def test_a_silent_edge_is_replaced_before_it_is_given_up(world: Any) -> None:
                     events.append(event)  # noqa: PERF401 - it is looked at meanwhile
 
             collecting = asyncio.create_task(collect())
-            later(2.0, world.network.edges.pop, "203.0.113.2")
+            later(2.0, forget, min(world.network.callers))
             summary = await spoken_through(call)
             await collecting
         assert summary.flawless
@@ -171,7 +179,7 @@ def test_a_silent_edge_is_replaced_before_it_is_given_up(world: Any) -> None:
 
 
 def test_an_edge_that_was_only_slow_keeps_its_call(world: Any) -> None:
-    """It takes no newcomers either, so what has been looked for meanwhile is not found."""
+    """It takes no newcomers meanwhile; when it does again, nobody looks any more."""
 
     async def main() -> None:
         edge = world.edge(backend=Remembering)
@@ -179,6 +187,7 @@ def test_an_edge_that_was_only_slow_keeps_its_call(world: Any) -> None:
             edge.verdict = Verdict.REFUSE
             later(2.0, setattr, world.network, "loss", 1.0)
             later(4.0, setattr, world.network, "loss", 0.0)
+            later(5.0, setattr, edge, "verdict", Verdict.ACCEPT)
             summary = await spoken_through(call)
         assert summary.flawless
         assert summary.reconnects == 0
