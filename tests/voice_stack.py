@@ -22,7 +22,7 @@ class VoiceStack(QuicLine):
     """
 
     def __init__(self, connection: ClientConnection, session: CallerSession, dead_after_s: float) -> None:
-        super().__init__(connection, dead_after_s)
+        super().__init__(connection, dead_after_s, lambda: None)
         self.session = session
         self._now = 0.0
         self._events: deque[Told] = deque()
