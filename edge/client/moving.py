@@ -150,7 +150,7 @@ class Mover:
         problem = ""
         try:
             leg = await self._dialing.dial_at(asked.url, old.carrier)
-            await self._change(asked, old, leg, began)
+            leg = await self._change(asked, old, leg, began)
             await self._line.resumed(leg)
             self._tell(Moved(leg.node, leg.path, asked.reason))
         except EdgeError as error:
@@ -160,14 +160,18 @@ class Mover:
         self._line.look_after(problem)
         return not problem
 
-    async def _change(self, asked: AskedToMove, old: Leg, leg: Leg, began: float) -> None:
-        """From ``old`` to ``leg``, which stands. Raises `_RefusedError`, `SessionLost`."""
+    async def _change(self, asked: AskedToMove, old: Leg, leg: Leg, began: float) -> Leg:
+        """From ``old`` to ``leg``, which stands, or to another like it. Raises what `_try` handles."""
         conversation = self._line.conversation
         leaves = asked.leave and conversation.leg is old
         try:
             if leaves:
                 now = self._loop.time()
                 await conversation.let_go(max(began + asked.within_ms / 1000, now + LEAVE_S))
+                if leg.ended is not None:
+                    # An answer was written to its end meanwhile. Nobody keeps a connection that long on which nothing
+                    # is said; but the way is good, and the call waits in its token.
+                    leg = await self._dialing.dial_at(asked.url, old.carrier)
             verdict = await conversation.ask_on(leg, self._dialing.timeout_s)
             if not verdict:
                 raise _RefusedError(f"{leg.path}: {'no answer' if verdict is None else 'another call'}")
@@ -180,3 +184,4 @@ class Mover:
         old.abandon("the call goes on on another connection")
         self._steps.append(_Step(asked.reason, old, leg, ms(self._loop.time() - began)))
         self._line.board(leg)
+        return leg

@@ -12,6 +12,7 @@ from edge.backend.story import StoryBackend, recording
 from edge.client import connect
 from edge.client.conversation import ANSWER_S
 from edge.client.events import Moved, Reconnected, Reconnecting
+from edge.voice.frame import FRAME_MS
 
 
 async def collected(call: Any, into: list[Any]) -> None:
@@ -91,6 +92,27 @@ def test_an_utterance_moves_with_its_call(world: Any) -> None:
         assert [session.node for session in summary.sessions] == ["a1", "a2"]
         # What the first had heard of the second utterance is in its account.
         assert summary.sessions[0].sent.frames == here.heard.frames > len(PACKETS)
+
+    world.run(main)
+
+
+def test_a_place_that_stood_too_long_unused_is_dialled_again(world: Any) -> None:
+    """An answer that is not at its end is waited for, longer than a connection stays on which nothing is said."""
+
+    async def main() -> None:
+        first, second = two_edges(world)
+        async with call_to(world) as call:
+            # Before the answer begins here, that is: a pause. But it has begun when the edge is asked to let go.
+            later(0.1, hand_over, first, second, within_ms=8000)
+            await call.say(PACKETS * (7000 // FRAME_MS // len(PACKETS)))
+            assert await call.reply()  # what the first has said of it
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        (move,) = summary.moves
+        assert move.after_ms < 6500  # at the first try; the edge waits for 6 s
+        assert states(first) == ["moved"]
 
     world.run(main)
 
