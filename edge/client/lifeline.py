@@ -127,6 +127,8 @@ class Lifeline:
 
     async def end(self, patience_s: float) -> None:
         """Hang up, after comparing counts with the edge for at most ``patience_s``."""
+        if self._mover.task is not None and self._mover.is_connecting:
+            await asyncio.wait({self._mover.task}, timeout=patience_s)  # half way is no place to hang up
         tasks = [task for task in (self._mover.task, self._connecting) if task is not None]
         for task in tasks:
             task.cancel()
@@ -244,7 +246,7 @@ class Lifeline:
             return self._failure
         if leg.ended is not None:
             return EdgeError(f"{target}: {_reason(leg.ended)}")
-        leg.abandon("no session")
+        leg.abandon("no session", Code.GOING_AWAY)  # which may have been given, and be asked for again
         return NoAnswer(f"{target}: connected, but no session within {self._dialing.timeout_s:g} s")
 
     def _board_early(self, leg: Leg) -> None:
@@ -276,8 +278,8 @@ class Lifeline:
         await self._until_ready(leg)
         self._name(leg, self.conversation.ready)
 
-    def discard(self, leg: Leg) -> None:
-        leg.abandon("another connection is used")
+    def discard(self, leg: Leg, code: Code = Code.OK) -> None:
+        leg.abandon("another connection is used", code)
         self._discarded.append(leg)
 
     def look_after(self, reason: str) -> None:

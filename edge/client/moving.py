@@ -48,8 +48,8 @@ class Line(Protocol):
     async def resumed(self, leg: Leg) -> None:
         """Wait until the edge has said who it is. Raises `EdgeError`, `SessionLost`."""
 
-    def discard(self, leg: Leg) -> None:
-        """It stands, and is not needed."""
+    def discard(self, leg: Leg, code: Code = Code.OK) -> None:
+        """It stands, and is not needed. With `Code.GOING_AWAY` a call that it may carry is not over."""
 
     def look_after(self, reason: str) -> None:
         """If the call has lost its connection meanwhile, ``reason`` is why."""
@@ -97,6 +97,7 @@ class Mover:
         self._dialing = dialing
         self._tell = tell
         self._steps: list[_Step] = []
+        self._next: AskedToMove | None = None
         self._loop = asyncio.get_running_loop()
 
     def moves(self) -> tuple[Move, ...]:
@@ -120,6 +121,7 @@ class Mover:
         if leg is None or stays or (asked.reason == "anycast" and leg.migration_ms is not None):
             return
         if self.is_connecting:
+            self._next = asked
             return
         self.cancel()
         self.task = asyncio.create_task(self._go(asked))
@@ -132,7 +134,10 @@ class Mover:
                 await asyncio.sleep(within_s * AGAIN_PART)
                 await self._try(asked, began)
         except SessionLost:
-            pass  # the call is over
+            return  # the call is over
+        following, self._next = self._next, None
+        if following is not None:
+            await self._go(following)
 
     async def _try(self, asked: AskedToMove, began: float) -> bool:
         """Whether there is nothing more to try."""
@@ -167,7 +172,7 @@ class Mover:
             if not verdict:
                 raise _RefusedError(f"{leg.path}: {'no answer' if verdict is None else 'another call'}")
         except BaseException:
-            self._line.discard(leg)
+            self._line.discard(leg, Code.GOING_AWAY)
             if leaves and conversation.leg is old:
                 conversation.leave()
                 old.abandon("the other place does not take the call", Code.GOING_AWAY)

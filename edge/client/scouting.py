@@ -22,6 +22,7 @@ from edge.client.events import CallEvent, Reconnected, Reconnecting
 from edge.client.leg import Leg, ms
 from edge.client.whereabouts import Whereabouts
 from edge.errors import EdgeError
+from edge.voice import Code
 
 QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
 """How long a call that has to do without UDP waits before it tries again, at first and in the end: twice as long each
@@ -48,8 +49,8 @@ class Line(Protocol):
     async def resumed(self, leg: Leg) -> None:
         """Wait until the edge has said who it is. Raises `EdgeError`, `SessionLost`."""
 
-    def discard(self, leg: Leg) -> None:
-        """It stands, and is not needed."""
+    def discard(self, leg: Leg, code: Code = Code.OK) -> None:
+        """It stands, and is not needed. With `Code.GOING_AWAY` a call that it may carry is not over."""
 
     def look_after(self, reason: str) -> None:
         """If the call has lost its connection meanwhile, ``reason`` is why."""
@@ -146,7 +147,7 @@ class Scout:
         try:
             verdict = await conversation.ask_on(other, self._dialing.timeout_s)
             if not verdict:
-                self._line.discard(other)
+                self._line.discard(other, Code.GOING_AWAY)
                 # Who knows the call does not answer, and who answers does not know it: only another call is to be had.
                 return verdict is False
             if leg.doubted:
@@ -161,7 +162,7 @@ class Scout:
         except SessionLost:
             self._line.discard(other)  # the call is over
         except asyncio.CancelledError:
-            self._line.discard(other)
+            self._line.discard(other, Code.GOING_AWAY)
             raise
         finally:
             self.is_asking = False

@@ -245,6 +245,7 @@ class CallTable:
     def close_all(self, reason: str) -> None:
         """End every call. Its caller may go on elsewhere with what it has; here nobody waits for it."""
         for call in list(self._calls):
+            call.hand_over.cut()
             log.info("event=call_closed call=%s reason=%s", call.call_id, _quoted(reason))
             carrier = self._end(call)
             if carrier is not None:

@@ -108,6 +108,11 @@ class HandOver:
             self.state = "asked"
             self._waiting = self._waiting or replace(asked, at=now + AGAIN_S)
 
+    def cut(self) -> None:
+        """The node ends the call: nobody has shown that it goes on elsewhere."""
+        if self.state == "left":
+            self.state = "refused"
+
     def ended(self) -> None:
         """The call is over here."""
         self.leaving = False

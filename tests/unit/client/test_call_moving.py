@@ -358,3 +358,57 @@ def test_a_node_with_other_keys_knows_nobody(world: Any) -> None:
         assert (summary.reconnects, summary.resumed) == (1, 0)
 
     world.run(main)
+
+
+def test_a_caller_that_missed_the_answer_asks_again_and_gets_the_same_call(world: Any) -> None:
+    """The token is used up by then; but it has brought the call here, so it is not lost, nor begun once more."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        send = second.endpoint.datagrams_to_send
+        muffled: list[float] = []
+
+        def send_late(now: float) -> Any:
+            packets = send(now)
+            if any(call._seat is not None for call in second.calls._calls):
+                muffled.append(now)
+                return [] if now < muffled[0] + 4.0 else packets
+            return packets
+
+        second.endpoint.datagrams_to_send = send_late
+
+        def die() -> None:
+            first.dead = True
+            second.announce()
+
+        call = call_to(world, timeout_s=2.0)
+        heard = call.record()
+        async with call:
+            later(5.0, die)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert muffled
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        assert summary.sessions[1].agrees_down
+        assert len(second.calls.records()) == 1
+
+    world.run(main)
+
+
+def test_who_hangs_up_on_the_way_is_accounted_for_all_the_same(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=Remembering)
+        async with call_to(world) as call:
+            await call.say(PACKETS)
+            assert await call.reply()
+            await asyncio.sleep(ANSWER_S)
+            hand_over(first, second)
+            while not second.calls.records():  # noqa: ASYNC110 - in virtual time
+                await asyncio.sleep(0.001)
+            summary = await call.hang_up()
+        assert summary.ending == "hung_up"
+        assert summary.flawless
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+
+    world.run(main)

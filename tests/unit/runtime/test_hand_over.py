@@ -97,3 +97,13 @@ def test_who_is_on_the_way_is_not_asked_again() -> None:
     hand_over.leave(110.0)
     hand_over.plan(DRAIN)
     assert hand_over.ask(111.0, on_anycast=False) is None
+
+
+def test_who_was_let_go_and_is_cut_has_not_moved() -> None:
+    """It may have failed to go elsewhere, and nobody would know."""
+    drained = asked()
+    drained.leave(110.0)
+    drained.left(111.0)
+    drained.cut()
+    drained.ended()
+    assert drained.state == "refused"
