@@ -331,6 +331,8 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
             self.send_control(control.CancelResponse(response_id=control.response_id(item)))
         for action in later:
             self._act(action)
+        # Until the edge knows what has been played it may not write further.
+        self._act(SendDatagram(self._reports.make(self._now)))
         self._tell(CallContinued(event.utterance, event.frames, rewound.whole, before))
 
     def _close_account(self) -> Account:

@@ -9,7 +9,13 @@ import pytest
 from client_calls import NAME, PACKETS, Remembering, call_to
 
 from edge.backend.story import StoryBackend
-from edge.client.events import CallContinued, Reconnected, Reconnecting, UtteranceCommitted
+from edge.client.events import (
+    CallContinued,
+    FramesReceived,
+    Reconnected,
+    Reconnecting,
+    UtteranceCommitted,
+)
 from edge.client.whereabouts import LOOK_S
 from edge.overload import Verdict
 
@@ -241,5 +247,37 @@ def test_what_could_not_be_kept_long_enough_is_told_and_holds_nothing_up(world: 
         assert summary.flawless
         assert summary.lost_up == first.lost
         assert summary.sessions[0].uplink_ms is None
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+def test_an_answer_goes_on_at_once_and_not_with_the_next_heartbeat(world: Any, forgets: bool) -> None:
+    """The edge writes no more than the lead beyond what it knows to be played, and who is back has told it nothing yet."""
+
+    async def main() -> None:
+        edge = world.edge(backend=Remembering)
+        loop = asyncio.get_running_loop()
+        times: list[tuple[Any, float]] = []
+
+        def wake_up() -> None:
+            edge.dead = False
+            if forgets:
+                edge.restart()
+
+        async with call_to(world, deadline=(None, None)) as call:
+
+            async def collect() -> None:
+                async for event in call.events():
+                    times.append((event, loop.time()))  # noqa: PERF401 - of each as it happens
+
+            collecting = asyncio.create_task(collect())
+            later(4.0, setattr, edge, "dead", True)
+            later(8.0, wake_up)
+            await spoken_through(call)
+            await collecting
+        (continued_at,) = (at for event, at in times if isinstance(event, CallContinued))
+        heard_at = min(at for event, at in times if isinstance(event, FramesReceived) and at >= continued_at)
+        assert heard_at - continued_at < 0.2
 
     world.run(main)
