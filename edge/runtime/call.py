@@ -277,7 +277,8 @@ class Call:
         self._gives_up_at = None
         if self._settings.unicast_goaway and self._carrier_name in MIGRATING:
             leave = not self._settings.is_alone()
-            self.hand_over.plan(Request.to_unicast(self._settings.unicast_url, leave=leave, now=now))
+            url = self._settings.unicast_url_for(self.host)
+            self.hand_over.plan(Request.to_unicast(url, leave=leave, now=now))
         self._announce()
         self.session.admit(now)
         # What it was held back from telling, and what the backend has to hear of it.
@@ -292,7 +293,7 @@ class Call:
         self._announced = self._place_in_call
         self.session.announce_session(
             self._settings.node,
-            self._settings.unicast_url,
+            self._settings.unicast_url_for(self.carrier.host),
             migrated=self.carrier.outcome == "migrated",
             resume_token=self._resume_token(),
         )

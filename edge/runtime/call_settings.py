@@ -10,6 +10,7 @@ from edge.auth import Doorkeeper
 from edge.backend.base import BackendFactory
 from edge.overload.limits import Limits
 from edge.runtime.resuming import Resuming
+from edge.runtime.sockets import is_ipv6
 from edge.voice import Deadlines, Lead
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class BackendChoice:
 class CallSettings:
     """``changed`` is called when a backend has spoken, ``observe`` with what histograms are made of.
 
+    ``unicast_url_v6`` is for who calls over IPv6, if that is another one.
     ``unicast_goaway``: callers that stay on the service address are asked to call the unicast one; ``is_alone``: no other
     worker could get that call.
     """
@@ -35,6 +37,7 @@ class CallSettings:
     node: str
     worker: int
     unicast_url: str
+    unicast_url_v6: str | None = None
     unicast_goaway: bool = False
     is_alone: Callable[[], bool] = lambda: True
     lead_ms: Lead
@@ -47,3 +50,7 @@ class CallSettings:
     clock: Callable[[], float]
     changed: Callable[[Call], None]
     observe: Callable[[str, float], None]
+
+    def unicast_url_for(self, host: str) -> str:
+        """Where a caller at this address finds the node: one that has no IPv4 could not use an address of that."""
+        return (is_ipv6(host) and self.unicast_url_v6) or self.unicast_url

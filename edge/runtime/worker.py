@@ -110,6 +110,7 @@ class Worker:
                 node=settings.node,
                 worker=settings.worker,
                 unicast_url=settings.unicast_url,
+                unicast_url_v6=settings.unicast_url_v6,
                 unicast_goaway=settings.unicast_goaway,
                 is_alone=lambda: len(self._siblings) <= 1,
                 lead_ms=settings.lead_ms,

@@ -87,6 +87,7 @@ class Site:
         resume_s: float = 30.0,
         keys: TokenKeys | None = None,
         limits: Limits = Limits(),  # noqa: B008 - it cannot change
+        **changes: Any,
     ) -> None:
         self.now = 0.0
         self.observed: list[tuple[str, float]] = []
@@ -109,6 +110,7 @@ class Site:
                 resume_s=resume_s,
                 limits=limits,
                 observe=lambda name, value: self.observed.append((name, value)),
+                **changes,
             ),
             lambda: f"sess_{next(numbers)}",
         )
@@ -117,9 +119,9 @@ class Site:
     def _changed(self, call: Call) -> None:
         self.table.wake(call)
 
-    async def caller(self, **how: Any) -> Caller:
+    async def caller(self, *, host: str = "", **how: Any) -> Caller:
         """A new one, whose call stands."""
-        caller = Caller(f"192.0.2.{len(self.callers) + 100}", self.now, **how)
+        caller = Caller(host or f"192.0.2.{len(self.callers) + 100}", self.now, **how)
         self.callers.append(caller)
         await self.pass_time(0.1)
         return caller

@@ -36,7 +36,7 @@ from edge.runtime import calls as module
 from edge.runtime.call import PRESENT_WITHIN_S
 from edge.voice.downlink import CHUNK_MS, RING_MS
 from edge.voice.errors import Code
-from edge.voice.events import ErrorReceived, ItemDone, StatsReceived
+from edge.voice.events import ErrorReceived, ItemDone, SessionReady, StatsReceived
 from edge.voice.frame import FRAME_MS, Frame
 from edge.voice.ledger import FrameLedger
 
@@ -323,6 +323,24 @@ def test_a_backend_that_may_not_be_chosen_ends_the_call_and_says_what_may(settin
         await site.table.close()
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "host, url", [("192.0.2.9", "https://192.0.2.1:443"), ("2001:db8::9", "https://[2001:db8::1]:443")]
+)
+def test_a_caller_is_told_an_address_that_it_can_call(settings: Any, host: str, url: str) -> None:
+    async def main() -> list[str]:
+        site = Site(
+            settings,
+            Backend,
+            unicast_url="https://192.0.2.1:443",
+            unicast_url_v6="https://[2001:db8::1]:443",
+        )
+        caller = await site.caller(host=host)
+        await site.table.close()
+        return [ready.unicast_url for ready in caller.heard(SessionReady)]
+
+    assert asyncio.run(main()) == [url]
 
 
 def test_who_connects_and_says_nothing_is_sent_away(settings: Any) -> None:
