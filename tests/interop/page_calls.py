@@ -81,7 +81,10 @@ async def recite(
         states = await page.evaluate(
             "seen.filter(({ type }) => type === 'state').map(({ state, node, carrier }) => [state, node, carrier])"
         )
-        return {"counts": counts, "states": states}
+        elsewhere = await page.evaluate(
+            "seen.filter(({ resumed, elsewhere }) => resumed && elsewhere).length"
+        )
+        return {"counts": counts, "states": states, "elsewhere": elsewhere}
 
 
 def counted(said: int, heard: int) -> str:

@@ -20,10 +20,11 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from inside_lab import part
 
-from edge.lab import firewall
+from edge.lab import firewall, strikes
 from edge.lab.faults import Fault
 from edge.lab.lab import Lab
 from edge.lab.nodes import SERVICE_NAME, FleetOptions, start_fleet
+from edge.lab.process import Process
 from edge.lab.scenarios.scenario import Order
 from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.topologies import default_topology
@@ -101,23 +102,51 @@ async def _pinned(argument: Any, tell: Callable[[Any], None]) -> Any:
 
 
 async def _withdrawn_under(stage: Stage, version: int) -> Any:
-    lab, directory = stage.lab, stage.lab.log_dir / f"IPv{version}"
-    directory.mkdir()
     before = await stage.counted("edge_forwarded_packets_total", kind="stray", direction="received")
-    argv = _browser("recite", lab, stage.fleet.certificate, "", directory, version)
-    page = await lab.spawn(SITE, argv, name=f"browser{version}", finite=True, env=_environment())
+    page, directory = await _reciting(stage, version)
+    began = await stage.order(EDGE, "/withdraw", reason="to see who minds", who="operator", force=True)
+    assert await stage.gone(ROUTER, EDGE, began, PATIENCE_ROUTED_S) is not None
+    told = await _told(page, directory)
+    returns = await stage.order(EDGE, "/announce", reason="the next one", who="operator", hold=True)
+    assert await stage.back(ROUTER, EDGE, returns, PATIENCE_ROUTED_S) is not None
+    strays = await stage.counted("edge_forwarded_packets_total", kind="stray", direction="received")
+    return told | {"strays": strays - before}
+
+
+def lost(argument: Any, tell: Callable[[Any], None]) -> Any:
+    """A page speaks while its node is killed; what it says of that."""
+    return asyncio.run(_lost(argument, tell))
+
+
+async def _lost(argument: Any, tell: Callable[[Any], None]) -> Any:
+    topology = part(default_topology(), SITE, ROUTER, EDGE, OTHER_ROUTER, OTHER_EDGE)
+    order = Order(out=str(Path(argument["log_dir"], "lost")))
+    async with staged(order, tell, topology, FleetOptions(policy=PATIENT)) as stage:
+        page, directory = await _reciting(stage, 4)
+        began = strikes.destroy(stage.lab, EDGE)
+        assert await stage.gone(ROUTER, EDGE, began, PATIENCE_ROUTED_S) is not None
+        return await _told(page, directory)
+
+
+async def _reciting(stage: Stage, version: int) -> tuple[Process, Path]:
+    """A page that speaks by now, and where it leaves what it tells."""
+    directory = stage.lab.log_dir / f"IPv{version}"
+    directory.mkdir()
+    argv = _browser("recite", stage.lab, stage.fleet.certificate, "", directory, version)
+    page = await stage.lab.spawn(SITE, argv, name=f"browser{version}", finite=True, env=_environment())
     async with asyncio.timeout(PATIENCE_CALL_S):
         while not (directory / SPEAKS).exists():
             assert page.returncode is None, page.log.read_text()
             await asyncio.sleep(0.05)
-        began = await stage.order(EDGE, "/withdraw", reason="to see who minds", who="operator", force=True)
-        assert await stage.gone(ROUTER, EDGE, began, PATIENCE_ROUTED_S) is not None
-        (directory / GOES_ON).touch()
+    return page, directory
+
+
+async def _told(page: Process, directory: Path) -> Any:
+    """What it says when it has spoken on and ended."""
+    (directory / GOES_ON).touch()
+    async with asyncio.timeout(PATIENCE_CALL_S):
         assert await page.wait() == 0, page.log.read_text()
-    returns = await stage.order(EDGE, "/announce", reason="the next one", who="operator", hold=True)
-    assert await stage.back(ROUTER, EDGE, returns, PATIENCE_ROUTED_S) is not None
-    strays = await stage.counted("edge_forwarded_packets_total", kind="stray", direction="received")
-    return json.loads((directory / TOLD).read_text()) | {"strays": strays - before}
+    return json.loads((directory / TOLD).read_text())
 
 
 def _browser(

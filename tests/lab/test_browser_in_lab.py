@@ -43,6 +43,19 @@ class TestPinned:
             assert counts["said"]["lost"] == 0
             assert told["strays"] > FORWARDED
 
+    def test_a_page_whose_node_is_killed_goes_on_at_another(self, caller: Any) -> None:
+        """What it had begun to say is said again from its start, to a node that never had the call."""
+        told = caller.inside("lost", module="inside_browser", patience_s=PATIENCE_S)
+        assert [(state, node) for state, node, _ in told["states"]] == [
+            ("live", "e1"),
+            ("reconnecting", "e1"),
+            ("live", "e2"),
+        ]
+        assert told["elsewhere"] == 1
+        counts = told["counts"]
+        assert counts["said"]["lost"] == 0
+        assert counts["said"]["frames"] == counts["heard"]["frames"]
+
     def test_where_nothing_is_passed_on_that_costs_the_connection(self, caller: Any) -> None:
         found = caller.inside(
             "pinned", module="inside_browser", patience_s=PATIENCE_S, forwarding=False, versions=[4]

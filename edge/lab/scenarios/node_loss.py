@@ -18,7 +18,6 @@ import math
 import time
 from typing import Any, Final
 
-from edge.client.connecting import DEAD_AFTER_S
 from edge.lab import strikes
 from edge.lab.callers import Caller
 from edge.lab.faults import Fault
@@ -34,11 +33,11 @@ DEAD: Final = "e1"
 STRUCK, OTHER = "c1", "c2"
 BEFORE_S: Final = 8.0
 PATIENCE_S: Final = 20.0
-"""For all callers to be back: three seconds until they notice, and some redials."""
+"""For all callers to be back: the routers' hold time, and some redials."""
 AFTER_S: Final = 20.0
 """The story takes a minute; who listens to it is waited for behind that."""
 RESUMED_WITHIN_S: Final = 2.0
-"""Of the end of the outage, which lasts until there is another way and the caller has noticed."""
+"""Of the end of the outage, which lasts until there is another way."""
 
 
 def play(argument: Any, tell: Tell) -> Any:
@@ -105,8 +104,8 @@ async def _back(caller: Caller, name: str) -> float | None:
 
 
 def _p95(back_at: list[float | None], at: float, outage_s: float | None) -> float | None:
-    """Seconds, beyond the time in which nobody could be reached; at least those that a caller needs to notice."""
+    """Seconds, beyond the time in which the routes led to the dead node."""
     known = sorted(when for when in back_at if when is not None)
     if outage_s is None or len(known) < len(back_at):
         return None
-    return known[math.ceil(len(known) * 0.95) - 1] - at - max(outage_s, DEAD_AFTER_S)
+    return known[math.ceil(len(known) * 0.95) - 1] - at - outage_s
