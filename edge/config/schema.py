@@ -94,7 +94,7 @@ class Cid(Table, frozen=True):
 
 
 class Quic(Table, frozen=True):
-    """``unicast_goaway``: ask callers that have not followed the preferred address to call the unicast name."""
+    """``unicast_goaway``: ask callers that are on the service address after a second to call the unicast one."""
 
     preferred_address: bool = True
     unicast_goaway: bool = True

@@ -28,8 +28,6 @@ log = logging.getLogger("edge.calls")
 
 RENEWED_AFTER_S = LIFETIME_S / 3
 """From one resume token to the next, in a call in which nothing else asks for one."""
-MIGRATING: Final = ("quic", "webtransport")
-"""Carriers whose caller could have followed the preferred address, so that one that has not is worth asking."""
 PRESENT_WITHIN_S = 5.0
 """From its connection to a caller's first record."""
 MAX_UNSENT_BYTES = 1024 * 1024
@@ -275,7 +273,7 @@ class Call:
             return
         self._grant = grant
         self._gives_up_at = None
-        if self._settings.unicast_goaway and self._carrier_name in MIGRATING:
+        if self._settings.unicast_goaway:
             leave = not self._settings.is_alone()
             url = self._settings.unicast_url_for(self.host)
             self.hand_over.plan(Request.to_unicast(url, leave=leave, now=now))

@@ -67,6 +67,24 @@ def test_what_was_said_early_to_a_black_hole_is_said_again(start: Any, authority
     asyncio.run(main(start(udp=False)))
 
 
+def test_a_call_on_the_service_address_is_led_away_from_it(start: Any, authority: Any) -> None:
+    """TCP cannot be passed on between nodes: when the route moves, such a connection ends."""
+    edge = start(udp=False, backend="story", unicast_goaway=True)
+
+    async def main() -> None:
+        call = call_to(edge, authority)
+        heard = call.record()
+        async with call:
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert [leg.path for leg in summary.legs] == [f"127.0.0.{host}:{edge.port}" for host in (1, 2)]
+        assert [(move.reason, move.elsewhere) for move in summary.moves] == [("anycast", False)]
+
+    asyncio.run(main())
+
+
 def test_quic_is_preferred_where_both_are(loopback: Any, authority: Any) -> None:
     async def main() -> None:
         async with call_to(loopback, authority) as call:
