@@ -300,19 +300,22 @@ def test_a_second_node_at_the_admin_socket_of_the_first(desk: Desk) -> None:
     with subprocess.Popen(
         [*command, str(desk.write())], env=desk.caller.environment, stderr=subprocess.PIPE, text=True
     ) as first:
-        assert first.stderr is not None
-        assert "event=node_up" in first.stderr.readline()
-        other_ports = (f"port = {desk.port}", f"port = {desk.port + 1}")
-        second = desk.run(desk.write(other_ports, name="second.toml"))
-        assert second.stderr == (
-            f"edgectl: error: {desk.home}/admin.sock: process {first.pid} is already running here; "
-            "stop it or choose another path\n"
-        )
-        assert second.returncode == UNREACHABLE
-        assert len(desk.processes()) == 2  # the first and its worker, unharmed
-        with socket.socket(socket.AF_UNIX) as admin:
-            admin.connect(str(desk.home / "admin.sock"))
-        first.terminate()
+        try:
+            assert first.stderr is not None
+            assert "event=node_up" in first.stderr.readline()
+            before = desk.processes()
+            other_ports = (f"port = {desk.port}", f"port = {desk.port + 1}")
+            second = desk.run(desk.write(other_ports, name="second.toml"))
+            assert second.stderr == (
+                f"edgectl: error: {desk.home}/admin.sock: process {first.pid} is already running here; "
+                "stop it or choose another path\n"
+            )
+            assert second.returncode == UNREACHABLE
+            assert desk.processes() == before  # the first and its workers, unharmed
+            with socket.socket(socket.AF_UNIX) as admin:
+                admin.connect(str(desk.home / "admin.sock"))
+        finally:
+            first.terminate()
         assert first.wait(10) == 0
     desk.assert_nothing_left()
 
