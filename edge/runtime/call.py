@@ -162,7 +162,9 @@ class Call:
         """When it must have a turn."""
         timers = [self.session.get_timer(), self._gives_up_at]
         if self._serves:
-            timers += [self.hand_over.get_timer(), self._renew_at]
+            timers.append(self.hand_over.get_timer())
+            if self.hand_over.state != "left":
+                timers.append(self._renew_at)
             timers.append(self._last_heard + self._settings.limits.silent_s)
             if self._unread_since is not None:
                 timers.append(self._unread_since + self._settings.limits.unread_s)
