@@ -368,7 +368,8 @@ class Call:
     def over(self) -> None:
         """Nobody can go on with it here any more."""
         self.hand_over.ended()
-        self._settings.resuming.end(self._stays[0])
+        if self._seat is not None:  # or there is no token of it, and strangers could have others forgotten
+            self._settings.resuming.end(self._stays[0])
 
     async def end(self) -> None:
         """Give its backend back."""
