@@ -10,11 +10,12 @@ While it is held nothing is done for the caller but reading: no backend exists, 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Final, Protocol
 
 from edge.auth import Grant, Unauthorized
 from edge.backend.base import BackendContext
-from edge.runtime.call_settings import CallSettings
+from edge.runtime.call_settings import BackendChoice, CallSettings
 from edge.runtime.carriers import Carrier, carry_out
 from edge.runtime.hand_over import HandOver, Request
 from edge.runtime.messages import CallRecord
@@ -160,7 +161,9 @@ class Call:
         """When it must have a turn."""
         timers = [self.session.get_timer(), self._gives_up_at]
         if self._serves:
-            timers += [self.hand_over.get_timer(), self._renew_at]
+            timers.append(self.hand_over.get_timer())
+            if self.hand_over.state != "left":
+                timers.append(self._renew_at)
             timers.append(self._last_heard + self._settings.limits.silent_s)
             if self._unread_since is not None:
                 timers.append(self._unread_since + self._settings.limits.unread_s)
@@ -260,13 +263,7 @@ class Call:
             open_frames=frames,
         )
         try:
-            self._seat = Seat(
-                choice.make,
-                context,
-                self.session,
-                clock=self._settings.clock,
-                changed=lambda: self._settings.changed(self),
-            )
+            self._seat = self._seated(choice, context)
         except Exception as error:
             log.exception("event=backend_not_made call=%s", self.call_id)
             self.session.close(Code.SESSION_CLOSED, f"no backend for this call: {type(error).__name__}")
@@ -282,6 +279,27 @@ class Call:
         # What it was held back from telling, and what the backend has to hear of it.
         while (event := self.session.next_event()) is not None:
             self._tell(event)
+
+    def _seated(self, choice: BackendChoice, context: BackendContext) -> Seat:
+        """Without its handle, if the backend fails for that: the version that gave it may be another than ours."""
+
+        def take(context: BackendContext) -> Seat:
+            settings = self._settings
+            return Seat(
+                choice.make,
+                context,
+                self.session,
+                clock=settings.clock,
+                changed=lambda: settings.changed(self),
+            )
+
+        try:
+            return take(context)
+        except Exception:
+            if not context.handle:
+                raise
+            log.exception("event=handle_not_taken call=%s bytes=%d", self.call_id, len(context.handle))
+            return take(replace(context, handle=b""))
 
     def _announce(self) -> None:
         """Tell the caller where it is, and how to go on from here."""
@@ -364,7 +382,8 @@ class Call:
     def over(self) -> None:
         """Nobody can go on with it here any more."""
         self.hand_over.ended()
-        self._settings.resuming.end(self._stays[0])
+        if self._seat is not None:  # or there is no token of it, and strangers could have others forgotten
+            self._settings.resuming.end(self._stays[0])
 
     async def end(self) -> None:
         """Give its backend back."""

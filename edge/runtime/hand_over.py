@@ -61,18 +61,26 @@ class HandOver:
 
     def plan(self, request: Request) -> None:
         """The latest counts; whoever is on its way already is not asked again."""
-        if not self.leaving and self.state != "left":
+        if not self._is_going:
             self._waiting = request
 
     def ask(self, now: float, *, on_anycast: bool) -> Request | None:
         """What the caller is to be asked now."""
-        if self._waiting is None or now < self._waiting.at:
+        if self._waiting is None or now < self._waiting.at or self._is_going:
             return None
         due, self._waiting = self._waiting, None
-        if (due.reason == "anycast" and not on_anycast) or now >= due.until:
+        if due.reason == "anycast" and not on_anycast:
+            return None
+        if now >= due.until:
+            # Who came back from elsewhere when its time was over has stayed.
+            self.state = "refused" if self.state == "asked" and self._asked is None else self.state
             return None
         self._asked, self.state = due, "asked"
         return due
+
+    @property
+    def _is_going(self) -> bool:
+        return self.leaving or self.state == "left"
 
     @property
     def url(self) -> str | None:
@@ -123,6 +131,8 @@ class HandOver:
         """When there is something to `ask`, or to look at."""
         if self.leaving:
             return self._cut_at
+        if self.state == "left":
+            return None
         if self._waiting is not None:
             return self._waiting.at
         return self._asked.until if self.state == "asked" and self._asked is not None else None

@@ -263,7 +263,8 @@ class Supervisor:
         await self._end(list(self._tasks), reason)
 
     async def _end(self, workers: Iterable[Worker], reason: str) -> None:
-        tasks = {worker: task for worker in workers if (task := self._tasks.pop(worker, None)) is not None}
+        # They stay known until they have ended: a stop that comes meanwhile waits for them, too.
+        tasks = {worker: task for worker in workers if (task := self._tasks.get(worker)) is not None}
         for worker in tasks:
             worker.stop(reason)
         if not tasks:
@@ -274,6 +275,8 @@ class Supervisor:
                 worker.kill()
         # Whoever asked for a generation has been told already why it did not come up.
         await asyncio.gather(*tasks.values(), return_exceptions=True)
+        for worker in tasks:
+            self._tasks.pop(worker, None)
 
     async def calls(self) -> list[CallRecord]:
         """The calls of all workers that answer."""

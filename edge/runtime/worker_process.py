@@ -67,6 +67,7 @@ class Worker:
         self._python = python
         self._changed = changed
         self._problem = ""
+        self._leaves = False
         self.process: asyncio.subprocess.Process | None = None
         self._reported_at = 0.0
         self._writer: asyncio.StreamWriter | None = None
@@ -91,7 +92,10 @@ class Worker:
 
     async def run(self) -> str:
         """Start the process and serve its socket until it ends; says how it ended."""
-        ours, theirs = socket.socketpair()
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as error:
+            return f"cannot be started: {error.strerror}"
         try:
             with theirs:
                 self.process = await self._spawn(theirs)
@@ -104,6 +108,8 @@ class Worker:
             nonce_start=secrets.randbits(62),
         )
         self._send(Start(settings))
+        if self._leaves:  # it was told while there was no process that could hear it
+            self._send(Leave())
         trouble = self._problem = ""
         try:
             await self._listen(reader)
@@ -216,6 +222,7 @@ class Worker:
 
     def leave(self) -> None:
         """Newcomers are for others from now on."""
+        self._leaves = True
         self._send(Leave())
 
     def stop(self, reason: str) -> None:

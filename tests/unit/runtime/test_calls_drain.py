@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from unit.runtime.call_site import Backend, Site, choosing
+from worker_rig import KEYS
 
 from edge.quic import ConnectionClosed
 from edge.voice import AskedToMove, Code
@@ -53,5 +54,24 @@ def test_calls_that_are_closed_are_over_at_once_and_their_callers_know(settings:
         assert (closed.code, closed.reason) == (Code.GOING_AWAY, "the node is drained")
         assert all(record.ended for record in site.table.records())
         assert all(backend.closed for backend in made)
+
+    asyncio.run(main())
+
+
+def test_a_caller_that_was_let_go_and_stays_connected_keeps_nobody_awake(settings: Any) -> None:
+    """Also when every caller is due another resume token, which this one will not get."""
+
+    async def main() -> None:
+        make, _ = choosing(Backend)
+        site = Site(settings, make)
+        caller = await site.caller()
+        caller.session.leave(site.now)
+        await site.pass_time(0.1)
+        assert [record.hand_over for record in site.table.records()] == ["left"]
+        site.table.set_keys(KEYS)
+        await site.pass_time(0.1)
+        wakes_at = site.table.get_timer()
+        assert wakes_at is not None
+        assert wakes_at > site.now + 1.0
 
     asyncio.run(main())

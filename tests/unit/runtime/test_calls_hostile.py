@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from itertools import count
 from typing import Any
 
 import pytest
 from unit.runtime.call_site import Backend, Caller, Site, choosing
+from worker_rig import KEYS
 
 from edge.backend.base import BackendContext, BackendReply, Control, Interrupted, ItemBegun
 from edge.overload.limits import Limits
 from edge.quic import ConnectionClosed
+from edge.runtime import resuming
 from edge.runtime import seat as seat_module
 from edge.runtime.call import Call
+from edge.runtime.resuming import Resuming
 from edge.voice import EdgeSession
 from edge.voice.actions import SendDatagram
 from edge.voice.errors import Code
@@ -214,6 +218,84 @@ def test_nonsense_about_where_to_go_on_harms_nobody(settings: Any, monkeypatch: 
         monkeypatch.undo()
         assert len(site.table) == 1
         await still_serves(site)
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def elsewhere(**changes: Any) -> str:
+    """The token of a call that another node has."""
+    state = {"call_id": "sess_other", "backend": "it", "caller": "", "utterance": 1, "handle": b"", **changes}
+    node = Resuming(KEYS, server_id=bytes(8), worker=0, unix_time=time.time)
+    return node.issue(stay=node.stay(), **state)
+
+
+async def goes_on(site: Site, caller: Caller, token: str) -> bool:
+    """Whether it gets the call that ``token`` is of."""
+    before = site.table.counters()["continued"]
+    caller.session.resume_token = token
+    await site.come_back(caller)
+    return site.table.counters()["continued"] > before
+
+
+def test_nonsense_about_a_call_from_elsewhere_harms_nobody(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        site = Site(settings, Backend)
+        monstrous = 2**62 - 1
+        places = [(monstrous, 0), (0, monstrous), (1, monstrous), (monstrous, monstrous)]
+        for place in places:
+            caller = await site.caller()
+            items = caller.session._hearing.items
+            monkeypatch.setattr(type(items), "position", property(lambda _, place=place: place))
+            assert await goes_on(site, caller, elsewhere(call_id=f"sess_{place}"))
+            monkeypatch.undo()
+        await still_serves(site)
+        assert site.table.records()
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_a_handle_that_the_backend_cannot_take_costs_what_it_knew_and_not_the_call(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nodes of two versions are one fleet for as long as it takes to bring the newer one everywhere."""
+
+    class Particular(Backend):
+        def __init__(self, context: BackendContext) -> None:
+            int(context.handle or 0)
+            super().__init__(context)
+
+    async def main() -> None:
+        site = Site(settings, Particular)
+        caller = await site.caller()
+        assert await goes_on(site, caller, elsewhere(handle=b"of another version"))
+        caller.say()
+        await site.pass_time(1.0)
+        assert len(caller.heard(ItemDone)) == 1
+        assert "event=handle_not_taken call=sess_other" in caplog.text
+        await site.table.close()
+
+    asyncio.run(main())
+
+
+def test_strangers_who_never_had_a_call_do_not_have_the_calls_of_others_forgotten(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered of calls that went on or ended is bounded, and what is older than that is refused."""
+    monkeypatch.setattr(resuming, "REMEMBERED", 2)
+
+    async def main() -> None:
+        site = Site(
+            settings, Backend, resuming=Resuming(KEYS, server_id=bytes(8), worker=1, unix_time=time.time)
+        )
+        caller, token = await site.caller(), elsewhere()
+        for _ in range(4):
+            (await site.caller(mute=True)).connection.close(Code.OK, "never mind")
+        await site.pass_time(0.1)
+        assert await goes_on(site, caller, token)
         await site.table.close()
 
     asyncio.run(main())

@@ -313,6 +313,61 @@ def test_a_stop_during_a_reload_ends_both_generations(settings: Any) -> None:
     asyncio.run(main())
 
 
+def test_a_stop_while_an_old_worker_is_being_ended_does_not_forget_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hangs, so that only a signal ends it; the rig looks whether somebody is left."""
+    monkeypatch.setattr(module, "STOP_TIMEOUT_S", 1.0)
+
+    async def main() -> None:
+        async with workers(settings) as (supervisor, _):
+            (old,) = supervisor.workers
+            await supervisor.reload()
+            os.kill(pid(old), signal.SIGSTOP)
+            await until(lambda: old not in supervisor.workers)
+            await supervisor.stop("at a bad moment")
+            assert children() == []
+
+    asyncio.run(main())
+
+
+def test_a_worker_that_is_being_restarted_when_its_generation_is_to_leave_hears_of_that(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would accept TCP connections for as long as somebody calls."""
+    monkeypatch.setattr(module, "RESTART_DELAY_S", 0.0)
+    spawn, write = Worker._spawn, messages.write
+
+    async def main() -> None:
+        async with workers(settings) as (supervisor, _):
+            (old,) = supervisor.workers
+            waits, goes_on = asyncio.Event(), asyncio.Event()
+            told: list[str] = []
+
+            async def slow(self: Worker, control: Any) -> Any:
+                if self is old:
+                    waits.set()
+                    await goes_on.wait()
+                return await spawn(self, control)
+
+            def noted(writer: asyncio.StreamWriter, message: messages.Message) -> None:
+                if writer is old._writer:
+                    told.append(type(message).__name__)
+                write(writer, message)
+
+            monkeypatch.setattr(Worker, "_spawn", slow)
+            monkeypatch.setattr(messages, "write", noted)
+            os.kill(pid(old), signal.SIGKILL)
+            await waits.wait()
+            await supervisor.reload()
+            assert told == []
+            goes_on.set()
+            await until(lambda: old not in supervisor.workers)
+            assert told[:2] == ["Start", "Leave"]
+
+    asyncio.run(main())
+
+
 def test_newcomers_do_not_wait_for_a_worker_that_is_away(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

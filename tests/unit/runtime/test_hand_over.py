@@ -74,6 +74,7 @@ def test_who_comes_back_too_late_is_not_asked_again() -> None:
     drained = asked()
     drained.attached(119.5)
     assert drained.ask(121.5, on_anycast=False) is None
+    assert (drained.state, drained.get_timer()) == ("refused", None)
 
 
 def test_only_who_is_on_the_service_address_is_asked_to_leave_it() -> None:
@@ -97,6 +98,19 @@ def test_who_is_on_the_way_is_not_asked_again() -> None:
     hand_over.leave(110.0)
     hand_over.plan(DRAIN)
     assert hand_over.ask(111.0, on_anycast=False) is None
+
+
+def test_who_leaves_before_its_moment_is_not_asked_on_its_way() -> None:
+    """It was asked for another reason, or by nobody, and what was planned meanwhile comes due behind it."""
+    unasked = HandOver()
+    unasked.plan(DRAIN)
+    unasked.leave(99.0)
+    assert unasked.ask(100.5, on_anycast=False) is None
+    unasked.left(101.0)
+    assert unasked.ask(101.5, on_anycast=False) is None
+    assert (unasked.state, unasked.get_timer()) == ("left", None)
+    unasked.attached(102.0)  # nobody has taken it there
+    assert unasked.ask(102.0, on_anycast=False) is DRAIN
 
 
 def test_who_was_let_go_and_is_cut_has_not_moved() -> None:

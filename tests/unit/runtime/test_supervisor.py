@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
+import socket
 import time
 from typing import Any
 
@@ -58,6 +60,28 @@ def test_who_calls_while_there_is_no_worker_gets_the_next_one(settings: Any) -> 
             await until(lambda: not worker.ready.is_set())
             await shake_hands(port)
             assert supervisor.restarts == 1
+
+    asyncio.run(main())
+
+
+def test_a_worker_is_replaced_also_when_there_was_no_descriptor_left_for_it(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = socket.socketpair
+
+    def none_left() -> Any:
+        monkeypatch.setattr(socket, "socketpair", pair)
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    async def main() -> None:
+        async with workers(settings) as (supervisor, _):
+            (worker,) = supervisor.workers
+            await until(lambda: worker.is_reporting)
+            monkeypatch.setattr(socket, "socketpair", none_left)
+            os.kill(pid(worker), signal.SIGKILL)
+            await until(lambda: worker.report is None)
+            await until(lambda: worker.is_reporting)
+            assert supervisor.restarts == 2
 
     asyncio.run(main())
 
