@@ -12,6 +12,7 @@ from edge.backend.story import StoryBackend, recording
 from edge.client import connect
 from edge.client.conversation import ANSWER_S
 from edge.client.events import Moved, Reconnected, Reconnecting
+from edge.client.leg import QuicLeg
 from edge.voice.frame import FRAME_MS
 
 
@@ -432,5 +433,78 @@ def test_who_hangs_up_on_the_way_is_accounted_for_all_the_same(world: Any) -> No
         assert summary.ending == "hung_up"
         assert summary.flawless
         assert [session.node for session in summary.sessions] == ["a1", "a2"]
+
+    world.run(main)
+
+
+# --- what no edge should say ---------------------------------------------------------------------------------
+
+NO_PLACES = ["", "https://[::1", "https://a2:99999", "javascript:alert(1)", "https://nowhere.example", "//"]
+
+
+@pytest.mark.parametrize("url", NO_PLACES)
+def test_who_is_asked_to_go_nowhere_keeps_the_call(world: Any, url: str) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, lambda: (first.calls.hand_over([url], "drain", 4000, False), first.step()))
+            later(12.0, hand_over, first, second)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert summary.last.node == "a2"  # that it can be asked again
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("url", NO_PLACES)
+def test_who_was_told_of_no_address_comes_back_by_the_service(world: Any, url: str) -> None:
+    async def main() -> None:
+        edge = world.edge(backend=StoryBackend)
+        async with call_to(world) as call:
+            await asyncio.sleep(2.0)
+            (one,) = edge.calls._calls
+            announce = one.session.announce_session
+            one.session.announce_session = lambda node, _, **state: announce(node, url, **state)
+            one._announce()
+            edge.step()
+            await asyncio.sleep(1.0)
+            edge.dead = True
+            later(4.0, setattr, edge, "dead", False)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert (summary.ending, summary.reconnects, summary.resumed) == ("hung_up", 1, 1)
+
+    world.run(main)
+
+
+def test_another_name_does_not_make_a_caller_believe_it(world: Any) -> None:
+    """Whatever place an edge names, who answers there has to prove to be the one that was called."""
+
+    async def main() -> None:
+        first = world.edge("a1", "203.0.113.2", backend=StoryBackend)
+        world.network.names["elsewhere.example"] = ["203.0.113.6"]
+        stranger = world.edge("x1", "203.0.113.6", service=(), backend=StoryBackend)
+        asked: list[str | None] = []
+        configured = QuicLeg.dial
+
+        async def dial(target: Any, **options: Any) -> Any:
+            asked.append(target.server_name or target.host)
+            return await configured(target, **options)
+
+        QuicLeg.dial = dial  # type: ignore[method-assign,assignment]
+        try:
+            async with call_to(world) as call:
+                await asyncio.sleep(2.0)
+                first.calls.hand_over(["http://elsewhere.example:443"], "drain", 4000, True)
+                first.step()
+                await asyncio.sleep(4.0)
+                assert call.summary().last.node == stranger.name
+        finally:
+            QuicLeg.dial = configured  # type: ignore[method-assign]
+        assert set(asked) == {NAME}
 
     world.run(main)
