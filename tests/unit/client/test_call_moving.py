@@ -13,6 +13,7 @@ from edge.client import connect
 from edge.client.conversation import ANSWER_S
 from edge.client.events import Moved, Reconnected, Reconnecting
 from edge.client.leg import QuicLeg
+from edge.voice import Code
 from edge.voice.frame import FRAME_MS
 
 
@@ -205,6 +206,32 @@ def test_a_place_that_stands_and_does_not_answer_leaves_the_call_where_it_is(wor
         assert [packet for packet in heard.packets if packet] == list(recording())
         assert summary.flawless
         assert (len(summary.legs), summary.moves) == (1, ())
+
+    world.run(main)
+
+
+def test_a_place_that_hangs_up_instead_of_answering_is_no_reason_to_wait(world: Any) -> None:
+    """Nobody hears of it: what the old connection brings meanwhile goes on at once."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        turn = second.calls.turn
+
+        def hang_up(now: float) -> None:
+            for asking in second.calls._calls:
+                asking.carrier.close(Code.LIMIT, "not here")
+            turn(now)
+
+        second.calls.turn = hang_up
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, second, leave=False, within_ms=4000)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert (len(summary.legs), summary.underruns, summary.moves) == (1, 0, ())
 
     world.run(main)
 
