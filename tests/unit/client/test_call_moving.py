@@ -279,6 +279,59 @@ def test_an_old_connection_that_dies_before_it_has_let_go(world: Any) -> None:
     world.run(main)
 
 
+def test_who_is_asked_twice_while_it_goes_goes_once(world: Any) -> None:
+    """The second word is of an edge that has the call no more by then."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        third = world.edge("a3", "203.0.113.10", backend=StoryBackend)
+        first.announce()
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            await asyncio.sleep(3.0)
+            hand_over(first, second, within_ms=4000)
+            while not second.calls.records():  # noqa: ASYNC110 - in virtual time
+                await asyncio.sleep(0.001)
+            (leaving,) = first.calls._calls
+            leaving.session.go_away(f"https://{third.unicast}:443", "drain", 4000, leave=True)
+            first.step()
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert [move.to_node for move in summary.moves] == ["a2"]
+
+    world.run(main)
+
+
+def test_who_is_asked_again_by_the_new_place_follows(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        third = world.edge("a3", "203.0.113.10", backend=StoryBackend)
+        first.announce()
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, second, within_ms=4000)
+            announce = second.calls.turn
+
+            def ask_at_once(now: float) -> None:
+                announce(now)
+                if any(one._seat is not None for one in second.calls._calls):
+                    second.calls.turn = announce
+                    hand_over(second, third, within_ms=4000)
+
+            second.calls.turn = ask_at_once
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert [move.to_node for move in summary.moves] == ["a2", "a3"]
+
+    world.run(main)
+
+
 # --- from the service address to the node's own --------------------------------------------------------------
 
 
