@@ -31,6 +31,9 @@ to begin anew keeps them short, so that an outage does not last much longer for 
 
 DECISIVE: tuple[type[EdgeError], ...] = (UsageError, RefusedError, NameNotFound, CertificateRejected)
 """Answers that another way to the same edge would not change, and must not get around."""
+DECISIVE_ELSEWHERE: tuple[type[EdgeError], ...] = (UsageError, RefusedError)
+"""The same where a node is called first, and then the service: that one has no name, or proves nothing, is no word about
+the other."""
 
 CarrierChoice = Literal["auto", "quic", "websocket"]
 
@@ -122,7 +125,8 @@ class Dialing:
                 for one in await _by_family(place):
                     ways.append(partial(self._quic, one, ticket, token, early or _nobody, timeout_s))
                     ticket, token = None, b""  # each is good for one handshake
-        return await first_of(ways, stagger_s=stagger_s, decisive=DECISIVE, discard=discard)
+        decisive = DECISIVE if len(places) == 1 else DECISIVE_ELSEWHERE
+        return await first_of(ways, stagger_s=stagger_s, decisive=decisive, discard=discard)
 
     async def _quic(
         self,
@@ -147,14 +151,16 @@ class Dialing:
             self.tickets.keep(self.target, keepsake)
 
     def _at(self, url: str) -> Target:
-        """The node behind ``url``, which has to prove itself by the same name."""
-        parts = urlsplit(url)
-        return replace(
-            self.target,
-            host=parts.hostname or self.target.host,
-            port=parts.port or DEFAULT_PORT,
-            server_name=self.target.server_name or self.target.host,
-        )
+        """The node behind ``url``, which has to prove itself by the same name. Where that is no place, the service."""
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:  # an edge can say anything
+            return self.target
+        if not host:
+            return self.target
+        server_name = self.target.server_name or self.target.host
+        return replace(self.target, host=host, port=port or DEFAULT_PORT, server_name=server_name)
 
 
 async def _by_family(place: Target) -> list[Target]:

@@ -112,6 +112,7 @@ class DrivenSession:
         self._settle()
         asking = _Asking(self._change)
         leg.rider = asking
+        leg.on_change = lambda _: self._change()  # it may end without a word
         self._aside = aside = Inbox()
         leg.wire.send_control(self.session.hello())
         leg.flush()

@@ -127,21 +127,28 @@ class Lifeline:
 
     async def end(self, patience_s: float) -> None:
         """Hang up, after comparing counts with the edge for at most ``patience_s``."""
-        if self._mover.task is not None and self._mover.is_connecting:
-            await asyncio.wait({self._mover.task}, timeout=patience_s)  # half way is no place to hang up
+        try:
+            if self._mover.task is not None and self._mover.is_connecting:
+                await asyncio.wait({self._mover.task}, timeout=patience_s)  # half way is no place to hang up
+            await self._stop()
+            connected = self.conversation.leg is not None
+            if connected and self.ending == "in_progress":
+                with contextlib.suppress(SessionLost):
+                    await self.conversation.account(patience_s)
+        finally:  # nobody hangs up once more, if that is given up
+            if self.conversation.leg is not None:
+                self._finish("hung_up", "")
+            else:
+                self._finish("lost", "hung up while there was no connection")
+            await self._stop()  # what has been begun meanwhile
+            await asyncio.gather(*(leg.gone() for leg in (*self._legs, *self._discarded)))
+
+    async def _stop(self) -> None:
+        """Look for no other connection any more."""
         tasks = [task for task in (self._mover.task, self._connecting) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, self._scout.end(), return_exceptions=True)
-        connected = self.conversation.leg is not None
-        if connected and self.ending == "in_progress":
-            with contextlib.suppress(SessionLost):
-                await self.conversation.account(patience_s)
-        if self.conversation.leg is not None:
-            self._finish("hung_up", "")
-        else:
-            self._finish("lost", "hung up while there was no connection")
-        await asyncio.gather(*(leg.gone() for leg in (*self._legs, *self._discarded)))
 
     def legs(self) -> tuple[LegSummary, ...]:
         return tuple(leg.summary() for leg in self._legs)

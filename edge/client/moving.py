@@ -97,7 +97,7 @@ class Mover:
         self._dialing = dialing
         self._tell = tell
         self._steps: list[_Step] = []
-        self._next: AskedToMove | None = None
+        self._next: tuple[AskedToMove, Leg] | None = None  # and by whom
         self._loop = asyncio.get_running_loop()
 
     def moves(self) -> tuple[Move, ...]:
@@ -121,7 +121,7 @@ class Mover:
         if leg is None or stays or (asked.reason == "anycast" and leg.migration_ms is not None):
             return
         if self.is_connecting:
-            self._next = asked
+            self._next = (asked, leg)
             return
         self.cancel()
         self.task = asyncio.create_task(self._go(asked))
@@ -136,8 +136,10 @@ class Mover:
         except SessionLost:
             return  # the call is over
         following, self._next = self._next, None
-        if following is not None:
-            await self._go(following)
+        leg = self._line.conversation.leg
+        # An edge that has the call no more has no say in where it goes.
+        if following is not None and leg is not None and (following[1] is leg or not leg.elsewhere):
+            await self._go(following[0])
 
     async def _try(self, asked: AskedToMove, began: float) -> bool:
         """Whether there is nothing more to try."""

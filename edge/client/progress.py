@@ -65,8 +65,11 @@ class Progress:
                 self.left = event
             case CallContinued(before=Account() as account):
                 self._close(account)
-            case CallContinued():
+            case CallContinued(utterance=utterance):
                 self.left = None
+                if utterance > self.confirmed + 1:  # the word of it was lost with the connection
+                    self._utterances += utterance - 1 - self.confirmed
+                    self.confirmed = utterance - 1
             case UtteranceCommitted(utterance=utterance):
                 self.confirmed = utterance
                 self._utterances += 1

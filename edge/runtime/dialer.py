@@ -143,10 +143,9 @@ async def resolve(target: Target) -> list[tuple[socket.AddressFamily, Address]]:
         found = await asyncio.get_running_loop().getaddrinfo(
             target.host, target.port, family=target.family, type=socket.SOCK_DGRAM
         )
-    except OSError as error:  # socket.gaierror
-        raise NameNotFound(
-            f"{target.host}: {error.strerror or error}; check the name, and -4 or -6"
-        ) from error
+    except (OSError, UnicodeError) as error:  # socket.gaierror, or what can be no name
+        why = getattr(error, "strerror", None) or error
+        raise NameNotFound(f"{target.host}: {why}; check the name, and -4 or -6") from error
     return [(family, (str(sockaddr[0]), int(sockaddr[1]))) for family, _, _, _, sockaddr in found]
 
 

@@ -12,6 +12,8 @@ from edge.backend.story import StoryBackend, recording
 from edge.client import connect
 from edge.client.conversation import ANSWER_S
 from edge.client.events import Moved, Reconnected, Reconnecting
+from edge.client.leg import QuicLeg
+from edge.voice import Code
 from edge.voice.frame import FRAME_MS
 
 
@@ -208,6 +210,32 @@ def test_a_place_that_stands_and_does_not_answer_leaves_the_call_where_it_is(wor
     world.run(main)
 
 
+def test_a_place_that_hangs_up_instead_of_answering_is_no_reason_to_wait(world: Any) -> None:
+    """Nobody hears of it: what the old connection brings meanwhile goes on at once."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        turn = second.calls.turn
+
+        def hang_up(now: float) -> None:
+            for asking in second.calls._calls:
+                asking.carrier.close(Code.LIMIT, "not here")
+            turn(now)
+
+        second.calls.turn = hang_up
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, second, leave=False, within_ms=4000)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert (len(summary.legs), summary.underruns, summary.moves) == (1, 0, ())
+
+    world.run(main)
+
+
 def test_a_place_that_dies_as_soon_as_it_has_the_call(world: Any) -> None:
     """The old node takes it back, by the token of the new one."""
 
@@ -247,6 +275,59 @@ def test_an_old_connection_that_dies_before_it_has_let_go(world: Any) -> None:
         assert [packet for packet in heard.packets if packet] == list(recording())
         assert summary.last.node == "a2"
         assert (summary.sessions[1].agrees_down, summary.ledgers_equal) == (True, None)
+
+    world.run(main)
+
+
+def test_who_is_asked_twice_while_it_goes_goes_once(world: Any) -> None:
+    """The second word is of an edge that has the call no more by then."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        third = world.edge("a3", "203.0.113.10", backend=StoryBackend)
+        first.announce()
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            await asyncio.sleep(3.0)
+            hand_over(first, second, within_ms=4000)
+            while not second.calls.records():  # noqa: ASYNC110 - in virtual time
+                await asyncio.sleep(0.001)
+            (leaving,) = first.calls._calls
+            leaving.session.go_away(f"https://{third.unicast}:443", "drain", 4000, leave=True)
+            first.step()
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert [move.to_node for move in summary.moves] == ["a2"]
+
+    world.run(main)
+
+
+def test_who_is_asked_again_by_the_new_place_follows(world: Any) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        third = world.edge("a3", "203.0.113.10", backend=StoryBackend)
+        first.announce()
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, second, within_ms=4000)
+            announce = second.calls.turn
+
+            def ask_at_once(now: float) -> None:
+                announce(now)
+                if any(one._seat is not None for one in second.calls._calls):
+                    second.calls.turn = announce
+                    hand_over(second, third, within_ms=4000)
+
+            second.calls.turn = ask_at_once
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert [move.to_node for move in summary.moves] == ["a2", "a3"]
 
     world.run(main)
 
@@ -432,5 +513,78 @@ def test_who_hangs_up_on_the_way_is_accounted_for_all_the_same(world: Any) -> No
         assert summary.ending == "hung_up"
         assert summary.flawless
         assert [session.node for session in summary.sessions] == ["a1", "a2"]
+
+    world.run(main)
+
+
+# --- what no edge should say ---------------------------------------------------------------------------------
+
+NO_PLACES = ["", "https://[::1", "https://a2:99999", "javascript:alert(1)", "https://nowhere.example", "//"]
+
+
+@pytest.mark.parametrize("url", NO_PLACES)
+def test_who_is_asked_to_go_nowhere_keeps_the_call(world: Any, url: str) -> None:
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, lambda: (first.calls.hand_over([url], "drain", 4000, False), first.step()))
+            later(12.0, hand_over, first, second)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.flawless
+        assert summary.last.node == "a2"  # that it can be asked again
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("url", NO_PLACES)
+def test_who_was_told_of_no_address_comes_back_by_the_service(world: Any, url: str) -> None:
+    async def main() -> None:
+        edge = world.edge(backend=StoryBackend)
+        async with call_to(world) as call:
+            await asyncio.sleep(2.0)
+            (one,) = edge.calls._calls
+            announce = one.session.announce_session
+            one.session.announce_session = lambda node, _, **state: announce(node, url, **state)
+            one._announce()
+            edge.step()
+            await asyncio.sleep(1.0)
+            edge.dead = True
+            later(4.0, setattr, edge, "dead", False)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert (summary.ending, summary.reconnects, summary.resumed) == ("hung_up", 1, 1)
+
+    world.run(main)
+
+
+def test_another_name_does_not_make_a_caller_believe_it(world: Any) -> None:
+    """Whatever place an edge names, who answers there has to prove to be the one that was called."""
+
+    async def main() -> None:
+        first = world.edge("a1", "203.0.113.2", backend=StoryBackend)
+        world.network.names["elsewhere.example"] = ["203.0.113.6"]
+        stranger = world.edge("x1", "203.0.113.6", service=(), backend=StoryBackend)
+        asked: list[str | None] = []
+        configured = QuicLeg.dial
+
+        async def dial(target: Any, **options: Any) -> Any:
+            asked.append(target.server_name or target.host)
+            return await configured(target, **options)
+
+        QuicLeg.dial = dial  # type: ignore[method-assign,assignment]
+        try:
+            async with call_to(world) as call:
+                await asyncio.sleep(2.0)
+                first.calls.hand_over(["http://elsewhere.example:443"], "drain", 4000, True)
+                first.step()
+                await asyncio.sleep(4.0)
+                assert call.summary().last.node == stranger.name
+        finally:
+            QuicLeg.dial = configured  # type: ignore[method-assign]
+        assert set(asked) == {NAME}
 
     world.run(main)

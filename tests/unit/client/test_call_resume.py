@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from client_calls import OTHER_KEYS, PACKETS, Remembering, call_to
 
+from edge.backend.base import Committed
 from edge.backend.story import StoryBackend, recording
 from edge.client.events import CallContinued, Reconnected, Reconnecting
 from edge.client.lifeline import CallLost, SpeechLost
@@ -221,5 +222,45 @@ def test_what_a_microphone_said_to_a_lost_session_is_not_said_to_have_arrived(wo
             summary = await call.hang_up()
         assert Remembering.calls[-1].utterances == [1]
         assert summary.utterances == 1
+
+    world.run(main)
+
+
+def test_a_confirmation_that_was_lost_with_its_connection_is_not_waited_for(world: Any) -> None:
+    """Who takes the call back says that all of the utterance is there; nothing else will."""
+
+    async def main() -> None:
+        edge = world.edge(backend=Remembering)
+        send = edge.endpoint.datagrams_to_send
+
+        def swallow(now: float) -> list[Any]:
+            send(now)
+            return []
+
+        def die() -> None:
+            edge.dead = True
+
+        def come_back() -> None:
+            edge.dead, edge.endpoint.datagrams_to_send = False, send
+
+        async with call_to(world) as call:
+            await asyncio.sleep(1.0)
+            (backend,) = Remembering.calls
+            notify = backend.notify
+
+            def notified(event: Any) -> None:
+                notify(event)
+                if isinstance(event, Committed):
+                    edge.endpoint.datagrams_to_send = swallow
+                    asyncio.get_running_loop().call_soon(die)
+                    asyncio.get_running_loop().call_later(4.0, come_back)
+
+            backend.notify = notified
+            await call.say(PACKETS, patience_s=10.0)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert backend.utterances == [1]
+        assert (summary.reconnects, summary.resumed, summary.utterances) == (1, 1, 1)
+        assert summary.flawless
 
     world.run(main)
