@@ -61,9 +61,8 @@ def site(tmp_path: Path) -> Site:
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_where_the_push_failed_it_goes_on(site: Site, steps: int) -> None:
     """Each step is in the operator's file before it is pushed: the next run has to push it."""
-    ring = RING
-    for change in (lambda: ring.add(bytes(32), NOW), lambda: ring.use(1), lambda: ring.drop(0))[:steps]:
-        ring = change()
+    added = RING.add(bytes(32), NOW)
+    for ring in (added, added.use(1), added.use(1).drop(0))[:steps]:
         for path in (site.file, *(node.copy for node in site.nodes)):
             write_ring(path, ring)
     with pytest.raises(EdgeError, match="--push ended with 1; mend it and rotate again, to go on from here"):
