@@ -45,6 +45,7 @@ class Drainer:
         self._hand_over = True
         self._names: dict[str, str] = {}
         self._pids: dict[int, int] = {}
+        self._asks = False  # workers may still be about it
         metrics.set_state(metric.DRAIN_PHASE, NONE)
 
     @property
@@ -80,9 +81,13 @@ class Drainer:
         self, supervisor: Supervisor, routing: Routing | None, fleet: FleetFile | None, now: float
     ) -> None:
         """See how far it is, and do what comes next. Call it every `LOOK_S`."""
-        if (drain := self._drain) is None:
+        drain, workers = self._drain, supervisor.workers
+        if self._asks and (drain is None or drain.phase is not Phase.HANDING_OVER):
+            self._asks = False
+            for worker in workers:
+                worker.call_off("drain")
+        if drain is None:
             return
-        workers = supervisor.workers
         answers = await asyncio.gather(*(worker.calls() for worker in workers))
         if drain is not self._drain:
             return  # it was ended, or another has begun, while the workers were counting
@@ -132,6 +137,7 @@ class Drainer:
             "event=drain_asks calls=%d within_s=%.1f nodes=%s",
             *(self._account.left, within_s, ",".join(sorted({one.node for one in targets}))),
         )
+        self._asks = True
         for number, worker in enumerate(supervisor.workers):
             first = number % len(targets)  # or all of them would begin with the same node
             turns = (*targets[first:], *targets[:first])

@@ -98,6 +98,7 @@ class Workers:
                 slot=number,
                 process=SimpleNamespace(pid=100 + number),
                 hand_over=lambda order, number=number: self.told.append((number, order)),
+                call_off=lambda reason, number=number: self.told.append((number, ("call off", reason))),
                 close_calls=lambda reason, number=number: self.told.append((number, reason)),
                 calls=partial(self.calls, number),
             )
@@ -210,6 +211,18 @@ def test_undrained_it_lets_callers_in_whatever_it_was_about(play: Play) -> None:
     assert (play.drainer.problem(), play.drainer.status(play.now), play.phase) == ("", None, "ended")
     assert play.metric('edge_drain_phase{phase="none"} 1.0')
     assert [call.fate for call in play.drainer.report(play.now).calls] == ["stays"]
+
+
+@pytest.mark.parametrize("instead", [None, Draining(False)], ids=["undrained", "let end"])
+def test_who_has_not_been_asked_by_then_is_not_asked_any_more(play: Play, instead: Draining | None) -> None:
+    """Workers ask one after the other, and with many calls that takes minutes."""
+    play.workers.call(1)
+    play.order(DRAIN)
+    play.live(6.0)
+    assert len(play.workers.told) == 2
+    play.order(None if instead is None else msgspec.structs.replace(DRAIN, drain=instead))
+    play.live(3.0)
+    assert play.workers.told[2:] == [(number, ("call off", "drain")) for number in range(2)]
 
 
 def test_a_withdrawal_alone_drains_nobody(play: Play) -> None:
