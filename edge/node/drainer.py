@@ -16,6 +16,7 @@ from edge.drain import Account, Ask, Close, Drain, Entry, Evidence, Fate, Phase,
 from edge.node.control import Control
 from edge.node.elsewhere import candidates
 from edge.node.routing import Routing
+from edge.quic import BEHIND_NLB
 from edge.runtime import metric_table as metric
 from edge.runtime.documents import DrainedCall, DrainReport, DrainStatus
 from edge.runtime.holds import Draining, Hold
@@ -71,7 +72,8 @@ class Drainer:
             self._drain.deadline, self._drain.hand_over = deadline, ordered.hand_over
             return
         params = self._config.drain
-        if self._config.bgp is None:  # no router was ever told
+        if self._config.bgp is None and self._config.cid.profile != BEHIND_NLB:
+            # Nobody was ever told. A balancer asks, and sends newcomers until it has been told twice.
             params = msgspec.structs.replace(params, settle_s=0.0)
         self._drain = Drain(params, now, hand_over=ordered.hand_over, deadline=deadline)
         self._account = Account()

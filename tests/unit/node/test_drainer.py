@@ -292,6 +292,22 @@ def test_without_a_fleet_the_service_address(config: NodeConfig) -> None:
     assert (order.urls, order.urls_v6) == ([None], [None])
 
 
+@pytest.mark.parametrize("behind_nlb", [True, False])
+def test_without_routes_newcomers_are_served_for_as_long_as_somebody_sends_them(behind_nlb: bool) -> None:
+    """A load balancer goes on until its health checks have failed; a node alone has nobody to wait for."""
+    text = NODE[: NODE.index("[bgp]")] + NODE[NODE.index("[drain]") :]
+    if behind_nlb:
+        text += '[cid]\nprofile = "aws-nlb"\n'
+    play = Play(parse_config(text, Path("/")), None)
+    play.routing = cast(SimpleNamespace, None)
+    play.workers.call(1)
+    play.order(DRAIN)
+    play.live(3.5)
+    assert (play.phase == "settling", play.control.gate.refuse_probability) == (behind_nlb, 1.0 - behind_nlb)
+    play.live(1.5)
+    assert (play.phase, play.control.gate.refuse_probability) == ("handing-over", 1.0)
+
+
 def test_who_is_not_seen_to_serve_gets_no_calls(config: NodeConfig, fleet: FleetFile) -> None:
     views = [
         (seen("203.0.113.6"), seen("203.0.113.10", state=State.HELD, problem="is not announced")),
