@@ -97,6 +97,7 @@ class Workers:
             SimpleNamespace(
                 slot=number,
                 process=SimpleNamespace(pid=100 + number),
+                report=None,
                 hand_over=lambda order, number=number: self.told.append((number, order)),
                 call_off=lambda reason, number=number: self.told.append((number, ("call off", reason))),
                 close_calls=lambda reason, number=number: self.told.append((number, reason)),
@@ -270,6 +271,22 @@ def test_calls_go_with_their_worker_and_are_not_waited_for(play: Play) -> None:
     play.workers.workers[0].process = SimpleNamespace(pid=777)
     play.live(0.5)
     assert [call.fate for call in play.drainer.report(play.now).calls] == ["lost", "stays"]
+
+
+def test_a_worker_that_is_too_slow_to_answer_is_not_taken_for_empty(play: Play) -> None:
+    """Whoever waits for the drain would stop the node."""
+    play.workers.call(1)
+    play.workers.silent.add(0)
+    play.workers.workers[0].report = SimpleNamespace(load=SimpleNamespace(calls=1.0))
+    play.order(DRAIN)
+    play.live(6.0)
+    assert play.phase == "handing-over"
+    play.workers.silent.clear()
+    play.live(0.5)
+    assert [call.fate for call in play.drainer.report(play.now).calls] == ["stays"]
+    play.workers.call(1, ended=True)
+    play.live(0.5)
+    assert play.phase == "empty"
 
 
 def test_who_moved_within_the_node_before_is_up_and_who_hung_up_then_has_not_moved_away(play: Play) -> None:
