@@ -46,7 +46,7 @@ class Rotation:
         self._refuse_an_old_copy(ring)
         if len(ring.generations) > 1:
             self._tell("goes on with a rotation that has begun")
-        self._bring(ring, "taken by")
+        self._bring(ring, "taken by", push=bool(self._lack_version(ring, self._statuses())))
         if len(ring.generations) == 1:
             ring = self._step(ring, add(ring), "added, and accepted by")
         newest = ring.generations[-1].number
@@ -83,12 +83,11 @@ class Rotation:
 
     def _step(self, before: KeyRing, ring: KeyRing, what: str) -> KeyRing:
         self._save(before, ring)
-        self._bring(ring, what)
+        self._bring(ring, what, push=True)
         return ring
 
-    def _bring(self, ring: KeyRing, what: str) -> None:
-        """To nodes that lack it."""
-        if self._push and self._lack_version(ring, self._statuses()):
+    def _bring(self, ring: KeyRing, what: str, *, push: bool) -> None:
+        if self._push and push:
             done = subprocess.run(self._push, shell=True, check=False)
             if done.returncode != 0:
                 raise EdgeError(
