@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,7 +134,7 @@ def rotate(file: Path, nodes: tuple[str, ...], push: str, timeout_s: float) -> N
     places = [(node, find(node)) for node in nodes] or [("this node", find(None))]
     rotation = Rotation(
         places,
-        save=lambda ring: _write(file, ring),
+        save=lambda before, after: _replace(file, before, after),
         push=push,
         timeout_s=timeout_s,
         tell=lambda line: click.echo(line, err=True),
@@ -148,8 +150,27 @@ def _change(file: Path, change: Callable[[KeyRing], KeyRing]) -> KeyRing:
         after = change(before)
     except KeyRingError as error:
         raise UsageError(f"{file}: {error}") from error
-    _write(file, after)
+    _replace(file, before, after)
     return after
+
+
+def _replace(file: Path, before: KeyRing, after: KeyRing) -> None:
+    """Raises `RefusedError` if somebody else has changed the ring since: his generation would be lost, and may be in use."""
+    from edge.keys import render
+
+    try:
+        directory = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise _explained(file, error) from error
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        if render(_read(file)) != render(before):
+            raise RefusedError(
+                f"{file}: somebody else has changed it meanwhile; look with 'edgectl keys show', and run this again"
+            )
+        _write(file, after)
+    finally:
+        os.close(directory)
 
 
 def _read(file: Path) -> KeyRing:

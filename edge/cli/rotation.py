@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edge.cli.where import Place
-from edge.errors import DeadlineError, EdgeError
+from edge.errors import DeadlineError, EdgeError, UsageError
 from edge.keys import KeyRing
 
 POLL_S = 0.5
@@ -20,13 +20,15 @@ Statuses = dict[str, dict[str, Any]]
 
 
 class Rotation:
-    """``save`` puts a ring where the nodes find it, ``push`` is a command that takes it there, "" for none."""
+    """``save`` puts a ring in the place of another where the nodes find it, ``push`` is a command that takes it there, "" for
+    none.
+    """
 
     def __init__(
         self,
         nodes: Sequence[tuple[str, Place]],
         *,
-        save: Callable[[KeyRing], None],
+        save: Callable[[KeyRing, KeyRing], None],
         push: str,
         timeout_s: float,
         tell: Callable[[str], None],
@@ -38,15 +40,18 @@ class Rotation:
         self._tell = tell
 
     def run(self, ring: KeyRing, add: Callable[[KeyRing], KeyRing]) -> KeyRing:
-        """Raises `DeadlineError` when a node does not follow, and what asking it raises; run it again to go on."""
-        if len(ring.generations) == 1:
-            ring = self._step(add(ring), "added, and accepted by")
-        else:
+        """Raises `DeadlineError` when a node does not follow, `UsageError` when one is ahead of ``ring``, and what asking
+        them raises; run it again to go on.
+        """
+        self._refuse_an_old_copy(ring)
+        if len(ring.generations) > 1:
             self._tell("goes on with a rotation that has begun")
-            self._await_version(ring, "taken by")
+        self._bring(ring, "taken by", push=bool(self._lack_version(ring, self._statuses())))
+        if len(ring.generations) == 1:
+            ring = self._step(ring, add(ring), "added, and accepted by")
         newest = ring.generations[-1].number
         if ring.issue != newest:
-            ring = self._step(ring.use(newest), "used by")
+            ring = self._step(ring, ring.use(newest), "used by")
         old = [generation.number for generation in ring if generation.number != newest]
         self._await(
             lambda statuses: [
@@ -57,35 +62,56 @@ class Rotation:
             ],
             "no connection uses an older one on",
         )
+        alone = ring
         for number in old:
-            ring = ring.drop(number)
-        return self._step(ring, "alone with")
+            alone = alone.drop(number)
+        return self._step(ring, alone, "alone with")
 
-    def _step(self, ring: KeyRing, what: str) -> KeyRing:
-        self._save(ring)
-        if self._push:
+    def _refuse_an_old_copy(self, ring: KeyRing) -> None:
+        """To bring it to the nodes would take a generation from them that they use."""
+        ahead = {
+            name: used[-1]
+            for name, status in self._statuses().items()
+            if (used := status["keys"]["in_use"]) and used[-1] > ring.version
+        }
+        if ahead:
+            raise UsageError(
+                f"this ring is version {ring.version}, an old copy: "
+                + ", ".join(f"{name} uses version {version}" for name, version in ahead.items())
+                + "; rotate the file that was changed last"
+            )
+
+    def _step(self, before: KeyRing, ring: KeyRing, what: str) -> KeyRing:
+        self._save(before, ring)
+        self._bring(ring, what, push=True)
+        return ring
+
+    def _bring(self, ring: KeyRing, what: str, *, push: bool) -> None:
+        if self._push and push:
             done = subprocess.run(self._push, shell=True, check=False)
             if done.returncode != 0:
                 raise EdgeError(
                     f"--push ended with {done.returncode}; mend it and rotate again, to go on from here"
                 )
-        self._await_version(ring, what)
-        return ring
-
-    def _await_version(self, ring: KeyRing, what: str) -> None:
         self._await(
-            lambda statuses: [
-                f"{node} uses version {', '.join(map(str, status['keys']['in_use'])) or 'none'}"
-                + "".join(f" ({problem})" for problem in status["problems"])
-                for node, status in statuses.items()
-                if status["keys"]["in_use"] != [ring.version]
-            ],
+            lambda statuses: self._lack_version(ring, statuses),
             f"version {ring.version}, generation {ring.generations[-1].number}: {what}",
         )
 
+    def _lack_version(self, ring: KeyRing, statuses: Statuses) -> list[str]:
+        return [
+            f"{node} uses version {', '.join(map(str, status['keys']['in_use'])) or 'none'}"
+            + "".join(f" ({problem})" for problem in status["problems"])
+            for node, status in statuses.items()
+            if status["keys"]["in_use"] != [ring.version]
+        ]
+
+    def _statuses(self) -> Statuses:
+        return {name: place.ask("GET", "/status") for name, place in self._nodes}
+
     def _await(self, lacks: Callable[[Statuses], list[str]], what: str) -> None:
         deadline = time.monotonic() + self._timeout_s
-        while missing := lacks({name: place.ask("GET", "/status") for name, place in self._nodes}):
+        while missing := lacks(self._statuses()):
             if time.monotonic() > deadline:
                 raise DeadlineError(
                     f"after {self._timeout_s:g} s {'; '.join(missing)}; rotate again to go on from here"

@@ -78,14 +78,15 @@ def key_file(config: NodeConfig) -> Path:
     return config.keys.file or config.state.directory / "keys.toml"
 
 
-def load_keys(config: NodeConfig) -> KeyRing:
-    """Read the key ring, making the state directory, and a ring in it if the configuration names none.
+def load_keys(config: NodeConfig, *, make: bool = True) -> KeyRing:
+    """Read the key ring; ``make`` the state directory, and a ring in it if the configuration names none.
 
     Raises `ConfigError`, or `UnreachableError` where permission is missing.
     """
-    _make_directory(config.state.directory)
     path = key_file(config)
-    if config.keys.file is None and not path.exists():
+    if make:
+        _make_directory(config.state.directory)
+    if make and config.keys.file is None and not path.exists():
         try:
             write_ring(path, KeyRing.new(secrets.token_bytes(SECRET_BYTES), datetime.now(UTC)))
         except OSError as error:

@@ -28,8 +28,9 @@ def read_ring(path: Path) -> KeyRing:
 def write_ring(path: Path, ring: KeyRing) -> None:
     """Put ``ring`` in the place of what is there, which keeps its owner and mode; a new file is its owner's alone.
 
-    Half a ring is never there. Raises OSError.
+    Half a ring is never there. Behind a link the file is replaced, and not the link. Raises OSError.
     """
+    path = path.resolve()
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(descriptor, "w") as file:

@@ -67,17 +67,18 @@ class Account:
     def take(
         self, worker: int, seen: Iterable[Seen], nodes: Mapping[str, str], *, closing: bool
     ) -> list[Entry]:
-        """All that one worker says now; the entries whose fate is another.
+        """All that one worker says now, of a call that was there before and came back the latest last; the entries whose
+        fate is another.
 
         ``nodes`` are the names behind URLs. ``closing``: a call that is over is one that was closed. One that is up no
         more and did not end was a connection that continues another call, and is none.
         """
-        changed, known = [], list(seen)
-        for call_id in self._up(worker) - {one.call_id for one in known}:
+        changed, known = [], {one.call_id: one for one in seen}
+        for call_id in self._up(worker) - known.keys():
             del self._entries[call_id]
-        for one in known:
+        for one in known.values():
             before = self._entries.get(one.call_id)
-            if (before is None and one.fate not in UP) or (before is not None and before.fate not in UP):
+            if not _is_news(one, worker, before):
                 continue
             entry = Entry(
                 call_id=one.call_id,
@@ -115,3 +116,12 @@ class Account:
     def counts(self) -> dict[Fate, int]:
         """How many calls each fate has met."""
         return {**dict.fromkeys(Fate, 0), **Counter(entry.fate for entry in self)}
+
+
+def _is_news(one: Seen, worker: int, before: Entry | None) -> bool:
+    """A call may have gone on at another worker: it is up if it is up anywhere, and over where it was last."""
+    if before is None:
+        return one.fate in UP
+    if before.worker == worker:
+        return before.fate in UP
+    return one.fate in UP

@@ -194,6 +194,7 @@ def _place(topology: Topology, name: str, options: FleetOptions) -> dict[str, An
             "cid": {"profile": BEHIND_NLB},
             "quic": {"preferred_address": False},
             "metrics": {"listen": f"{own[0]}:{HEALTH_PORT}"},
+            "drain": {"settle_s": 3.0},  # the balancer asks every second, and believes it the second time
         }
     return {
         "service": {

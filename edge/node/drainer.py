@@ -16,6 +16,7 @@ from edge.drain import Account, Ask, Close, Drain, Entry, Evidence, Fate, Phase,
 from edge.node.control import Control
 from edge.node.elsewhere import candidates
 from edge.node.routing import Routing
+from edge.quic import BEHIND_NLB
 from edge.runtime import metric_table as metric
 from edge.runtime.documents import DrainedCall, DrainReport, DrainStatus
 from edge.runtime.holds import Draining, Hold
@@ -45,6 +46,8 @@ class Drainer:
         self._hand_over = True
         self._names: dict[str, str] = {}
         self._pids: dict[int, int] = {}
+        self._heard: set[int] = set()  # slots of workers whose calls the account knows
+        self._asks = False  # workers may still be about it
         metrics.set_state(metric.DRAIN_PHASE, NONE)
 
     @property
@@ -70,19 +73,25 @@ class Drainer:
             self._drain.deadline, self._drain.hand_over = deadline, ordered.hand_over
             return
         params = self._config.drain
-        if self._config.bgp is None:  # no router was ever told
+        if self._config.bgp is None and self._config.cid.profile != BEHIND_NLB:
+            # Nobody was ever told. A balancer asks, and sends newcomers until it has been told twice.
             params = msgspec.structs.replace(params, settle_s=0.0)
         self._drain = Drain(params, now, hand_over=ordered.hand_over, deadline=deadline)
         self._account = Account()
+        self._heard.clear()
         self._show(Phase.WITHDRAWING, now)
 
     async def look(
         self, supervisor: Supervisor, routing: Routing | None, fleet: FleetFile | None, now: float
     ) -> None:
         """See how far it is, and do what comes next. Call it every `LOOK_S`."""
-        if (drain := self._drain) is None:
+        drain, workers = self._drain, supervisor.workers
+        if self._asks and (drain is None or drain.phase is not Phase.HANDING_OVER):
+            self._asks = False
+            for worker in workers:
+                worker.call_off("drain")
+        if drain is None:
             return
-        workers = supervisor.workers
         answers = await asyncio.gather(*(worker.calls() for worker in workers))
         if drain is not self._drain:
             return  # it was ended, or another has begun, while the workers were counting
@@ -90,12 +99,13 @@ class Drainer:
         self._note_deaths(supervisor)
         for worker, records in zip(workers, answers, strict=True):
             if records is not None:
+                self._heard.add(worker.slot)
                 seen = map(_seen, records)
                 self._tell(self._account.take(worker.slot, seen, self._names, closing=closing))
         evidence = Evidence(
             withdrawn=routing is None or routing.is_withdrawn,
             visible=None if routing is None else routing.is_visible(now),
-            calls=self._account.left,
+            calls=self._account.left + self._unheard(supervisor),
         )
         step = drain.update(evidence, now)
         self._control.let_in(drain.admits, now)
@@ -113,8 +123,17 @@ class Drainer:
         }
         for slot, pid in self._pids.items():
             if pids.get(slot) != pid:
+                self._heard.discard(slot)
                 self._tell(self._account.worker_died(slot))
         self._pids = pids
+
+    def _unheard(self, supervisor: Supervisor) -> int:
+        """Calls of workers that are too slow to say which ones: the node is not empty for that."""
+        return sum(
+            int(worker.report.load.calls)
+            for worker in supervisor.workers
+            if worker.slot not in self._heard and worker.report is not None
+        )
 
     def _ask(
         self,
@@ -132,6 +151,7 @@ class Drainer:
             "event=drain_asks calls=%d within_s=%.1f nodes=%s",
             *(self._account.left, within_s, ",".join(sorted({one.node for one in targets}))),
         )
+        self._asks = True
         for number, worker in enumerate(supervisor.workers):
             first = number % len(targets)  # or all of them would begin with the same node
             turns = (*targets[first:], *targets[:first])

@@ -19,7 +19,7 @@ log = logging.getLogger("edge.files")
 
 LOOK_S = 1.0
 
-_State = tuple[int, int, int]
+_State = tuple[int, int, int, int]
 
 
 class SharedFiles:
@@ -56,7 +56,9 @@ class SharedFiles:
             if path == self._config.fleet.file:
                 self.fleet = load_fleet(self._config)
             else:
-                self.keys = load_keys(self._config)
+                self.keys = load_keys(
+                    self._config, make=False
+                )  # what callers have is of the ring that was there
         except EdgeError as error:
             self.problems[str(path)] = str(error)
             log.error('event=file_not_taken path=%s error="%s"', path, error)
@@ -71,9 +73,9 @@ class SharedFiles:
 
 
 def _state(path: Path) -> _State | None:
-    """What changes whenever the file does; None: it is not there."""
+    """What changes whenever the file does, or who may read it; None: it is not there."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino

@@ -62,6 +62,7 @@ class Secrets:
         self._profile = profile
         self._nonce_start = nonce_start
         self._issuers: dict[CidConfig, CidIssuer] = {}
+        """Also of generations that are gone: one that comes back, with the file from before, must go on counting."""
         self.set_keys(keys)
 
     def set_keys(self, keys: KeyRing) -> None:
@@ -69,10 +70,6 @@ class Secrets:
         configs = {generation: _CONFIGS[self._profile](generation) for generation in keys}
         self.keys = keys
         self._ring = CidRing(set(configs.values()))
-        # One that goes on must go on counting.
-        self._issuers = {
-            config: issuer for config, issuer in self._issuers.items() if config in configs.values()
-        }
         config = configs[keys.issuing]
         if config not in self._issuers:
             self._issuers[config] = CidIssuer(

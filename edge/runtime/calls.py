@@ -242,6 +242,11 @@ class CallTable:
             call.hand_over.plan(Request(reached[number % len(reached)], reason, leave, at, until))
             self.wake(call)
 
+    def call_off(self, reason: GoAwayReason) -> None:
+        """Nobody is asked to go for that any more; who has been asked may still do so."""
+        for call in self._calls:
+            call.hand_over.call_off(reason)
+
     def close_all(self, reason: str) -> None:
         """End every call. Its caller may go on elsewhere with what it has; here nobody waits for it."""
         for call in list(self._calls):

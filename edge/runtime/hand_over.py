@@ -58,6 +58,7 @@ class HandOver:
         self._waiting: Request | None = None
         self._asked: Request | None = None
         self._cut_at = 0.0
+        self._again = True  # whether who comes back is asked again
 
     def plan(self, request: Request) -> None:
         """The latest counts; whoever is on its way already is not asked again."""
@@ -75,8 +76,15 @@ class HandOver:
             # Who came back from elsewhere when its time was over has stayed.
             self.state = "refused" if self.state == "asked" and self._asked is None else self.state
             return None
-        self._asked, self.state = due, "asked"
+        self._asked, self.state, self._again = due, "asked", True
         return due
+
+    def call_off(self, reason: GoAwayReason) -> None:
+        """Do not ask for that any more. Who has been asked may still go, and is not asked again."""
+        if self._waiting is not None and self._waiting.reason == reason:
+            self._waiting = None
+        if self._asked is not None and self._asked.reason == reason:
+            self._again = False
 
     @property
     def _is_going(self) -> bool:
@@ -112,6 +120,8 @@ class HandOver:
             self.state = ""
         elif asked.reason == "anycast":
             self.state = "moved"
+        elif not self._again:
+            self.state = ""
         else:
             self.state = "asked"
             self._waiting = self._waiting or replace(asked, at=now + AGAIN_S)

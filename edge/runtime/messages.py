@@ -141,6 +141,12 @@ class HandOver(Message, frozen=True, tag=True):
     leave: bool
 
 
+class CallOff(Message, frozen=True, tag=True):
+    """Supervisor to worker: ask no more calls for this reason."""
+
+    reason: GoAwayReason
+
+
 class CloseCalls(Message, frozen=True, tag=True):
     """Supervisor to worker: end the calls that are up."""
 
@@ -211,7 +217,17 @@ class Calls(Message, frozen=True, tag=True):
 
 
 ToWorker = (
-    Start | SetGate | SetKeys | SetOwners | SetSiblings | ListCalls | HandOver | CloseCalls | Leave | Stop
+    Start
+    | SetGate
+    | SetKeys
+    | SetOwners
+    | SetSiblings
+    | ListCalls
+    | HandOver
+    | CallOff
+    | CloseCalls
+    | Leave
+    | Stop
 )
 ToSupervisor = Ready | Failed | Report | Calls
 

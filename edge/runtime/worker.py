@@ -36,6 +36,7 @@ from edge.runtime.call import Call
 from edge.runtime.call_settings import CallSettings
 from edge.runtime.calls import CallTable
 from edge.runtime.messages import (
+    CallOff,
     Calls,
     CloseCalls,
     Failed,
@@ -374,6 +375,8 @@ async def converse(control: socket.socket) -> None:
                     worker.set_owners(owners)
                 case HandOver():
                     worker.hand_over(message)
+                case CallOff(reason=called_off):
+                    worker.calls.call_off(called_off)
                 case CloseCalls(reason=because):
                     worker.close_calls(because)
                 case SetSiblings(siblings=siblings):

@@ -18,6 +18,7 @@ import msgspec
 from edge.overload import Gate
 from edge.runtime import messages
 from edge.runtime.messages import (
+    CallOff,
     CallRecord,
     CloseCalls,
     HandOver,
@@ -34,6 +35,7 @@ from edge.runtime.messages import (
     ToSupervisor,
     WorkerSettings,
 )
+from edge.voice.control import GoAwayReason
 
 log = logging.getLogger("edge.supervisor")
 
@@ -216,6 +218,9 @@ class Worker:
 
     def hand_over(self, order: HandOver) -> None:
         self._send(order)
+
+    def call_off(self, reason: GoAwayReason) -> None:
+        self._send(CallOff(reason))
 
     def close_calls(self, reason: str) -> None:
         self._send(CloseCalls(reason))

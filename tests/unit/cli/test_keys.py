@@ -79,3 +79,12 @@ def test_no_ring_there(tmp_path: Path) -> None:
         run("show", tmp_path / "none")
     with pytest.raises(UsageError, match="No such file or directory"):
         run("new", tmp_path / "none" / "ring")
+
+
+def test_a_link_to_the_ring_stays_one(ring: Path, tmp_path: Path) -> None:
+    """Nodes that read what it leads to, a shared volume, would not see the change."""
+    link = tmp_path / "link"
+    link.symlink_to(ring)
+    run("add", link)
+    assert link.is_symlink()
+    assert read_ring(ring).version == 2

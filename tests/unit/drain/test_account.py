@@ -59,3 +59,30 @@ def test_a_connection_that_turns_out_to_continue_another_call_is_none() -> None:
     account.take(0, [seen("a", Fate.ENDED)], NODES, closing=False)
     account.take(0, [], NODES, closing=False)
     assert fates(account) == {"a": Fate.ENDED}
+
+
+def test_a_call_that_has_come_back_is_up() -> None:
+    """It was here before, was handed over, and has been handed back: the worker remembers the first time, too."""
+    account = Account()
+    before = seen("a", Fate.MOVED, to="https://e2.example")
+    for _ in range(2):
+        assert account.take(0, [before, seen("a", Fate.STAYS)], NODES, closing=False) == []
+        assert (fates(account), account.left) == ({"a": Fate.STAYS}, 1)
+    (entry,) = account.take(0, [before, seen("a", Fate.ENDED)], NODES, closing=False)
+    assert (entry.fate, account.left) == (Fate.ENDED, 0)
+
+
+def test_a_call_that_goes_on_at_another_worker_of_the_node_is_up() -> None:
+    """Its first worker was leaving after a reload, and has handed it over to the newer one."""
+    account = Account()
+    account.take(0, [seen("a", Fate.ASKED)], NODES, closing=False)
+    gone = seen("a", Fate.MOVED)
+    for _ in range(2):
+        account.take(0, [gone], NODES, closing=False)
+        account.take(1, [seen("a", Fate.STAYS)], NODES, closing=False)
+        assert (fates(account), account.left) == ({"a": Fate.STAYS}, 1)
+    account.take(0, [gone], NODES, closing=False)
+    assert account.left == 1
+    account.take(1, [seen("a", Fate.MOVED, to="https://e2.example")], NODES, closing=False)
+    account.take(0, [gone], NODES, closing=False)
+    assert [(entry.fate, entry.node) for entry in account] == [(Fate.MOVED, "e2")]

@@ -97,7 +97,9 @@ class Workers:
             SimpleNamespace(
                 slot=number,
                 process=SimpleNamespace(pid=100 + number),
+                report=None,
                 hand_over=lambda order, number=number: self.told.append((number, order)),
+                call_off=lambda reason, number=number: self.told.append((number, ("call off", reason))),
                 close_calls=lambda reason, number=number: self.told.append((number, reason)),
                 calls=partial(self.calls, number),
             )
@@ -212,6 +214,18 @@ def test_undrained_it_lets_callers_in_whatever_it_was_about(play: Play) -> None:
     assert [call.fate for call in play.drainer.report(play.now).calls] == ["stays"]
 
 
+@pytest.mark.parametrize("instead", [None, Draining(False)], ids=["undrained", "let end"])
+def test_who_has_not_been_asked_by_then_is_not_asked_any_more(play: Play, instead: Draining | None) -> None:
+    """Workers ask one after the other, and with many calls that takes minutes."""
+    play.workers.call(1)
+    play.order(DRAIN)
+    play.live(6.0)
+    assert len(play.workers.told) == 2
+    play.order(None if instead is None else msgspec.structs.replace(DRAIN, drain=instead))
+    play.live(3.0)
+    assert play.workers.told[2:] == [(number, ("call off", "drain")) for number in range(2)]
+
+
 def test_a_withdrawal_alone_drains_nobody(play: Play) -> None:
     play.order(Hold("a new disk", WALL))
     play.live(10.0)
@@ -259,6 +273,22 @@ def test_calls_go_with_their_worker_and_are_not_waited_for(play: Play) -> None:
     assert [call.fate for call in play.drainer.report(play.now).calls] == ["lost", "stays"]
 
 
+def test_a_worker_that_is_too_slow_to_answer_is_not_taken_for_empty(play: Play) -> None:
+    """Whoever waits for the drain would stop the node."""
+    play.workers.call(1)
+    play.workers.silent.add(0)
+    play.workers.workers[0].report = SimpleNamespace(load=SimpleNamespace(calls=1.0))
+    play.order(DRAIN)
+    play.live(6.0)
+    assert play.phase == "handing-over"
+    play.workers.silent.clear()
+    play.live(0.5)
+    assert [call.fate for call in play.drainer.report(play.now).calls] == ["stays"]
+    play.workers.call(1, ended=True)
+    play.live(0.5)
+    assert play.phase == "empty"
+
+
 def test_who_moved_within_the_node_before_is_up_and_who_hung_up_then_has_not_moved_away(play: Play) -> None:
     play.workers.call(1, hand_over="moved")
     play.order(DRAIN)
@@ -277,6 +307,22 @@ def test_without_a_fleet_the_service_address(config: NodeConfig) -> None:
     order = play.workers.told[0][1]
     assert isinstance(order, HandOver)
     assert (order.urls, order.urls_v6) == ([None], [None])
+
+
+@pytest.mark.parametrize("behind_nlb", [True, False])
+def test_without_routes_newcomers_are_served_for_as_long_as_somebody_sends_them(behind_nlb: bool) -> None:
+    """A load balancer goes on until its health checks have failed; a node alone has nobody to wait for."""
+    text = NODE[: NODE.index("[bgp]")] + NODE[NODE.index("[drain]") :]
+    if behind_nlb:
+        text += '[cid]\nprofile = "aws-nlb"\n'
+    play = Play(parse_config(text, Path("/")), None)
+    play.routing = cast(SimpleNamespace, None)
+    play.workers.call(1)
+    play.order(DRAIN)
+    play.live(3.5)
+    assert (play.phase == "settling", play.control.gate.refuse_probability) == (behind_nlb, 1.0 - behind_nlb)
+    play.live(1.5)
+    assert (play.phase, play.control.gate.refuse_probability) == ("handing-over", 1.0)
 
 
 def test_who_is_not_seen_to_serve_gets_no_calls(config: NodeConfig, fleet: FleetFile) -> None:

@@ -17,13 +17,7 @@ RING = KeyRing.new(bytes(range(32)), NOW)
 FLEET = '[[nodes]]\nname = "e1"\nsite = "a"\nserver_id = "0000000000000001"\naddresses = ["203.0.113.2"]\n'
 OTHER = FLEET.replace("e1", "e2").replace("0001", "0002").replace("113.2", "113.6")
 
-
-@pytest.fixture
-def config(tmp_path: Path) -> NodeConfig:
-    write_ring(tmp_path / "keys.toml", RING)
-    (tmp_path / "fleet.toml").write_text(FLEET)
-    return parse_config(
-        """\
+NODE = """\
 [node]
 name = "e1"
 site = "a"
@@ -41,9 +35,14 @@ file = "keys.toml"
 file = "fleet.toml"
 [state]
 directory = "state"
-""",
-        tmp_path,
-    )
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> NodeConfig:
+    write_ring(tmp_path / "keys.toml", RING)
+    (tmp_path / "fleet.toml").write_text(FLEET)
+    return parse_config(NODE, tmp_path)
 
 
 def test_a_change_is_taken_over_once(config: NodeConfig, tmp_path: Path) -> None:
@@ -87,3 +86,39 @@ def test_a_bad_file_changes_nothing_until_it_is_mended(
     files.look()
     assert files.problems == {}
     assert changes == [None]
+
+
+def test_a_ring_that_everybody_could_read_is_taken_when_its_mode_is_mended(
+    config: NodeConfig, tmp_path: Path
+) -> None:
+    """As the message says: chmod, which changes nothing but the mode."""
+    files = SharedFiles(config, lambda: None)
+    pushed = tmp_path / "keys.toml"
+    pushed.unlink()
+    write_ring(pushed, RING.add(bytes(32), NOW))
+    pushed.chmod(0o644)
+    files.look()
+    assert files.keys.version == 1
+    assert "chmod o=" in "".join(files.problems.values())
+    pushed.chmod(0o640)
+    files.look()
+    assert (files.keys.version, files.problems) == (2, {})
+
+
+def test_a_nodes_own_ring_that_is_gone_is_not_replaced_while_it_runs(tmp_path: Path) -> None:
+    """Callers have what was made with it; another one would mean nothing to them."""
+    config = parse_config(NODE.replace('[keys]\nfile = "keys.toml"\n', ""), tmp_path)
+    (tmp_path / "fleet.toml").write_text(FLEET)
+    files = SharedFiles(config, lambda: None)
+    files.look()
+    own, ring = tmp_path / "state" / "keys.toml", files.keys
+    text = own.read_text()
+    own.unlink()
+    files.look()
+    assert files.keys == ring
+    assert not own.exists()
+    assert str(own) in "".join(files.problems)
+    own.write_text(text)
+    own.chmod(0o600)
+    files.look()
+    assert (files.keys, files.problems) == (ring, {})

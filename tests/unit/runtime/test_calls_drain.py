@@ -75,3 +75,17 @@ def test_a_caller_that_was_let_go_and_stays_connected_keeps_nobody_awake(setting
         assert wakes_at > site.now + 1.0
 
     asyncio.run(main())
+
+
+def test_callers_who_have_not_been_asked_when_it_is_called_off_are_left_alone(settings: Any) -> None:
+    async def main() -> None:
+        make, _ = choosing(Backend, Backend)
+        site = Site(settings, make)
+        callers = [await site.caller(), await site.caller()]
+        site.table.hand_over([None], "drain", 20_000, True)
+        await site.pass_time(0.2)
+        site.table.call_off("drain")
+        await site.pass_time(6.0)
+        assert sum(len(caller.heard(AskedToMove)) for caller in callers) == 1
+
+    asyncio.run(main())

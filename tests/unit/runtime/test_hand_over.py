@@ -121,3 +121,20 @@ def test_who_was_let_go_and_is_cut_has_not_moved() -> None:
     drained.cut()
     drained.ended()
     assert drained.state == "refused"
+
+
+def test_called_off_nobody_is_asked_and_who_comes_back_stays() -> None:
+    waiting = HandOver()
+    waiting.plan(DRAIN)
+    waiting.call_off("reload")
+    assert waiting.get_timer() == 100.0
+    waiting.call_off("drain")
+    assert (waiting.get_timer(), waiting.ask(101.0, on_anycast=False), waiting.state) == (None, None, "")
+    away = asked()
+    away.call_off("drain")
+    away.leave(103.0)
+    away.left(104.0)
+    away.attached(105.0)
+    assert (away.state, away.get_timer()) == ("", None)
+    away.plan(DRAIN)
+    assert away.ask(106.0, on_anycast=False) is DRAIN
