@@ -119,6 +119,25 @@ def test_a_place_that_stood_too_long_unused_is_dialled_again(world: Any) -> None
     world.run(main)
 
 
+def test_a_recording_waits_while_the_edge_lets_go(world: Any) -> None:
+    """That may take longer than what is said can be kept: a microphone has to go on, a recording has not."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=Remembering)
+        speech = PACKETS * (20_000 // FRAME_MS // len(PACKETS))
+        async with call_to(world) as call:
+            # An echo that is not at its end, nor comes to it: nothing is said to it any more.
+            later(0.1, hand_over, first, second, within_ms=30_000)
+            await call.say(speech)
+            summary = await call.hang_up()
+        there = Remembering.calls[-1]
+        assert (there.utterances, there.heard.frames) == ([1], len(speech))
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        assert summary.flawless
+
+    world.run(main)
+
+
 def test_a_caller_waits_for_a_pause(world: Any) -> None:
     async def main() -> None:
         first, second = two_edges(world, backend=Remembering)
