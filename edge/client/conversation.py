@@ -151,6 +151,7 @@ class Conversation(DrivenSession):
 
     def _commit(self) -> int:
         utterance = self.session.commit(self._loop.time())
+        self._answer_until = self._loop.time() + ANSWER_S
         self.wake()
         return utterance
 

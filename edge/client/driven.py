@@ -176,7 +176,7 @@ class DrivenSession:
     @property
     def can_be_spoken_to(self) -> bool:
         """Whether what is said now leaves now."""
-        return self.leg is not None or self._early is not None
+        return (self.leg is not None or self._early is not None) and not self.session.leaving
 
     def _carry_on(self, leg: Leg) -> None:
         leg.rider = self

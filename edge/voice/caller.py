@@ -112,6 +112,11 @@ class CallerSession(Session[CallerEvent, control.EdgeEvent]):
         """How much has been said of utterances that the edge has not confirmed."""
         return self._words.open_ms
 
+    @property
+    def leaving(self) -> bool:
+        """Whether what is said is only kept: the edge has been asked to let go (`leave`)."""
+        return self._leaving
+
     # --- verbs -----------------------------------------------------------------------------------------
 
     def update_session(

@@ -331,7 +331,8 @@ export class Call extends EventTarget {
         break;
       case "resumed":
       case "restarted":
-        if (this.#goAway?.next === Infinity) this.#goAway = null;
+        // It is done, or asked by an edge that has the call no more.
+        if (this.#goAway?.next === Infinity || detail.elsewhere || kind === "restarted") this.#goAway = null;
         this.#setState("live", { [kind]: true, elsewhere: detail.elsewhere ?? false });
         break;
       case "stayed":

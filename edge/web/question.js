@@ -53,7 +53,8 @@ export class Question {
   }
 
   #answer(refusal) {
-    this.#answered?.(refusal);
-    this.#answered = null;
+    const answered = this.#answered;
+    this.#answered = null; // first: what is handed on can break off, and that is no second answer
+    answered?.(refusal);
   }
 }

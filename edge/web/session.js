@@ -29,6 +29,8 @@ const REPORT_MS = 100;
 const LAST_FRAMES_MS = 1000;
 /** Of the ten seconds that are kept, so many may be used before a move; the rest is for its duration. */
 const PAUSE_FRAMES = 8000 / FRAME_MS;
+/** For so long after an utterance an answer may come to it: not a moment to go elsewhere. */
+const ANSWER_MS = 2000;
 
 const number = (identifier) => Number(identifier.split("_")[1]);
 
@@ -48,6 +50,7 @@ export class Session {
   #unsaid = []; // events, until then
   #move = null; // {carrier, until, left, question}: on its way to that carrier
   #pulse = new Pulse();
+  #answerUntil = -Infinity;
   #handlers = {
     "session.created": ({ session }) => this.#deadline(session.deadline),
     "session.updated": ({ session }) => this.#deadline(session.deadline),
@@ -56,7 +59,7 @@ export class Session {
     "edge.reconnected": (event) => this.#reconnected(event),
     "edge.left": (event) => this.#left(event),
     "edge.stats": (event) => this.#stats(event),
-    "input_audio_buffer.committed": ({ utterance }) => this.#uplink.confirm(utterance),
+    "input_audio_buffer.committed": ({ utterance }) => this.#committed(utterance),
     "input_audio_buffer.cleared": ({ utterance }) => this.#uplink.confirm(utterance),
     "response.output_item.added": ({ item }) => this.#hearing.expect(number(item.id)),
     "response.output_audio.done": ({ item_id, frames }) => this.#hearing.complete(number(item_id), frames, this.#now()),
@@ -105,9 +108,12 @@ export class Session {
     return this.#carrier;
   }
 
-  /** Whether it is a good moment to `move`: nothing is being heard, and what is said can be said again whole. */
+  /**
+   * Whether it is a good moment to `move`: nothing is being heard, nor to be heard at any moment, and what is said can
+   * be said again whole.
+   */
   get pauses() {
-    return this.#hearing.idle && this.#uplink.unconfirmed < PAUSE_FRAMES;
+    return this.#hearing.idle && this.#now() >= this.#answerUntil && this.#uplink.unconfirmed < PAUSE_FRAMES;
   }
 
   /**
@@ -171,7 +177,9 @@ export class Session {
 
   /** The utterance is over. */
   commit() {
-    if (this.#uplink.frames) this.#sayEnd(this.#uplink.commit(this.#now()));
+    if (!this.#uplink.frames) return;
+    this.#sayEnd(this.#uplink.commit(this.#now()));
+    this.#answerUntil = this.#now() + ANSWER_MS;
   }
 
   /** The utterance was nothing. */
@@ -240,6 +248,7 @@ export class Session {
 
   receiveStream(stream, data, fin) {
     this.#pulse.heard(this.#now());
+    this.#answerUntil = -Infinity; // what has begun is waited for to its end
     this.#hearing.receive(stream, data, fin, this.#now());
   }
 
@@ -254,6 +263,7 @@ export class Session {
 
   receiveDatagram(data) {
     this.#pulse.heard(this.#now());
+    this.#answerUntil = -Infinity;
     this.#hearing.receiveDatagram(data, this.#now());
   }
 
@@ -337,6 +347,11 @@ export class Session {
   /** The end of an utterance does not wait here: the uplink keeps it with the speech, and says both again. */
   #sayEnd(event) {
     if (this.#standing) this.#say(event);
+  }
+
+  #committed(utterance) {
+    this.#uplink.confirm(utterance);
+    this.#answerUntil = this.#now() + ANSWER_MS;
   }
 
   #ready(event) {

@@ -633,3 +633,17 @@ def test_a_call_pauses_between_an_answer_and_the_next_long_utterance(checks: Che
     assert checks.session(script)["log"] == [True, True, False]
     script = [["attach"], ["item", 3, 1, 0, 4, False], ["pauses"], ["item", 7, 1, 4, 1], ["pauses"]]
     assert [one for one in checks.session(script)["log"] if isinstance(one, bool)] == [False, True]
+
+
+def test_a_call_takes_no_moment_for_a_pause_in_which_an_answer_may_begin(checks: Checks) -> None:
+    """An answer that was asked for and has not begun stays behind with the edge that was asked."""
+    script = [["attach"], ["hear", READY], ["speak", 10], ["commit"], ["pauses"], ["pass", 500]]
+    script += [["hear", {"type": "input_audio_buffer.committed", "utterance": 1, "frames": 10}]]
+    silent = [["pass", 1900], ["pauses"], ["pass", 200], ["pauses"]]
+    answered = [["item", 3, 1, 0, 5], ["pauses"]]
+    assert [one for one in checks.session(script + silent)["log"] if isinstance(one, bool)] == [
+        False,
+        False,
+        True,
+    ]
+    assert [one for one in checks.session(script + answered)["log"] if isinstance(one, bool)] == [False, True]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from client_calls import NAME, OTHER_KEYS, PACKETS, Remembering, call_to
 
+from edge.backend.base import Committed
 from edge.backend.story import StoryBackend, recording
 from edge.client import connect
 from edge.client.conversation import ANSWER_S
@@ -119,6 +120,25 @@ def test_a_place_that_stood_too_long_unused_is_dialled_again(world: Any) -> None
     world.run(main)
 
 
+def test_a_recording_waits_while_the_edge_lets_go(world: Any) -> None:
+    """That may take longer than what is said can be kept: a microphone has to go on, a recording has not."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=Remembering)
+        speech = PACKETS * (20_000 // FRAME_MS // len(PACKETS))
+        async with call_to(world) as call:
+            # An echo that is not at its end, nor comes to it: nothing is said to it any more.
+            later(0.1, hand_over, first, second, within_ms=30_000)
+            await call.say(speech)
+            summary = await call.hang_up()
+        there = Remembering.calls[-1]
+        assert (there.utterances, there.heard.frames) == ([1], len(speech))
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        assert summary.flawless
+
+    world.run(main)
+
+
 def test_a_caller_waits_for_a_pause(world: Any) -> None:
     async def main() -> None:
         first, second = two_edges(world, backend=Remembering)
@@ -133,6 +153,48 @@ def test_a_caller_waits_for_a_pause(world: Any) -> None:
             summary = await call.hang_up()
         assert summary.flawless
         assert [backend.utterances for backend in Remembering.calls] == [[1], [2]]
+
+    world.run(main)
+
+
+class Thoughtful(Remembering):
+    """An echo that thinks for a second before it begins."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(context)
+        self._thoughts: list[Any] = []
+
+    def hear(self, frames: Any) -> None:
+        self.heard.record(frames)
+        self._thoughts += frames
+
+    def notify(self, event: Any) -> None:
+        if isinstance(event, Committed):
+            later(1.0, self._answer, event)
+        else:
+            super().notify(event)
+
+    def _answer(self, event: Committed) -> None:
+        self._waiting.extend(self._thoughts)
+        super().notify(event)
+
+
+def test_the_moment_in_which_words_are_being_confirmed_is_no_pause(world: Any) -> None:
+    """Their answer would stay behind with the edge that has just been asked for it."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=Thoughtful)
+        async with call_to(world) as call:
+            ends_s = len(PACKETS) * FRAME_MS / 1000
+            later(
+                ends_s - 0.005, hand_over, first, second, within_ms=60_000
+            )  # which arrives 5 ms behind them
+            await call.say(PACKETS)
+            assert await call.reply(patience_s=5.0)
+            await asyncio.sleep(ANSWER_S)
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
 
     world.run(main)
 
