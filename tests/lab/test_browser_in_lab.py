@@ -46,11 +46,10 @@ class TestPinned:
     def test_a_page_whose_node_is_killed_goes_on_at_another(self, caller: Any) -> None:
         """What it had begun to say is said again from its start, to a node that never had the call."""
         told = caller.inside("lost", module="inside_browser", patience_s=PATIENCE_S)
-        assert [(state, node) for state, node, _ in told["states"]] == [
-            ("live", "e1"),
-            ("reconnecting", "e1"),
-            ("live", "e2"),
-        ]
+        states = [(state, node) for state, node, _ in told["states"]]
+        assert states[:2] == [("live", "e1"), ("reconnecting", "e1")]
+        assert states[-1] == ("live", "e2")
+        assert [state for state, _ in states].count("reconnecting") == 1
         assert told["elsewhere"] == 1
         counts = told["counts"]
         assert counts["said"]["lost"] == 0
