@@ -12,13 +12,13 @@ import asyncio
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
 from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Moved
 from edge.client.leg import Leg, ms
+from edge.client.line import Line
 from edge.client.summary import Move
 from edge.errors import EdgeError
 from edge.voice import AskedToMove, CallerEvent, Code, FramesReceived, Underran
@@ -31,28 +31,6 @@ LEAVE_S: Final = 1.0
 """At least, for the edge to let go, whatever it said about the time."""
 SILENCE_S: Final = 1.0
 """Within so much of the first sound after a move, speech that stood still did so because of it."""
-
-
-class Line(Protocol):
-    """The call, as a `Mover` sees it."""
-
-    conversation: Conversation
-
-    @property
-    def is_moving(self) -> bool:
-        """Somebody is taking it to another connection."""
-
-    def board(self, leg: Leg) -> None:
-        """The conversation is on ``leg``: what becomes of that matters from now on."""
-
-    async def resumed(self, leg: Leg) -> None:
-        """Wait until the edge has said who it is. Raises `EdgeError`, `SessionLost`."""
-
-    def discard(self, leg: Leg, code: Code = Code.OK) -> None:
-        """It stands, and is not needed. With `Code.GOING_AWAY` a call that it may carry is not over."""
-
-    def look_after(self, reason: str) -> None:
-        """If the call has lost its connection meanwhile, ``reason`` is why."""
 
 
 class _RefusedError(EdgeError):

@@ -13,13 +13,13 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
-from edge.client.conversation import Conversation
 from edge.client.dialing import Dialing
 from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Reconnected, Reconnecting
 from edge.client.leg import Leg, ms
+from edge.client.line import Line
 from edge.client.whereabouts import Whereabouts
 from edge.errors import EdgeError
 from edge.voice import Code
@@ -28,32 +28,6 @@ QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
 """How long a call that has to do without UDP waits before it tries again, at first and in the end: twice as long each
 time."""
 SILENT: Final = "nothing is heard any more"
-
-
-class Line(Protocol):
-    """The call, as a `Scout` sees it."""
-
-    conversation: Conversation
-
-    @property
-    def is_moving(self) -> bool:
-        """Somebody else is taking it to another connection."""
-
-    @property
-    def last(self) -> Leg | None:
-        """The connection in use, or the last that was."""
-
-    def board(self, leg: Leg) -> None:
-        """The conversation is on ``leg``: what becomes of that matters from now on."""
-
-    async def resumed(self, leg: Leg) -> None:
-        """Wait until the edge has said who it is. Raises `EdgeError`, `SessionLost`."""
-
-    def discard(self, leg: Leg, code: Code = Code.OK) -> None:
-        """It stands, and is not needed. With `Code.GOING_AWAY` a call that it may carry is not over."""
-
-    def look_after(self, reason: str) -> None:
-        """If the call has lost its connection meanwhile, ``reason`` is why."""
 
 
 class Scout:

@@ -6,22 +6,20 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from node_rig import configured
 
 from bgp.ledger import UNLIMITED, Allowance
 from bgp.state import State
 from bgp.view import NO_VIEW, Others
-from edge.config import NodeConfig, parse_config
+from edge.config import NodeConfig
 from edge.errors import EdgeError
-from edge.lab.certificates import write_certificate
 from edge.node import Node, run
 from edge.quic import ConnectionClosed
 from edge.runtime import worker_process
@@ -30,20 +28,7 @@ from edge.runtime.admin_client import Answer, admin_request
 from edge.runtime.dialer import Target, dial
 from edge.voice import Code
 
-CONFIG = """
-[node]
-name = "unit"
-site = "here"
-server_id = "00000000000000a1"
-[service]
-addresses = ["127.0.0.1"]
-port = PORT
-manage_addresses = false
-[unicast]
-addresses = ["127.0.0.2"]
-[tls]
-certificate = "cert.pem"
-private_key = "key.pem"
+TABLES = """
 [probe]
 interval_s = 0.05
 timeout_s = 0.4
@@ -51,10 +36,6 @@ timeout_s = 0.4
 grace_s = 0.3
 [workers]
 count = 1
-[admin]
-socket = "admin.sock"
-[state]
-directory = "state"
 """
 
 # Scripts and dashboards read these; to take one away breaks them.
@@ -90,12 +71,7 @@ STATUS: dict[str, type | tuple[type, ...]] = {
 
 @pytest.fixture
 def config(tmp_path: Path) -> NodeConfig:
-    addresses = [ip_address("127.0.0.1"), ip_address("127.0.0.2")]
-    write_certificate(tmp_path / "cert.pem", tmp_path / "key.pem", ["voice.example"], addresses)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return parse_config(CONFIG.replace("PORT", str(port)), tmp_path)
+    return configured(tmp_path, TABLES)
 
 
 @contextlib.asynccontextmanager

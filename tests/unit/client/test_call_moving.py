@@ -43,6 +43,12 @@ def later(delay_s: float, action: Any, *args: Any, **options: Any) -> None:
     asyncio.get_running_loop().call_later(delay_s, lambda: action(*args, **options))
 
 
+async def somebody_at(edge: Any) -> None:
+    """Wait for a connection to ``edge``: whoever comes there has just dialled."""
+    while not edge.calls.records():  # noqa: ASYNC110 - in virtual time
+        await asyncio.sleep(0.001)
+
+
 def states(edge: Any) -> list[str]:
     return [record.hand_over for record in edge.calls.records()]
 
@@ -329,8 +335,7 @@ def test_an_old_connection_that_dies_before_it_has_let_go(world: Any) -> None:
         async with call:
             await asyncio.sleep(3.0)
             hand_over(first, second, within_ms=4000)
-            while not second.calls.records():  # noqa: ASYNC110 - in virtual time
-                await asyncio.sleep(0.001)
+            await somebody_at(second)
             first.dead = True
             assert await call.reply()
             summary = await call.hang_up()
@@ -353,8 +358,7 @@ def test_who_is_asked_twice_while_it_goes_goes_once(world: Any) -> None:
         async with call:
             await asyncio.sleep(3.0)
             hand_over(first, second, within_ms=4000)
-            while not second.calls.records():  # noqa: ASYNC110 - in virtual time
-                await asyncio.sleep(0.001)
+            await somebody_at(second)
             (leaving,) = first.calls._calls
             leaving.session.go_away(f"https://{third.unicast}:443", "drain", 4000, leave=True)
             first.step()
@@ -569,8 +573,7 @@ def test_who_hangs_up_on_the_way_is_accounted_for_all_the_same(world: Any) -> No
             assert await call.reply()
             await asyncio.sleep(ANSWER_S)
             hand_over(first, second)
-            while not second.calls.records():  # noqa: ASYNC110 - in virtual time
-                await asyncio.sleep(0.001)
+            await somebody_at(second)
             summary = await call.hang_up()
         assert summary.ending == "hung_up"
         assert summary.flawless

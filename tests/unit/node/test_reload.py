@@ -6,45 +6,26 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
+from node_rig import certify, configured
 
 from edge.client import audio, connect, speech
-from edge.config import NodeConfig, parse_config
+from edge.config import NodeConfig
 from edge.errors import EdgeError, UsageError
-from edge.lab.certificates import write_certificate
 from edge.node import Node, run
 from edge.runtime import supervisor
 from edge.runtime.admin_client import Answer, admin_request
 
-CONFIG = """
-[node]
-name = "unit"
-site = "here"
-server_id = "00000000000000a1"
-[service]
-addresses = ["127.0.0.1"]
-port = PORT
-manage_addresses = false
-[unicast]
-addresses = ["127.0.0.2"]
-[tls]
-certificate = "cert.pem"
-private_key = "key.pem"
+TABLES = """
 [shutdown]
 grace_s = 0.0
 [workers]
 count = 2
-[admin]
-socket = "admin.sock"
-[state]
-directory = "state"
 """
 PACKETS = audio.read_speech(speech.recording("hello"))
 
@@ -52,16 +33,7 @@ PACKETS = audio.read_speech(speech.recording("hello"))
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NodeConfig:
     monkeypatch.setattr(supervisor, "SETTLED_S", 0.5)
-    certify(tmp_path)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return parse_config(CONFIG.replace("PORT", str(port)), tmp_path)
-
-
-def certify(directory: Path) -> None:
-    addresses = [ip_address("127.0.0.1"), ip_address("127.0.0.2")]
-    write_certificate(directory / "cert.pem", directory / "key.pem", ["voice.example"], addresses)
+    return configured(tmp_path, TABLES)
 
 
 @contextlib.asynccontextmanager
@@ -145,8 +117,7 @@ def test_a_python_that_is_not_there_is_a_failure_like_any_other(config: NodeConf
 
     async def main() -> None:
         python = f'count = 1\npython = "{link}/bin/python"'
-        text = CONFIG.replace("PORT", str(config.service.port)).replace("count = 2", python)
-        mine = parse_config(text, tmp_path)
+        mine = configured(tmp_path, TABLES.replace("count = 2", python))
         async with running(mine) as node:
             link.unlink()
             with pytest.raises(EdgeError, match="worker 1 did not come up: cannot be started: No such file"):

@@ -1,0 +1,45 @@
+"""The file of a whole node on this machine's loopback, for tests that start one in their own process."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import ip_address
+from pathlib import Path
+
+from edge.config import NodeConfig, parse_config
+from edge.lab.certificates import write_certificate
+
+CONFIG = """
+[node]
+name = "unit"
+site = "here"
+server_id = "00000000000000a1"
+[service]
+addresses = ["127.0.0.1"]
+port = PORT
+manage_addresses = false
+[unicast]
+addresses = ["127.0.0.2"]
+[tls]
+certificate = "cert.pem"
+private_key = "key.pem"
+[admin]
+socket = "admin.sock"
+[state]
+directory = "state"
+"""
+
+
+def configured(directory: Path, more: str) -> NodeConfig:
+    """With a certificate and everything else in ``directory``, at a port that is free; ``more``: further tables."""
+    certify(directory)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return parse_config(CONFIG.replace("PORT", str(port)) + more, directory)
+
+
+def certify(directory: Path) -> None:
+    """Another certificate each time."""
+    addresses = [ip_address("127.0.0.1"), ip_address("127.0.0.2")]
+    write_certificate(directory / "cert.pem", directory / "key.pem", ["voice.example"], addresses)
