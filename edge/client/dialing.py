@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,7 @@ from edge.client.websocket_leg import WebSocketLeg
 from edge.errors import EdgeError, RefusedError, UsageError
 from edge.quic import Ticket
 from edge.runtime.carriers import CarrierName
-from edge.runtime.dialer import DEFAULT_PORT, CertificateRejected, NameNotFound, Target, resolve
+from edge.runtime.dialer import DEFAULT_PORT, CertificateRejected, NameNotFound, NoAnswer, Target, resolve
 
 STAGGER_S = 0.3
 """Before the next way is tried as well. A handshake takes one round trip, or two if the node asks for proof of the
@@ -26,8 +27,9 @@ MIN_STAGGER_S: Final = 0.1
 """Who has just had a connection knows how far the edge is (RFC 8305, section 5, has the same least)."""
 AGAIN_TIMEOUT_S: Final = 2.5
 AGAIN_ROUND_TRIPS: Final = 6
-"""How long to wait for somebody who was there a moment ago. The pauses between the first packets of a handshake double;
-to begin anew keeps them short, so that an outage does not last much longer for the call than for the network."""
+"""How long to wait, in all, for somebody who was there a moment ago. The pauses between the first packets of a
+handshake double; to begin anew keeps them short, so that an outage does not last much longer for the call than for the
+network."""
 
 DECISIVE: tuple[type[EdgeError], ...] = (UsageError, RefusedError, NameNotFound, CertificateRejected)
 """Answers that another way to the same edge would not change, and must not get around."""
@@ -88,14 +90,13 @@ class Dialing:
         if unicast_url is not None and (unicast := self._at(unicast_url)) != self.target:
             places = [unicast, self.target] if anywhere else [unicast]
         rtt_s = last.wire.rtt_s() or 0.0
-        return await self._first(
-            order,
-            places,
-            early,
-            discard,
-            min(STAGGER_S, max(MIN_STAGGER_S, STAGGER_ROUND_TRIPS * rtt_s)),
-            min(self.timeout_s, round(AGAIN_TIMEOUT_S + AGAIN_ROUND_TRIPS * rtt_s, 1)),
-        )
+        stagger_s = min(STAGGER_S, max(MIN_STAGGER_S, STAGGER_ROUND_TRIPS * rtt_s))
+        within_s = min(self.timeout_s, round(AGAIN_TIMEOUT_S + AGAIN_ROUND_TRIPS * rtt_s, 1))
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._first(order, places, early, discard, stagger_s, within_s)
+        except TimeoutError:
+            raise NoAnswer(f"{self.target}: no answer within {within_s:g} s") from None
 
     async def dial_at(self, url: str | None, carrier: CarrierName) -> Leg:
         """A connection to the node behind ``url``, None for the service address. Raises as `dial` does."""

@@ -13,13 +13,15 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
-from edge.client.dialing import Dialing
+from edge.client.dialing import DECISIVE_ELSEWHERE, STAGGER_S, Dialing
 from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Reconnected, Reconnecting
 from edge.client.leg import Leg, ms
 from edge.client.line import Line
+from edge.client.race import first_of
 from edge.client.whereabouts import Whereabouts
 from edge.errors import EdgeError
 from edge.voice import Code
@@ -27,6 +29,9 @@ from edge.voice import Code
 QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
 """How long a call that has to do without UDP waits before it tries again, at first and in the end: twice as long each
 time."""
+HEAD_START_S: Final = 0.5
+"""For the node that has the call, before whoever answers for the service is asked to go on with it: one that only stalls
+shall keep its calls, and one that is dead must not keep its callers waiting."""
 SILENT: Final = "nothing is heard any more"
 
 
@@ -89,15 +94,24 @@ class Scout:
         began = began_at = self._loop.time()
         for delay_s in self._delays_s:
             await self.pause(began_at + delay_s * random.uniform(0.5, 1.5))
-            began_at, known = self._loop.time(), self._line.conversation.ready
-            unicast_url = None if known is None else known.unicast_url
+            began_at = self._loop.time()
             with contextlib.suppress(EdgeError):
-                # A node that only stalls shall keep its calls; where there is no way to it, there may be one to others.
-                other = await self._dialing.dial_again(
-                    None, self._line.discard, unicast_url=unicast_url, last=leg, anywhere=leg.stranded
-                )
-                if await self._take(leg, other, began):
+                if await self._take(leg, await self._find(leg), began):
                     return
+
+    async def _find(self, leg: Leg) -> Leg:
+        """Another connection to its node or, if that does not answer soon, to the service. Raises as `Dialing.dial_again`."""
+        known, discard = self._line.conversation.ready, self._line.discard
+        dial = partial(self._dialing.dial_again, None, discard, last=leg)
+        ways = [partial(dial, unicast_url=None)]
+        if known is not None and known.unicast_url is not None:
+            ways.insert(0, partial(dial, unicast_url=known.unicast_url, anywhere=False))
+        return await first_of(
+            ways,
+            stagger_s=STAGGER_S if leg.stranded else HEAD_START_S,
+            decisive=DECISIVE_ELSEWHERE,
+            discard=discard,
+        )
 
     async def _return_to_quic(self, leg: Leg) -> None:
         """To the node that has the call: nobody else could go on with it as it is."""

@@ -3,7 +3,8 @@
 Their implementation takes no notice of a preferred address, as browsers over WebTransport do not. For a minute the
 route to the edge that serves them goes away and comes back every ten seconds, so that half of what they say arrives
 elsewhere. There it is seen whose it is, and passed on. Callers of one edge get their answers from it directly, those of
-the other through whatever edge their packets reach.
+the other through whatever edge their packets reach. A third edge, which their router holds to be as good as that one,
+stays out of the way until they are placed, and is the one that their packets reach.
 
 At the end both sides of every call compare what they counted. What was passed on is counted by the edges.
 """
@@ -24,6 +25,7 @@ from edge.lab.scenarios.stage import PATIENT, Stage, staged
 from edge.lab.topologies import default_topology
 
 EDGES: Final = ("e1", "e2")
+HELPER: Final = "e3"
 SITE_OF: Final = {"e1": "c1", "e2": "c2"}
 RETURN_PATHS: Final = {"e1": ReturnPath.DIRECT, "e2": ReturnPath.INGRESS}
 FLAPS: Final = 6
@@ -47,10 +49,12 @@ async def story(order: Order, tell: Tell) -> list[Check]:
     async with staged(order, tell, topology, options, callers=tuple(SITE_OF.values())) as stage:
         callers = list(stage.callers.values())
         served = {}
+        await _away(stage, HELPER, "/withdraw")
         for site in SITE_OF.values():
             for version in (4, 6):
                 name = f"{site} IPv{version}"
                 served[name] = await stage.call(site, name, version=version, migrate=False)
+        await _away(stage, HELPER, "/announce")
         began = time.monotonic()
         for flap in range(FLAPS):
             next_at = began + (flap + 1) * PERIOD_S

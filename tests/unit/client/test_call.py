@@ -241,28 +241,58 @@ def test_a_call_stays_on_anycast_where_unicast_is_blocked(world: Any) -> None:
 # --- when the edge is lost ---------------------------------------------------------------------------------
 
 
-def test_an_utterance_cut_off_by_a_dead_edge_is_said_again_to_the_next_one(world: Any) -> None:
+async def back_at(call: Any) -> float:
+    async for event in call.events():
+        if isinstance(event, Reconnected):
+            break
+    return asyncio.get_running_loop().time()
+
+
+def test_a_node_that_only_stalls_keeps_its_call(world: Any) -> None:
+    """Though the routes lead to another one by then, which could go on with it."""
+
     async def main() -> None:
         first = world.edge("a1", "203.0.113.2", backend=Remembering)
         second = world.edge("a2", "203.0.113.6", backend=Remembering)
         first.announce()
         loop = asyncio.get_running_loop()
         async with call_to(world) as call:
+            loop.call_later(0.5, second.announce)
+            loop.call_later(1.0, setattr, first, "dead", True)
+            loop.call_later(2.3, setattr, first, "dead", False)
+            summary = await say_and_hear(call)
+        assert summary.flawless
+        assert summary.last.node == "a1"
+
+    world.run(main)
+
+
+@pytest.mark.parametrize(
+    ("outage_s", "noticed"), [(0.0, "nothing is heard any more"), (4.0, "nothing heard for 3 s")]
+)
+def test_an_utterance_cut_off_by_a_dead_edge_is_said_again_to_the_next_one(
+    world: Any, outage_s: float, noticed: str
+) -> None:
+    async def main() -> None:
+        first = world.edge("a1", "203.0.113.2", backend=Remembering)
+        second = world.edge("a2", "203.0.113.6", backend=Remembering)
+        first.announce()
+        loop = asyncio.get_running_loop()
+        async with call_to(world) as call:
+            came_back = asyncio.create_task(back_at(call))
             events, collecting = collect(call)
-
-            def die() -> None:
-                first.dead = True
-                second.announce()
-
-            loop.call_later(1.0, die)
+            loop.call_later(1.0, setattr, first, "dead", True)
+            loop.call_later(1.0 + outage_s, second.announce)
+            routed_at = loop.time() + 1.0 + outage_s
             summary = await say_and_hear(call)
             await collecting
+            assert await came_back - routed_at < 2.0
         whole = Remembering.calls[1]
         assert whole.utterances == [1]
         assert whole.heard.frames == len(PACKETS)
         assert Remembering.calls[0].utterances == []
         assert (summary.reconnects, summary.utterances, summary.last.node) == (1, 1, "a2")
-        assert Reconnecting("nothing heard for 3 s") in events
+        assert Reconnecting(noticed) in events
         assert Reconnected("a2", resumed=True) in events
         # The first edge cannot be asked any more what it heard: unknown, not zero.
         assert (summary.missing_up, summary.missing_down, summary.ledgers_equal) == (None, None, None)
