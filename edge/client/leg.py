@@ -89,11 +89,6 @@ class Leg(ABC):
         """The way to the edge begins at another address of ours now."""
         self.relocated = True
 
-    @property
-    @abstractmethod
-    def stranded(self) -> bool:
-        """Whether there is no way to the edge from where it is carried, as far as is known here."""
-
     @abstractmethod
     def unreachable(self) -> None:
         """There is no way to the edge any more, from where it is carried."""
@@ -213,10 +208,6 @@ class QuicLeg(Leg):
         # The socket is bound to no address: the kernel takes the new one by itself.
         self._line.connection.relocate()
         self._driver.wake()
-
-    @property
-    def stranded(self) -> bool:
-        return self._line.unsendable_at is not None
 
     def unreachable(self) -> None:
         self._line.unsendable(self._loop.time())

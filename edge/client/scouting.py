@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from edge.client.dialing import DECISIVE_ELSEWHERE, STAGGER_S, Dialing
+from edge.client.dialing import DECISIVE_ELSEWHERE, STAGGER_ROUND_TRIPS, STAGGER_S, Dialing
 from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Reconnected, Reconnecting
 from edge.client.leg import Leg, ms
@@ -29,9 +29,6 @@ from edge.voice import Code
 QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
 """How long a call that has to do without UDP waits before it tries again, at first and in the end: twice as long each
 time."""
-HEAD_START_S: Final = 0.5
-"""For the node that has the call, before whoever answers for the service is asked to go on with it: one that only stalls
-shall keep its calls, and one that is dead must not keep its callers waiting."""
 SILENT: Final = "nothing is heard any more"
 
 
@@ -100,7 +97,10 @@ class Scout:
                     return
 
     async def _find(self, leg: Leg) -> Leg:
-        """Another connection to its node or, if that does not answer soon, to the service. Raises as `Dialing.dial_again`."""
+        """Another connection to its node or, if that does not answer soon, to the service. Raises as `Dialing.dial_again`.
+
+        A node that only stalls shall keep its calls, and one that is dead must not keep its callers waiting.
+        """
         known, discard = self._line.conversation.ready, self._line.discard
         dial = partial(self._dialing.dial_again, None, discard, last=leg)
         ways = [partial(dial, unicast_url=None)]
@@ -108,7 +108,7 @@ class Scout:
             ways.insert(0, partial(dial, unicast_url=known.unicast_url, anywhere=False))
         return await first_of(
             ways,
-            stagger_s=STAGGER_S if leg.stranded else HEAD_START_S,
+            stagger_s=max(STAGGER_S, STAGGER_ROUND_TRIPS * (leg.wire.rtt_s() or 0.0)),
             decisive=DECISIVE_ELSEWHERE,
             discard=discard,
         )

@@ -80,10 +80,6 @@ class WebSocketLeg(Leg):
     def host(self) -> str:
         return self._host
 
-    @property
-    def stranded(self) -> bool:
-        return self._left_behind
-
     def relocate(self) -> None:
         super().relocate()
         self.unreachable()

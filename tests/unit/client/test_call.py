@@ -259,7 +259,7 @@ def test_a_node_that_only_stalls_keeps_its_call(world: Any) -> None:
         async with call_to(world) as call:
             loop.call_later(0.5, second.announce)
             loop.call_later(1.0, setattr, first, "dead", True)
-            loop.call_later(2.3, setattr, first, "dead", False)
+            loop.call_later(2.15, setattr, first, "dead", False)
             summary = await say_and_hear(call)
         assert summary.flawless
         assert summary.last.node == "a1"
