@@ -34,7 +34,7 @@ class QuicLine:
         self._on_doubt = on_doubt
         self._asks = False  # something that calls for an answer leaves with the next packets
         self._asked_at: float | None = None  # and nothing has arrived since
-        self.unsendable_at: float | None = None
+        self._unsendable_at: float | None = None
         """Since when the kernel knows no way; the same."""
         self._heard_at: float | None = None  # any datagram, once the handshake is complete
         self._control: int | None = None
@@ -44,7 +44,7 @@ class QuicLine:
 
     def receive_datagram(self, data: bytes, address: Address, now: float) -> None:
         if self._heard_at is not None:
-            self._heard_at, self._asked_at, self.unsendable_at = now, None, None
+            self._heard_at, self._asked_at, self._unsendable_at = now, None, None
             self._doubt(False)
         self.connection.receive_datagram(data, address, now)
         if self._heard_at is None and self.connection.established:
@@ -76,16 +76,16 @@ class QuicLine:
 
     def unsendable(self, now: float) -> None:
         """There is no way to the edge, for now."""
-        if self.unsendable_at is None:
-            self.unsendable_at = now
+        if self._unsendable_at is None:
+            self._unsendable_at = now
 
     def _doubt_at(self) -> float | None:
         doubts_at = []
         if self._asked_at is not None:
             patience_s = max(DOUBT_S, DOUBT_ROUND_TRIPS * (self.connection.rtt_s or 0.0))
             doubts_at.append(self._asked_at + patience_s)
-        if self.unsendable_at is not None:
-            doubts_at.append(self.unsendable_at + UNSENDABLE_S)
+        if self._unsendable_at is not None:
+            doubts_at.append(self._unsendable_at + UNSENDABLE_S)
         return min(doubts_at, default=None)
 
     def _doubt(self, doubted: bool) -> None:
