@@ -34,8 +34,7 @@ class QuicLine:
         self._on_doubt = on_doubt
         self._asks = False  # something that calls for an answer leaves with the next packets
         self._asked_at: float | None = None  # and nothing has arrived since
-        self._unsendable_at: float | None = None
-        """Since when the kernel knows no way; the same."""
+        self._unsendable_at: float | None = None  # since when the kernel knows no way; the same
         self._heard_at: float | None = None  # any datagram, once the handshake is complete
         self._control: int | None = None
         self._streams = StreamIds(connection.open_stream)

@@ -268,7 +268,7 @@ def test_a_node_that_only_stalls_keeps_its_call(world: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outage_s", "noticed"), [(0.0, "nothing is heard any more"), (4.0, "nothing heard for 3 s")]
+    "outage_s, noticed", [(0.0, "nothing is heard any more"), (4.0, "nothing heard for 3 s")]
 )
 def test_an_utterance_cut_off_by_a_dead_edge_is_said_again_to_the_next_one(
     world: Any, outage_s: float, noticed: str

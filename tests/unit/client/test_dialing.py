@@ -39,9 +39,7 @@ def test_all_ways_share_the_time_in_which_an_edge_is_looked_for_again(
         )
         began = loop.time()
         with pytest.raises(NoAnswer):
-            await dialing.dial_again(
-                None, lambda _leg: None, unicast_url="https://203.0.113.2", last=last
-            )
+            await dialing.dial_again(None, lambda _leg: None, unicast_url="https://203.0.113.2", last=last)
         assert loop.time() - began == pytest.approx(AGAIN_TIMEOUT_S, abs=0.01)
         assert [host for host, _ in tried] == ["203.0.113.2", NAME] * 2
         assert tried[-1][1] - began < AGAIN_TIMEOUT_S / 2  # with time enough for it to lead somewhere
