@@ -50,6 +50,14 @@ def read_fleet(path: Path, *, terraform: Path | None = None) -> tuple[Fleet | No
     return parse_fleet(_text(path), path, terraform=terraform)
 
 
+def is_fleet(text: str) -> bool:
+    """Whether ``text`` is to be the operator's file, and not the members file that nodes have: that has no such table."""
+    try:
+        return "fleet" in tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+
+
 def parse_fleet(
     text: str, path: Path, *, terraform: Path | None = None
 ) -> tuple[Fleet | None, list[Problem]]:
