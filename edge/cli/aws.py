@@ -124,7 +124,9 @@ def _read(file: Path) -> tuple[FleetFile, tuple[NodeConfig, ...]]:
         return parse_fleet(text), ()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UsageError(f"{file}: {reason}; name the operator's fleet file, or the members that the nodes have as fleet.file") from error
+        raise UsageError(
+            f"{file}: {reason}; name the operator's fleet file, or the members that the nodes have as fleet.file"
+        ) from error
     except ConfigError as error:
         raise _in(file, error) from error
 

@@ -62,7 +62,7 @@ def host_variables(fleet: Fleet, node: Node) -> Variables:
         variables["ansible_user"] = node.user
     if fleet.access.transport == "unix":
         variables["ansible_connection"] = "local"
-    if node.secrets != fleet.secrets:
+    if node.secrets.named() != fleet.secrets.named():
         variables["edge_secret_files"] = _files(node.secrets.named())
     return variables
 
