@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
@@ -38,26 +40,38 @@ class _ErrorReport(msgspec.Struct, frozen=True):
 
 
 async def admin_request(
-    path: Path, method: str, target: str, body: object = None, *, timeout_s: float = 5.0
+    path: Path,
+    method: str,
+    target: str,
+    body: object = None,
+    *,
+    headers: Mapping[str, str] = MappingProxyType({}),
+    timeout_s: float = 5.0,
 ) -> Answer:
     """Ask the node whose admin socket is ``path``; any HTTP status is an answer.
 
-    Raises `UnreachableError` if no node is there or we may not ask it, `DeadlineError` if it does not answer.
+    ``headers`` are sent, too: one is ``Edge-Lease``, the token of the lease under which an order is given.
+    Raises `UsageError` for a header that cannot be one, `UnreachableError` if no node is there or we may not ask it, `DeadlineError` if it does not answer.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            raw = await _exchange(path, _encoded_request(method, target, body))
+            raw = await _exchange(path, encoded_request(method, target, body, headers))
     except TimeoutError as error:
         raise DeadlineError(f"{path}: the node did not answer {target} within {timeout_s:g} s") from error
     except OSError as error:
         raise UnreachableError(f"{path}: {_why_unreachable(error)}") from error
-    return _parsed_answer(path, raw)
+    return parsed_answer(str(path), raw)
 
 
-def _encoded_request(method: str, target: str, body: object) -> bytes:
+def encoded_request(method: str, target: str, body: object, headers: Mapping[str, str]) -> bytes:
+    """One request, after whose answer the connection ends. Raises `UsageError` for a header that cannot be one."""
     content = b"" if body is None else msgspec.json.encode(body)
-    head = f"{method} {target} HTTP/1.1\r\nHost: node\r\nContent-Length: {len(content)}\r\n\r\n"
-    return head.encode() + content
+    lines = [f"{method} {target} HTTP/1.1", "Host: node", f"Content-Length: {len(content)}"]
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(f"{name}: {value!r} cannot be sent to a node")
+        lines.append(f"{name}: {value}")
+    return "\r\n".join([*lines, "", ""]).encode() + content
 
 
 async def _exchange(path: Path, request: bytes) -> bytes:
@@ -86,7 +100,8 @@ def _why_unreachable(error: OSError) -> str:
             return error.strerror or str(error)
 
 
-def _parsed_answer(path: Path, raw: bytes) -> Answer:
+def parsed_answer(path: str, raw: bytes) -> Answer:
+    """Of the node at ``path``: all that it has sent. Raises `EdgeError`, `UnreachableError` if it is not whole."""
     head, _, body = raw.partition(b"\r\n\r\n")
     status_line, *fields = head.split(b"\r\n")
     words = status_line.split(b" ")
