@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,9 @@ import msgspec
 from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
 
 ANSWER_LIMIT = 16 * 1024 * 1024  # bytes; /calls of a node with thousands of them
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -45,37 +48,59 @@ async def admin_request(
     target: str,
     body: object = None,
     *,
-    headers: Mapping[str, str] = MappingProxyType({}),
     timeout_s: float = 5.0,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Answer:
     """Ask the node whose admin socket is ``path``; any HTTP status is an answer.
 
-    ``headers`` are sent, too: one is ``Edge-Lease``, the token of the lease under which an order is given.
-    Raises `UsageError` for a header that cannot be one, `UnreachableError` if no node is there or we may not ask it, `DeadlineError` if it does not answer.
+    Raises `UnreachableError` if no node is there or we may not ask it, `DeadlineError` if it does not answer.
+    """
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(path, limit=ANSWER_LIMIT)
+
+    try:
+        return await request_over(
+            connect, str(path), method, target, body, timeout_s=timeout_s, headers=headers
+        )
+    except OSError as error:
+        raise UnreachableError(f"{path}: {_why_unreachable(error)}") from error
+
+
+async def request_over(
+    connect: Connect,
+    where: str,
+    method: str,
+    target: str,
+    body: object,
+    *,
+    timeout_s: float,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Answer:
+    """Ask the node that ``connect`` leads to; ``where`` is how errors call it.
+
+    Raises as `admin_request`, and OSError where the connection fails.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            raw = await _exchange(path, encoded_request(method, target, body, headers))
+            raw = await _exchange(connect, where, _encoded_request(method, target, body, headers))
     except TimeoutError as error:
-        raise DeadlineError(f"{path}: the node did not answer {target} within {timeout_s:g} s") from error
-    except OSError as error:
-        raise UnreachableError(f"{path}: {_why_unreachable(error)}") from error
-    return parsed_answer(str(path), raw)
+        raise DeadlineError(f"{where}: the node did not answer {target} within {timeout_s:g} s") from error
+    return _parsed_answer(where, raw)
 
 
-def encoded_request(method: str, target: str, body: object, headers: Mapping[str, str]) -> bytes:
-    """One request, after whose answer the connection ends. Raises `UsageError` for a header that cannot be one."""
+def _encoded_request(method: str, target: str, body: object, headers: Mapping[str, str]) -> bytes:
     content = b"" if body is None else msgspec.json.encode(body)
-    lines = [f"{method} {target} HTTP/1.1", "Host: node", f"Content-Length: {len(content)}"]
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):
             raise UsageError(f"{name}: {value!r} cannot be sent to a node")
-        lines.append(f"{name}: {value}")
+    fields = {"Host": "node", "Content-Length": str(len(content)), **headers}
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-async def _exchange(path: Path, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_LIMIT)
+async def _exchange(connect: Connect, where: str, request: bytes) -> bytes:
+    reader, writer = await connect()
     try:
         writer.write(request)
         chunks: list[bytes] = []
@@ -84,7 +109,7 @@ async def _exchange(path: Path, request: bytes) -> bytes:
             chunks.append(chunk)
             size += len(chunk)
             if size > ANSWER_LIMIT:
-                raise EdgeError(f"{path}: the answer is longer than {ANSWER_LIMIT} bytes")
+                raise EdgeError(f"{where}: the answer is longer than {ANSWER_LIMIT} bytes")
         return b"".join(chunks)
     finally:
         writer.transport.abort()
@@ -100,15 +125,14 @@ def _why_unreachable(error: OSError) -> str:
             return error.strerror or str(error)
 
 
-def parsed_answer(path: str, raw: bytes) -> Answer:
-    """Of the node at ``path``: all that it has sent. Raises `EdgeError`, `UnreachableError` if it is not whole."""
+def _parsed_answer(where: str, raw: bytes) -> Answer:
     head, _, body = raw.partition(b"\r\n\r\n")
     status_line, *fields = head.split(b"\r\n")
     words = status_line.split(b" ")
     if raw and not (words[0].startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit()):
-        raise EdgeError(f"{path}: what listens here does not speak HTTP")
+        raise EdgeError(f"{where}: what listens here does not speak HTTP")
     if b"Content-Length: %d" % len(body) not in fields:
-        raise UnreachableError(f"{path}: the node stopped in the middle of its answer")
+        raise UnreachableError(f"{where}: the node stopped in the middle of its answer")
     if b"Content-Type: application/json" in fields:
         return Answer(int(words[1]), msgspec.json.decode(body))
     return Answer(int(words[1]), body.decode())
