@@ -26,6 +26,7 @@ from edge.config import (
 from edge.errors import EdgeError, RefusedError
 from edge.keys import render
 from edge.node import explanation
+from edge.node.alike import alike
 from edge.node.control import Control, Evidence
 from edge.node.drainer import LOOK_S, Drainer
 from edge.node.orders import Orders
@@ -211,7 +212,7 @@ class Node:
                 worker.set_gate(self._control.gate)
             self._update_route(now)
             self._control.publish(self._metrics)
-            self._metrics.set(metric.FILE_PROBLEMS, len(self._files.problems))
+            self._publish_files()
             for standing in (Standing.SERVING, Standing.LEAVING):
                 there = [one for one in self._supervisor.generations if one.standing is standing]
                 self._metrics.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
@@ -261,6 +262,12 @@ class Node:
         for worker in self._supervisor.everyone:
             worker.set_keys(render(self._files.keys))
             worker.set_owners(owners(self.config, self._files.fleet))
+
+    def _publish_files(self) -> None:
+        self._metrics.set(metric.FILE_PROBLEMS, len(self._files.problems))
+        self._metrics.set(metric.KEYS_CREATED, self._files.keys.issuing.created.timestamp())
+        for part, fingerprint in alike(self.config, self._files.fleet).items():
+            self._metrics.set_info(metric.ALIKE_INFO, part, fingerprint)
 
     def _update_route(self, now: float) -> None:
         """Decide whether to announce; have the neighbors and the fleet know."""
