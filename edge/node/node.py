@@ -27,6 +27,7 @@ from edge.config import (
 from edge.errors import EdgeError, RefusedError
 from edge.keys import render
 from edge.node import explanation
+from edge.node.alike import alike
 from edge.node.control import Control, Evidence
 from edge.node.drainer import LOOK_S, Drainer
 from edge.node.orders import Orders
@@ -258,6 +259,9 @@ class Node:
         for standing in (Standing.SERVING, Standing.LEAVING):
             there = [one for one in self._supervisor.generations if one.standing is standing]
             gauges.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
+        gauges.set(metric.KEYS_CREATED, self._files.keys.issuing.created.timestamp())
+        for part, fingerprint in alike(self.config, self._files.fleet).items():
+            gauges.set_info(metric.ALIKE_INFO, part, fingerprint)
 
     async def _keep_drained(self) -> None:
         while True:
