@@ -25,11 +25,12 @@ _UNIX_PATH_LIMIT = 107  # bytes; sun_path of unix(7) less its end
 
 def check(config: NodeConfig) -> None:
     """Raise the first `ConfigError` of ``config``, if it has any."""
-    for error in _errors(config):
+    for error in problems(config):
         raise error
 
 
-def _errors(config: NodeConfig) -> Iterator[ConfigError]:
+def problems(config: NodeConfig) -> Iterator[ConfigError]:
+    """All of them."""
     yield from _addresses(config)
     yield from _behind_nlb(config)
     yield from _callers(config)
