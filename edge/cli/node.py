@@ -35,12 +35,45 @@ def node() -> None:
 )
 def run(config: Path) -> None:
     """Serve, announce, and withdraw when it is time; SIGTERM leaves in order, SIGHUP reloads."""
-    from edge.config import load_config
+    from edge.config import ConfigFile
     from edge.node import run as run_node
 
     # A daemon's events are its output: one line each, whatever the verbosity of the command line.
     logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
-    asyncio.run(run_node(load_config(config)))
+    file = ConfigFile(config)
+    asyncio.run(run_node(file.parse(), file=file))
+
+
+@node.command()
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="The configuration to check, TOML.",
+)
+@output_option
+def check(config: Path, as_json: bool) -> None:
+    """Say whether a node could run with this configuration; it need not be in its place yet.
+
+    What it says is checked, and whether this installation has the backends that it names. The files that it names are
+    not looked at: for those there is `edgectl doctor`, on a node.
+    """
+    from edge.config import ConfigFile, check_backends
+
+    file = ConfigFile(config)
+    parsed = file.parse()
+    check_backends(parsed)
+    found = {
+        "apiVersion": "edge/v1",
+        "kind": "ConfigCheck",
+        "file": str(file.path),
+        "hash": file.hash,
+        "node": str(parsed.node.name),
+    }
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(printable(f"{file.path}: good, node {parsed.node.name}, hash {file.hash}"))
 
 
 class Generation(msgspec.Struct, frozen=True):

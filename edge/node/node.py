@@ -17,6 +17,7 @@ from bgp.ledger import UNLIMITED
 from bgp.policy import State
 from bgp.view import NO_VIEW
 from edge.config import (
+    ConfigFile,
     Credentials,
     NodeConfig,
     check_backends,
@@ -45,6 +46,7 @@ from edge.runtime.admin import (
     metrics_routes,
     open_tcp,
 )
+from edge.runtime.desk import Desk
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
 from edge.runtime.http1 import HttpServer
 from edge.runtime.metrics import NodeMetrics, WorkerTotals
@@ -62,8 +64,12 @@ WITHDRAW_TIMEOUT_S = 2.0
 class Node:
     """One node from `start` to `stop`; what `edge.runtime.admin` calls Administered."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, file: ConfigFile | None = None) -> None:
+        """``file``: where the configuration was read from, if it was."""
         self.config = config
+        self._config_file = file
+        self._started_at = time.time()
+        self.desk = Desk(config.node.name, config.state.directory)
         self._metrics = NodeMetrics(edge.__version__)
         now = asyncio.get_running_loop().time()
         self._control = Control(config, now)
@@ -326,6 +332,11 @@ class Node:
             "node": str(self.config.node.name),
             "site": str(self.config.node.site),
             "version": edge.__version__,
+            "time": time.time(),
+            "started_at": self._started_at,
+            "config": self._config_status(),
+            "lease": self.desk.holder(),
+            "operation": self.desk.operation(),
             "reason": self._reason(),
             "hold": self._orders.hold(time.time()),
             "drain": self._drainer.status(now),
@@ -372,6 +383,18 @@ class Node:
             },
             "problems": list(self._files.problems.values()),
         }
+
+    def _config_status(self) -> dict[str, Any] | None:
+        if self._config_file is None:
+            return None
+        return {
+            "hash": self._config_file.hash,
+            "file": str(self._config_file.path),
+            "changed_on_disk": self._config_file.has_changed(),
+        }
+
+    def config_text(self) -> str:
+        return "" if self._config_file is None else self._config_file.text
 
     def _bgp_status(self) -> dict[str, Any] | None:
         if self.config.bgp is None or self._routing is None:
@@ -463,8 +486,10 @@ class Node:
         return self.status()
 
 
-async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) -> None:
-    """Run a node until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
+async def run(
+    config: NodeConfig, started: Callable[[], None] = lambda: None, *, file: ConfigFile | None = None
+) -> None:
+    """Run a node, configured by ``file``, until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
 
     SIGHUP replaces its workers, see `Node.reload`.
 
@@ -474,7 +499,7 @@ async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) ->
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    node = Node(config)
+    node = Node(config, file)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
