@@ -37,6 +37,14 @@ class Install:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """See whether the release takes the configuration that is there."""
+
+    node: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class Use:
     """Have `current` lead to the release."""
 
@@ -80,4 +88,4 @@ class Undrain:
     node: str
 
 
-Action = Record | Drain | Install | Use | Configure | Restart | Admit | PlaceCall | Undrain
+Action = Record | Drain | Install | Check | Use | Configure | Restart | Admit | PlaceCall | Undrain

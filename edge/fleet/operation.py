@@ -32,6 +32,8 @@ class Step(StrEnum):
     GONE = "gone"
     """Routers and the other nodes have seen that it left."""
     INSTALL = "install"
+    CHECK = "check"
+    """The release takes the configuration that is there."""
     USE = "use"
     CONFIGURE = "configure"
     RESTART = "restart"

@@ -12,8 +12,8 @@ from edge.fleet.operation import Kind, Step
 
 _AROUND = (Step.ADMIT, Step.VERIFY, Step.CALL, Step.UNDRAIN, Step.BACK, Step.SOAK)
 STEPS: Mapping[Kind, tuple[Step, ...]] = {
-    Kind.UPGRADE: (Step.DRAIN, Step.GONE, Step.INSTALL, Step.USE, Step.RESTART, *_AROUND),
-    Kind.ROLLBACK: (Step.DRAIN, Step.GONE, Step.USE, Step.RESTART, *_AROUND),
+    Kind.UPGRADE: (Step.DRAIN, Step.GONE, Step.INSTALL, Step.CHECK, Step.USE, Step.RESTART, *_AROUND),
+    Kind.ROLLBACK: (Step.DRAIN, Step.GONE, Step.CHECK, Step.USE, Step.RESTART, *_AROUND),
     Kind.CONFIG: (Step.DRAIN, Step.GONE, Step.CONFIGURE, Step.RESTART, *_AROUND),
 }
 IN_SERVICE: tuple[Step, ...] = (Step.CONFIGURE, Step.SOAK)

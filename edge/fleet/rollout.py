@@ -12,6 +12,7 @@ from typing import Final
 from edge.fleet.actions import (
     Action,
     Admit,
+    Check,
     Configure,
     Drain,
     Install,
@@ -46,7 +47,8 @@ class Failure:
         return f"{self.node} at {self.step}: {self.reason}" if self.node else self.reason
 
 
-CHANGES: Final = frozenset({Step.INSTALL, Step.USE, Step.CONFIGURE, Step.RESTART})
+BEFORE_RESTART: Final = frozenset({Step.DRAIN, Step.GONE, Step.INSTALL, Step.CHECK, Step.USE, Step.CONFIGURE})
+CHANGES: Final = (BEFORE_RESTART | {Step.RESTART}) - {Step.DRAIN, Step.GONE}
 
 
 class _Work:
@@ -191,6 +193,8 @@ class Rollout:
                 return self._drain(node, seen)
             case Step.INSTALL:
                 return Install(node, task.after)
+            case Step.CHECK if seen.answers:
+                return Check(node, task.after)
             case Step.USE if seen.releases is None or seen.releases.current != task.after:
                 return Use(node, task.after)
             case Step.CONFIGURE:
@@ -218,8 +222,7 @@ class Rollout:
             return self._lacks_quiet(work, now)
         if not seen.answers:
             # Nobody is on a node that does not run: it is left, and may be changed.
-            down_is_fine = work.step in (Step.DRAIN, Step.GONE, Step.INSTALL, Step.USE, Step.CONFIGURE)
-            return "" if down_is_fine else f"does not answer: {seen.silence}"
+            return "" if work.step in BEFORE_RESTART else f"does not answer: {seen.silence}"
         match work.step:
             case Step.DRAIN:
                 return "" if seen.drain == "empty" else f"is not empty: {seen.calls} calls are up"

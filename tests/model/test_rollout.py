@@ -17,6 +17,7 @@ from edge.fleet import planning
 from edge.fleet.actions import (
     Action,
     Admit,
+    Check,
     Configure,
     Drain,
     Install,
@@ -109,7 +110,9 @@ class Fleet:
         if not isinstance(action, Record):
             machine.touched = True
         self.log.append(action)
-        if machine.running is None and isinstance(action, Record | Drain | Admit | PlaceCall | Undrain):
+        if machine.running is None and isinstance(
+            action, Record | Drain | Check | Admit | PlaceCall | Undrain
+        ):
             return "no node is running here"
         match action:
             case Record(operation=operation):
@@ -123,6 +126,9 @@ class Fleet:
                 machine.slow = 2
             case Install(version=version):
                 machine.releases |= {version}
+            case Check(version=version):
+                if version not in machine.releases:
+                    return "there is no such release"
             case Use(version=version):
                 if version not in machine.releases:
                     return "there is no such release"
