@@ -43,6 +43,15 @@ class Files:
     members: str
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What putting `Files` in place would change on a node's disk; ``diff`` is of both."""
+
+    node_toml_changed: bool
+    members_changed: bool
+    diff: tuple[str, ...]
+
+
 class Crew:
     """``archive`` makes the release that is brought; ``files`` are those of `Configure`, by node."""
 
@@ -101,6 +110,39 @@ class Crew:
     async def _get(self, node: str, target: str) -> Any:
         return (await self.ways[node].request("GET", target, timeout_s=self._timeout_s)).checked()
 
+    async def compare_files(self) -> tuple[dict[str, Difference], dict[str, EdgeError]]:
+        """What would change where, and why that cannot be told, or a node's release does not take it."""
+        found = await asyncio.gather(*map(self._compare, self.ways), return_exceptions=True)
+        differences, problems = {}, {}
+        for name, one in zip(self.ways, found, strict=True):
+            if isinstance(one, Difference):
+                differences[name] = one
+            elif isinstance(one, EdgeError):
+                problems[name] = one
+            else:
+                raise one
+        return differences, problems
+
+    async def _compare(self, node: str) -> Difference:
+        files, tool = self._files[node], self._tools[node]
+        config = await tool.put("config", files.node_toml, dry_run=True)
+        if not files.members:
+            return Difference(config.changed, False, config.diff)
+        members = await tool.put("members", files.members, dry_run=True)
+        return Difference(config.changed, members.changed, (*members.diff, *config.diff))
+
+    async def free_bytes(self, node: str) -> int | None:
+        """What is free for releases; None where that cannot be told."""
+        return await self._tools[node].free_bytes()
+
+    async def config_of(self, node: str) -> str:
+        """The configuration that a node has loaded; empty where it does not answer, or was given none."""
+        try:
+            text = await self._get(node, "/config")
+        except EdgeError:
+            return ""
+        return text if isinstance(text, str) else ""
+
     # --- hands ------------------------------------------------------------------------------------------
 
     async def do(self, action: Action) -> str:
@@ -123,8 +165,7 @@ class Crew:
                 await tool.install(version, self._archive())
                 await self._learn(node)
             case Check(version=version):
-                text = await self._get(node, "/config")
-                if isinstance(text, str) and text:
+                if text := await self.config_of(node):
                     await tool.put("config", text, release=version, dry_run=True)
             case Use(version=version):
                 await tool.use(version)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
-from edge.errors import EdgeError, RefusedError
+from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError
 from edge.fleet.transport import Transport
 
 log = logging.getLogger("edge.fleet")
@@ -35,10 +35,11 @@ class Leases:
         who: str,
         what: str,
         timeout_s: float,
+        ttl_s: float = TTL_S,
         renew_s: float = RENEW_S,
     ) -> None:
         self._ways = ways
-        self._request = {"who": who, "what": what, "ttl_s": TTL_S}
+        self._request = {"who": who, "what": what, "ttl_s": ttl_s}
         self._timeout_s = timeout_s
         self._renew_s = renew_s
         self._tokens: dict[str, str] = {}
@@ -61,6 +62,14 @@ class Leases:
             self._tokens[node] = msgspec.convert(answer.checked(), _Granted).token
         except RefusedError as error:
             raise RefusedError(f"{node}: {error}") from error
+
+    async def take_all(self, nodes: Iterable[str]) -> None:
+        """One after the other, so that of two operators one is first. Raises `RefusedError`; who is silent has none."""
+        for node in nodes:
+            try:
+                await self.take(node)
+            except (UnreachableError, DeadlineError) as error:
+                log.info("event=lease_not_taken node=%s problem=%s", node, error)
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:

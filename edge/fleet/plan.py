@@ -153,9 +153,7 @@ def objections(
 
 def _objections(plan: Plan, name: str, seen: Observed) -> Iterator[EdgeError]:
     after = plan.tasks[name].after
-    if plan.kind is not Kind.CONFIG and seen.releases is None:
-        yield UnreachableError(f"{name}: which releases it has is not known")
-    elif plan.kind is Kind.ROLLBACK and seen.releases and after not in seen.releases.releases:
+    if plan.kind is Kind.ROLLBACK and seen.releases and after not in seen.releases.releases:
         yield EdgeError(f"{name}: has no release {after}; bring it with: edgectl upgrade {after}")
     if seen.hold is not None and seen.hold.kind == "announce":
         who = seen.hold.who or "somebody"

@@ -191,7 +191,7 @@ class Rollout:
         match work.step:
             case Step.DRAIN if seen.answers and not seen.drain:
                 return self._drain(node, seen)
-            case Step.INSTALL:
+            case Step.INSTALL if seen.releases is None or task.after not in seen.releases.releases:
                 return Install(node, task.after)
             case Step.CHECK if seen.answers:
                 return Check(node, task.after)
