@@ -13,6 +13,7 @@ import msgspec
 
 from edge.cli.layout import printable
 from edge.cli.moments import Span
+from edge.cli.orders import OVERRIDE, who
 from edge.cli.output import output_option, print_json, understood
 from edge.cli.where import Place, node_argument
 
@@ -37,11 +38,12 @@ def run(config: Path) -> None:
     """Serve, announce, and withdraw when it is time; SIGTERM leaves in order, SIGHUP reloads."""
     from edge.config import ConfigFile
     from edge.node import run as run_node
+    from edge.runtime.service_manager import taken_from
 
     # A daemon's events are its output: one line each, whatever the verbosity of the command line.
     logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
     file = ConfigFile(config)
-    asyncio.run(run_node(file.parse(), file=file))
+    asyncio.run(run_node(file.parse(), file=file, manager=taken_from()))
 
 
 @node.command()
@@ -101,8 +103,9 @@ class Reloaded(msgspec.Struct, frozen=True):
     "  [default: they end by themselves]",
 )
 @click.option("--wait", is_flag=True, help="Return when the old workers have left.")
+@OVERRIDE
 @output_option
-def reload(place: Place, deadline_s: float | None, wait: bool, as_json: bool) -> None:
+def reload(place: Place, deadline_s: float | None, wait: bool, force: bool, as_json: bool) -> None:
     """Replace a node's workers by new ones, while calls go on.
 
     New workers are started with the code, the certificate and the token keys that are there now. Once they serve, new
@@ -112,9 +115,7 @@ def reload(place: Place, deadline_s: float | None, wait: bool, as_json: bool) ->
     The rest of the configuration, and the code of the supervisor, are what they were when the node was started. NODE is
     the path of an admin socket or a node of a lab; without it, this machine's.
     """
-    from edge.cli.orders import who
-
-    order = {"deadline_s": deadline_s, "who": who()}
+    order = {"deadline_s": deadline_s, "who": who(), "force": force}
     status = place.ask("POST", "/reload", order, timeout_s=PATIENCE_S)
     while wait and len(understood(status, Reloaded).generations) > 1:
         time.sleep(POLL_S)

@@ -8,6 +8,9 @@ from importlib import import_module
 from typing import NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
+
+from edge.cli.choice import fleet_options
 
 
 class Entry(NamedTuple):
@@ -66,6 +69,15 @@ class TableOfContents(click.Group):
                 return command
         return None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the table alone: click would import every command for its help."""
+        return [
+            CompletionItem(name, help=entry.summary)
+            for entries in SECTIONS.values()
+            for name, entry in entries.items()
+            if name.startswith(incomplete)
+        ] or super().shell_complete(ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(len(name) for name in self.list_commands(ctx))
         for title, entries in SECTIONS.items():
@@ -73,7 +85,11 @@ class TableOfContents(click.Group):
                 formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
 
 
-@click.command(cls=TableOfContents, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=TableOfContents,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EDGECTL"},
+)
+@fleet_options
 @click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for every detail.")
 def edgectl(verbose: int) -> None:
     """Anycast edges for voice: run one, call one, and watch a lab of them survive."""

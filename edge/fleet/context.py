@@ -107,3 +107,28 @@ def rendered(contexts: Contexts) -> str:
 def _string(text: str) -> str:
     # TOML forbids a bare DEL, which JSON allows.
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A fleet file or a context's name, as somebody said it: ``typed`` on the command line, else in the environment."""
+
+    text: str
+    typed: bool
+
+
+def fleet_file(fleet: Word | None, context: Word | None, file: Path) -> Path | None:
+    """The fleet file that is meant; ``file`` has the contexts. None if nothing says which.
+
+    What is typed comes before what the environment says, and that before the context in use. Raises `UsageError` for a
+    context that there is not, and for two words of equal weight.
+    """
+    if fleet and context and fleet.typed == context.typed:
+        raise UsageError(
+            "--fleet and --context (or $EDGECTL_FLEET and $EDGECTL_CONTEXT) both say which fleet; give one"
+        )
+    if fleet and not (context and context.typed):
+        return Path(fleet.text)
+    contexts = read_contexts(file)
+    if context:
+        return contexts.fleet_of(context.text)
+    return contexts.fleet_of(contexts.current) if contexts.current else None

@@ -95,6 +95,9 @@ def _encoded_request(method: str, target: str, body: object, headers: Mapping[st
         if not (value.isascii() and value.isprintable()):
             raise UsageError(f"{name}: {value!r} cannot be sent to a node")
     content = b"" if body is None else msgspec.json.encode(body)
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(f"{name}: {value!r} cannot be sent to a node")
     fields = {"Host": "node", "Content-Length": str(len(content)), **headers}
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + content
