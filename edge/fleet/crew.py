@@ -25,7 +25,7 @@ from edge.fleet.actions import (
     Use,
 )
 from edge.fleet.leases import Leases
-from edge.fleet.observed import Observed, Releases, observed, silent
+from edge.fleet.sighting import Observed, Releases, observed, silent
 from edge.fleet.release_tool import ReleaseTool
 from edge.fleet.transport import Transport
 

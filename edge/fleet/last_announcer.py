@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from edge.fleet.observed import Observed
+from edge.fleet.sighting import Observed
 
 
 def nobody_left(leaving: Collection[str], fleet: Mapping[str, Observed]) -> str:

@@ -13,7 +13,7 @@ from edge.config import parse_config
 from edge.errors import ConfigError, EdgeError, UsageError
 from edge.fleet import planning
 from edge.fleet.crew import Crew, Difference
-from edge.fleet.observed import Observed
+from edge.fleet.sighting import Observed
 from edge.fleet.operation import Kind, Operation
 from edge.fleet.plan import Plan, Terms, objections
 from edge.fleet.planning import Member, Start

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.errors import RefusedError, UsageError
-from edge.fleet.observed import Observed
+from edge.fleet.sighting import Observed
 from edge.fleet.operation import Kind, Operation, Step
 from edge.fleet.plan import Plan, Task, batches
 

@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
-from edge.fleet.observed import Releases
+from edge.fleet.sighting import Releases
 from edge.fleet.transport import Completed, Transport
 
 PROGRAM: Final = ("sudo", "-n", "/usr/local/sbin/edge-release")

@@ -23,7 +23,7 @@ from edge.fleet.actions import (
     Use,
 )
 from edge.fleet.last_announcer import nobody_left
-from edge.fleet.observed import Observed, is_of_a_neighbor
+from edge.fleet.sighting import Observed, is_of_a_neighbor
 from edge.fleet.operation import REASON_LIMIT, Operation, Step, sentence
 from edge.fleet.plan import Plan, Task, Terms, runs, steps
 

@@ -27,7 +27,7 @@ from edge.fleet.actions import (
     Undrain,
     Use,
 )
-from edge.fleet.observed import Observed, Releases, silent
+from edge.fleet.sighting import Observed, Releases, silent
 from edge.fleet.operation import Kind, Operation
 from edge.fleet.plan import Terms, objections
 from edge.fleet.planning import Member, Start

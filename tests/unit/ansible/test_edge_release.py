@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import time
 import zipfile
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -317,11 +318,63 @@ def test_a_release_that_is_not_in_use_yet_checks_what_is_for_it(ask, machine):
     assert ask("config", "--release", "2", stdin=b"bad to 1\n")[0] == 0
 
 
+def programs(directory: Path, monkeypatch, **texts: str) -> None:
+    """Programs by these names, before all others."""
+    for name, text in texts.items():
+        path = directory / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(directory), prepend=":")
+
+
+def test_a_credential_is_encrypted_once_and_again_when_it_is_another(ask, machine, tmp_path, monkeypatch):
+    """Encrypting gives something new each time, so what is there is compared decrypted."""
+    spoken = 'v=$1; [ $v = encrypt ] && { echo sealed; cat; date +%N; exit; }; [ "$2" = --name=key.pem ] && sed 1d $3 | sed \\$d'
+    programs(tmp_path, monkeypatch, systemd_creds=spoken)
+    assert ask("credential", "key.pem", stdin=b"secret\n")[1]["changed"] is True
+    path = machine.credentials / "key.pem"
+    first = path.read_bytes()
+    assert (first.startswith(b"sealed"), path.stat().st_mode & 0o777) == (True, 0o600)
+    assert ask("credential", "key.pem", stdin=b"secret\n")[1]["changed"] is False
+    assert ask("--dry-run", "credential", "key.pem", stdin=b"other\n")[1]["changed"] is True
+    assert path.read_bytes() == first
+    assert ask("credential", "key.pem", stdin=b"other\n")[1]["changed"] is True
+    assert b"other" in path.read_bytes()
+    path.write_bytes(b"of another machine")
+    assert ask("credential", "key.pem", stdin=b"other\n")[1]["changed"] is True
+    assert ask("credential", "../key.pem", stdin=b"x")[0] == ask("credential", "empty")[0] == 2
+
+
+def test_what_has_changed_since_the_start_waits_for_a_restart(ask, machine, tmp_path, monkeypatch):
+    pretend(machine, "1")
+    ask("use", "1")
+    (tmp_path / "unit").write_text("")
+    started_us = int(time.monotonic() * 1e6)
+    programs(
+        tmp_path,
+        monkeypatch,
+        systemctl="echo ActiveState=active; echo DropInPaths=; "
+        f"echo InactiveExitTimestampMonotonic={started_us}; echo FragmentPath={tmp_path / 'unit'}",
+    )
+    now = time.time()
+    for path in (tmp_path / "unit", machine.current):
+        os.utime(path, (now - 60, now - 60), follow_symlinks=False)
+    assert ask("list")[1]["waiting"] == []
+    (machine.configuration / "node.toml").write_text("new")
+    os.utime(machine.configuration / "node.toml", (now + 60, now + 60))
+    assert ask("list")[1]["waiting"] == ["node.toml"]
+    os.utime(machine.current, (now + 60, now + 60), follow_symlinks=False)
+    assert ask("list")[1]["waiting"] == ["release", "node.toml"]
+    programs(tmp_path, monkeypatch, systemctl="echo ActiveState=inactive")
+    assert (ask("list")[1]["running"], ask("list")[1]["waiting"]) == (False, [])
+
+
 def test_a_unit_that_is_not_there_cannot_be_restarted(ask, machine, tmp_path, monkeypatch):
-    (tmp_path / "systemctl").write_text("#!/bin/sh\n[ $1 = reset-failed ]\n")
-    (tmp_path / "journalctl").write_text("#!/bin/sh\necho 'Error: $.tls.certificate: expired; renew it'\n")
-    for name in ("systemctl", "journalctl"):
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    programs(
+        tmp_path,
+        monkeypatch,
+        systemctl="[ $1 = reset-failed ]",
+        journalctl="echo 'Error: $.tls.certificate: expired; renew it'",
+    )
     code, error = ask("restart")
     assert (code, "did not come up: $.tls.certificate: expired; renew it" in error) == (1, True)
