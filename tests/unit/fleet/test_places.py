@@ -42,7 +42,7 @@ def test_every_key_is_found_on_its_line(shape: Shape) -> None:
         ("[[n]]\n[n.x]\nk = 1\n[[n]]\n[n.x]\nk = 2", ("n", 1, "x", "k"), 6),
         ("[[n]]\n[[n.m]]\n[[n.m]]\nk = 1", ("n", 0, "m", 1, "k"), 4),
         ("[a.b]\nk = 1\n[a]\nc = 2", ("a",), 3),
-        ('"a.b".\'c\' = 1', ("a.b", "c"), 1),
+        ("\"a.b\".'c' = 1", ("a.b", "c"), 1),
         ('"\\u0061" = 1', ("a",), 1),
     ],
 )

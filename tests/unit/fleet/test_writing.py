@@ -26,8 +26,14 @@ def test_the_same_document_is_the_same_text_however_it_was_put_together(shape: S
 
 
 def test_tables_come_in_the_order_asked_for_and_say_where_they_come_from() -> None:
-    document = {"bgp": {"local_as": 64601, "neighbors": [{"address": "192.0.2.1"}]}, "node": {"name": "a"}, "x": 1}
-    said = written(document, order=["node", "bgp"], comment=lambda path: "here" if path[-1] == "local_as" else "")
+    document = {
+        "bgp": {"local_as": 64601, "neighbors": [{"address": "192.0.2.1"}]},
+        "node": {"name": "a"},
+        "x": 1,
+    }
+    said = written(
+        document, order=["node", "bgp"], comment=lambda path: "here" if path[-1] == "local_as" else ""
+    )
     assert said == (
         'x = 1\n\n[node]\nname = "a"\n\n[bgp]\nlocal_as = 64601                                # here\n'
         '\n[[bgp.neighbors]]\naddress = "192.0.2.1"\n'
