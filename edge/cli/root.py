@@ -29,6 +29,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "edge.cli.load", "Place many calls at once, to see what an edge does when there are too many."
         ),
     },
+    "Over the fleet": {
+        "status": Entry("edge.cli.status", "Show how nodes stand: what is wrong first, then a line for each."),
+    },
     "On a node": {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Empty a node: its callers go on elsewhere."),

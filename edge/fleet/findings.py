@@ -133,25 +133,17 @@ def _of_release(node: Seen, status: NodeStatus) -> Iterator[Finding]:
 
 def _of_work(name: str, status: NodeStatus, now: float) -> Iterator[Finding]:
     lease, operation = status.lease, status.operation
-    held = lease is not None and lease.until > now
-    if lease is not None and held:
+    if lease is not None:
         yield Finding(
             Severity.NOTE, name, "leased", f"{lease.who} works on it ({lease.what}) for {_span(now - lease.since)}"
         )
     if operation is None:
         return
-    if operation.state == "running" and not held:
-        yield Finding(
-            Severity.WARNING,
-            name,
-            "interrupted",
-            f"{operation.kind} by {operation.who} was interrupted at {operation.step or 'its beginning'}; go on with: "
-            "edgectl upgrade --resume",
-        )
+    if operation.interrupted:
+        yield Finding(Severity.WARNING, name, "interrupted", operation.advice)
     elif operation.state == "failed":
-        yield Finding(
-            Severity.WARNING, name, "failed", f"{operation.kind} by {operation.who} failed: {operation.reason}"
-        )
+        failed = f"{operation.kind} by {operation.who} failed at {operation.step}: {operation.reason}"
+        yield Finding(Severity.WARNING, name, "failed", failed)
 
 
 def _of_keys(nodes: Sequence[Seen]) -> Iterator[Finding]:
