@@ -24,11 +24,11 @@ HEAD: Final = (
     "PRESSURE",
     "CALLS",
     "MIGRATED",
+    "WORK",
     "VERSION",
     "CONFIG",
-    "WORK",
 )
-_BAR: Final = 8
+_BAR: Final = 5
 
 SORTS: Final[dict[str, Callable[[Look, Seen], tuple[object, ...]]]] = {
     "trouble": lambda look, node: (-(worst(look.findings, node.name) or 0), node.site, node.name),
@@ -57,6 +57,17 @@ def summary(look: Look) -> Text:
     return Text(printable((f"{look.fleet}: " if look.fleet else "") + ", ".join(parts)), "bold")
 
 
+def sites(look: Look) -> Text:
+    """``ams 2/2  fra 1/2  lon 0/1``: of the nodes of each site, how many announce."""
+    text = Text()
+    for site in sorted({node.site for node in look.nodes}):
+        there = [node for node in look.nodes if node.site == site]
+        announcing = sum(node.status is not None and node.status.announced for node in there)
+        style = "bold red" if not announcing else "yellow" if announcing < len(there) else "green"
+        text.append(printable(f"{site or '?'} {announcing}/{len(there)}"), style).append("   ")
+    return text
+
+
 def complaints(found: Sequence[Finding]) -> Text:
     """A line for each, the worst first; nothing where nothing is found."""
     text = Text()
@@ -66,6 +77,7 @@ def complaints(found: Sequence[Finding]) -> Text:
             mark, style = MARKS[finding.severity]
             text.append(f"{mark} {finding.about or 'fleet':<{max(names, 5)}}  ", style)
             text.append(printable(f"{finding.what}: {finding.sentence}") + "\n")
+        text.right_crop()
     return text
 
 
@@ -93,7 +105,7 @@ def page(look: Look, sort: str = "trouble") -> Text:
     found = look.findings
     parts = [summary(look), Text("")]
     if found:
-        parts += [complaints(found)]
+        parts += [complaints(found), Text("")]
     return Text("\n").join([*parts, *node_lines(look, sort)])
 
 
@@ -103,7 +115,7 @@ def _cells(look: Look, node: Seen) -> tuple[str, ...]:
     status = node.status
     if status is None:
         silence = "unreachable" if node.error is None or node.error.exit_code == 5 else "no answer"
-        return (mark, node.name, node.site, silence, *("-" for _ in HEAD[4:-1]), "")
+        return (mark, node.name, node.site, silence, *("-" for _ in HEAD[4:]))
     share = status.migrated_share
     return (
         mark,
@@ -115,9 +127,9 @@ def _cells(look: Look, node: Seen) -> tuple[str, ...]:
         f"{_bar(status.pressure)} {status.pressure:.2f}",
         str(status.calls),
         "-" if share is None else f"{share:.0%}",
+        _work(status),
         status.version or "-",
         _config(node, status),
-        _work(status),
     )
 
 
@@ -158,7 +170,7 @@ def _work(status: NodeStatus) -> str:
         words.append(f"{status.operation.kind} {state}")
     if status.lease is not None:
         words.append(f"lease {status.lease.who}")
-    return ", ".join(words)
+    return ", ".join(words) or "-"
 
 
 def _many(count: int, what: str) -> str:

@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "Over the fleet": {
         "status": Entry("edge.cli.status", "Show how nodes stand: what is wrong first, then a line for each."),
+        "top": Entry("edge.cli.top", "Watch the nodes live: routes, pressure, calls, and what is wrong."),
     },
     "On a node": {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),

@@ -54,10 +54,9 @@ def _of_sites(nodes: Sequence[Seen]) -> Iterator[Finding]:
     for site, there in by_site.items():
         if not any(node.status and node.status.announced for node in there):
             silent = sum(node.status is None for node in there)
-            who = f"none of its {len(there)} nodes announces" if len(there) > 1 else "its node does not announce"
-            yield Finding(
-                Severity.BROKEN, site or "?", "dark", who + (f" ({silent} cannot be reached)" if silent else "")
-            )
+            of_them = f"none of its {len(there)} nodes is known to announce"
+            cannot = f"; {silent} of them cannot be asked" if silent else ""
+            yield Finding(Severity.BROKEN, site or "?", "dark", of_them + cannot)
 
 
 def _of_node(node: Seen, now: float) -> Iterator[Finding]:
