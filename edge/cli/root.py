@@ -43,6 +43,15 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
         ),
     },
+    "A fleet": {
+        "fleet": Entry("edge.cli.fleet", "Write the fleet file, check it, and look at what it says."),
+        "config": Entry("edge.cli.config", "Make the nodes' configurations from the fleet file."),
+        "inventory": Entry("edge.cli.inventory", "Print the fleet as an Ansible inventory."),
+        "sd": Entry("edge.cli.sd", "Tell Prometheus where the nodes are."),
+        "cid": Entry(
+            "edge.cli.cid", "Say whose connection ID it is, and what a load balancer needs for that."
+        ),
+    },
     "Routing": {
         "explain": Entry("edge.cli.explain", "Say why a node is where it is, and what would change that."),
         "withdraw": Entry("edge.cli.withdraw", "Take a node out of the routes, and keep it out."),

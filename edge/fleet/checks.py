@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
 from edge.config.fleet_file import is_origin
-from edge.fleet.derive import MD5_SECRET, REFUSED, secrets_of
+from edge.fleet.derive import REFUSED, md5_origins
+from edge.fleet.merge import Merged
 from edge.fleet.model import Node
-from edge.fleet.places import KeyPath
-from edge.fleet.schema import Document, NodeTables
+from edge.fleet.places import KeyPath, spelled
+from edge.fleet.schema import MD5_SECRET, Document, NodeTables
 from edge.quic import BEHIND_NLB
+
+
+def group_name(site: str) -> str:
+    """What the group of a site's nodes is called in an Ansible inventory."""
+    return "site_" + re.sub(r"[^A-Za-z0-9_]", "_", site)
 
 
 class Finding(NamedTuple):
@@ -30,7 +37,25 @@ def check_document(document: Document) -> Iterator[Finding]:
     yield from _each_node(document)
     for origin, tables in _node_tables(document):
         yield from _refused(origin, tables)
-        yield from _md5(document, origin, tables)
+
+
+def check_tables(merged: Merged) -> Iterator[Finding]:
+    """What can be seen in a node's own, once they are put together."""
+    used = md5_origins(merged)
+    for origin in used[1:]:
+        others = spelled(used[0])
+        yield Finding(
+            origin, f"a node has one key for TCP MD5, and another session of the same node has {others}"
+        )
+    neighbors = merged.get("bgp", "neighbors")
+    for number, neighbor in enumerate(neighbors if isinstance(neighbors, list) else ()):
+        given = neighbor.get("md5_file") if isinstance(neighbor, dict) else None
+        origin = merged.origin(("bgp", "neighbors", number, "md5_file"))
+        if given is not None and origin not in used:
+            yield Finding(
+                origin,
+                f"{given!r} is no secret; write the name of one, {MD5_SECRET} in [secrets] or any in [secrets.md5]",
+            )
 
 
 def check_nodes(nodes: Sequence[Node]) -> Iterator[Finding]:
@@ -55,6 +80,13 @@ def _sites(document: Document) -> Iterator[Finding]:
             yield Finding(
                 ("nodes", index, "site"),
                 f"there is no site {entry.site!r}; add [sites.{entry.site}] (known: {known})",
+            )
+    groups: dict[str, str] = {}
+    for name in map(str, document.sites):
+        other = groups.setdefault(group_name(name), name)
+        if other != name:
+            yield Finding(
+                ("sites", name), f"is {group_name(name)} to Ansible, and so is {other!r}; rename one"
             )
     inhabited = {entry.site for entry in document.nodes}
     for name in document.sites:
@@ -112,30 +144,6 @@ def _refused(origin: KeyPath, tables: NodeTables) -> Iterator[Finding]:
             value = value.get(part) if isinstance(value, dict) else None
         if value is not None:
             yield Finding((*origin, *path), f"is not written here: {reason}; remove it")
-
-
-def _md5(document: Document, origin: KeyPath, tables: NodeTables) -> Iterator[Finding]:
-    bgp = tables.get("bgp")
-    neighbors = bgp.get("neighbors") if isinstance(bgp, dict) else None
-    for number, neighbor in enumerate(neighbors if isinstance(neighbors, list) else ()):
-        given = neighbor.get("md5_file") if isinstance(neighbor, dict) else None
-        path = (*origin, "bgp", "neighbors", number, "md5_file")
-        if given is not None and given != MD5_SECRET:
-            yield Finding(
-                path, f'{given!r}: write "{MD5_SECRET}", and the file under {MD5_SECRET} in [secrets]'
-            )
-        elif given == MD5_SECRET and not _everybody_has_md5(document, origin):
-            yield Finding(path, f"no file is named for it; add {MD5_SECRET} to [secrets]")
-
-
-def _everybody_has_md5(document: Document, origin: KeyPath) -> bool:
-    """All nodes that tables at ``origin`` are for."""
-    entries = document.nodes
-    if origin[0] == "nodes" and isinstance(origin[1], int):
-        entries = (document.nodes[origin[1]],)
-    elif origin[0] == "sites":
-        entries = tuple(entry for entry in entries if entry.site == origin[1])
-    return all(secrets_of(document, entry).bgp_md5 is not None for entry in entries)
 
 
 def _service_addresses(nodes: Sequence[Node]) -> Iterator[Finding]:

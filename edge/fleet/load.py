@@ -11,41 +11,60 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from edge.config.load import decoded, read_tables
 from edge.config.schema import NodeConfig
 from edge.config.values import Name
 from edge.errors import ConfigError, UnreachableError
-from edge.fleet.checks import Finding, check_document, check_nodes
-from edge.fleet.derive import node_tables, secrets_of, socket_of
+from edge.fleet.checks import Finding, check_document, check_nodes, check_tables
+from edge.fleet.derive import md5_origins, node_tables, secrets_of, socket_of
 from edge.fleet.merge import Merged
 from edge.fleet.model import Fleet, Node
 from edge.fleet.places import KeyPath, nearest, places, spelled, unspelled
 from edge.fleet.problems import Problem
 from edge.fleet.schema import Access, Document, FleetTable, Monitoring, NodeEntry, NodeTables, Secrets, Site
+from edge.fleet.terraform import Joined, join, read_nodes, their_path
 
+_LAYER: Final = "terraform"
 _TOML_PLACE = re.compile(r" \(at line (?P<line>\d+), column \d+\)")
 
 
-def load_fleet(path: Path) -> Fleet:
-    """Read and check. Raises `ConfigError` that names file, line and key; `UnreachableError` without permission."""
-    fleet, problems = read_fleet(path)
+def load_fleet(path: Path, *, terraform: Path | None = None) -> Fleet:
+    """Read and check. Raises `ConfigError` that names file, line and key; `UnreachableError` without permission.
+
+    ``terraform``: where more nodes come from (`edge.fleet.terraform`), instead of where the file says.
+    """
+    fleet, problems = read_fleet(path, terraform=terraform)
     wrong = [problem for problem in problems if not problem.note]
     if fleet is None or wrong:
         raise wrong[0].error(others=len(wrong) - 1)
     return fleet
 
 
-def read_fleet(path: Path) -> tuple[Fleet | None, list[Problem]]:
+def read_fleet(path: Path, *, terraform: Path | None = None) -> tuple[Fleet | None, list[Problem]]:
     """The fleet, if it is one, and everything that is wrong with the file or worth a note, by line.
 
-    Raises `UnreachableError` without permission.
+    Raises as `load_fleet` does where there is nothing to read.
     """
+    return parse_fleet(_text(path), path, terraform=terraform)
+
+
+def is_fleet(text: str) -> bool:
+    """Whether ``text`` is to be the operator's file, and not the members file that nodes have: that has no such table."""
     try:
-        return _Reading(path, _text(path)).fleet()
-    except ConfigError as error:
-        return None, [Problem(str(path), 0, "$", error.problem)]
+        return "fleet" in tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def parse_fleet(
+    text: str, path: Path, *, terraform: Path | None = None
+) -> tuple[Fleet | None, list[Problem]]:
+    """`read_fleet` for a ``text`` that is to be at ``path``."""
+    return _Reading(path, text, terraform).fleet()
 
 
 def _text(path: Path) -> str:
@@ -65,11 +84,12 @@ def _text(path: Path) -> str:
 class _Reading:
     """One file on its way."""
 
-    def __init__(self, path: Path, text: str) -> None:
-        self._path, self._text = path, text
+    def __init__(self, path: Path, text: str, terraform: Path | None) -> None:
+        self._path, self._text, self._terraform = path, text, terraform
         self._directory = path.absolute().parent
         self._problems: list[Problem] = []
         self._lines: dict[KeyPath, int] = {}
+        self._joined: Joined | None = None
 
     def fleet(self) -> tuple[Fleet | None, list[Problem]]:
         fleet = self._fleet()
@@ -86,7 +106,7 @@ class _Reading:
             )
             return None
         self._lines = places(self._text)
-        document = self._document(tables)
+        document = self._document(self._with_terraform(tables))
         if document is None:
             return None
         self._say_all(check_document(document))
@@ -103,6 +123,7 @@ class _Reading:
             monitoring=document.monitoring,
             sites=document.sites,
             nodes=nodes,
+            lines=self._lines,
         )
 
     def _say_all(self, findings: Iterable[Finding]) -> None:
@@ -110,8 +131,36 @@ class _Reading:
             self._say(finding.path, finding.what, note=finding.note)
 
     def _say(self, path: KeyPath, what: str, *, note: bool = False) -> None:
+        elsewhere = self._in_terraform(path)
+        if elsewhere is not None and self._joined is not None:
+            self._problems.append(Problem(self._joined.source, 0, elsewhere, what, note))
+            return
         line = nearest(self._lines, path) or 0
         self._problems.append(Problem(str(self._path), line, spelled(path), what, note))
+
+    def _with_terraform(self, tables: dict[str, Any]) -> dict[str, Any]:
+        named = self._terraform
+        if named is None:
+            table = tables.get("fleet")
+            written = table.get("terraform") if isinstance(table, dict) else None
+            named = self._directory / written if isinstance(written, str) else None
+        if named is None:
+            return tables
+        self._joined = join(tables, read_nodes(named), str(named))
+        return self._joined.tables
+
+    def _in_terraform(self, path: KeyPath) -> str | None:
+        """Where in Terraform's output that is which stands at ``path``; None if the fleet file says it."""
+        if self._joined is None:
+            return None
+        if path[:1] == (_LAYER,):
+            return their_path(path[1:])
+        for length in range(len(path), 0, -1):
+            if path[:length] in self._joined.origins:
+                return self._joined.origins[path[:length]]
+            if path[:length] in self._lines:
+                return None
+        return None
 
     # -- the file's own tables
 
@@ -175,13 +224,17 @@ class _Reading:
         """Raises nothing: what is wrong is said."""
         found = [self._node(document, index, entry) for index, entry in enumerate(document.nodes)]
         self._tell_of_nodes(document, [errors for _, _, errors in found])
+        self._say_all(dict.fromkeys(finding for _, merged, _ in found for finding in check_tables(merged)))
         nodes = [node for node, _, _ in found if node is not None]
         return tuple(nodes) if len(nodes) == len(found) else None
 
     def _node(
         self, document: Document, index: int, entry: NodeEntry
     ) -> tuple[Node | None, Merged, list[tuple[KeyPath, ConfigError]]]:
-        merged = node_tables(document, index, list(_layers(document, index, entry)))
+        layers = list(_layers(document, index, entry))
+        if self._joined is not None and entry.name in self._joined.layers:
+            layers.insert(0, (self._joined.layers[entry.name], (_LAYER, str(entry.name))))
+        merged = node_tables(document, index, layers)
         config, errors = read_tables(merged.document, self._directory)
         located = [(merged.origin(unspelled(error.where)) or ("nodes", index), error) for error in errors]
         node = None if config is None else _node(document, entry, config, merged)
@@ -217,10 +270,18 @@ def _node(document: Document, entry: NodeEntry, config: NodeConfig, merged: Merg
         socket=Path(socket_of(document, entry)),
         url=entry.url,
         announce=entry.announce and config.bgp is not None,
-        secrets=secrets_of(document, entry),
+        secrets=_own_secrets(document, entry, merged),
         config=config,
         merged=merged,
     )
+
+
+def _own_secrets(document: Document, entry: NodeEntry, merged: Merged) -> Secrets:
+    """With the one key for TCP MD5 that its neighbors have."""
+    secrets = secrets_of(document, entry)
+    named = [str(origin[-1]) for origin in md5_origins(merged)]
+    file = secrets.md5_files()[named[0]] if named else secrets.bgp_md5
+    return msgspec.structs.replace(secrets, bgp_md5=file, md5={})
 
 
 def _some(names: list[str], limit: int = 3) -> str:

@@ -10,6 +10,7 @@ from edge.config.schema import NodeConfig
 from edge.config.values import Address, Name, ServerId, SocketAddress
 from edge.errors import UsageError
 from edge.fleet.merge import Merged
+from edge.fleet.places import KeyPath
 from edge.fleet.schema import Access, Monitoring, NodeTables, Secrets, Site
 
 
@@ -47,7 +48,10 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """``file``: as the user has named it. ``secrets``: those of nodes that have none of their own."""
+    """``file``: as the user has named it; ``lines``: where in it each key stands.
+
+    ``secrets``: those of nodes that have none of their own.
+    """
 
     file: Path
     name: Name
@@ -57,6 +61,7 @@ class Fleet:
     monitoring: Monitoring
     sites: Mapping[str, Site]
     nodes: tuple[Node, ...]
+    lines: Mapping[KeyPath, int]
 
     def node(self, name: str) -> Node:
         """Raises UsageError if there is none of that name."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Final
 
 KeyPath = tuple[str | int, ...]
@@ -31,7 +32,7 @@ def places(text: str) -> dict[KeyPath, int]:
     return _Walk(text).lines
 
 
-def nearest(lines: dict[KeyPath, int], path: KeyPath) -> int | None:
+def nearest(lines: Mapping[KeyPath, int], path: KeyPath) -> int | None:
     """The line of ``path`` or, where it is not in the file, of the innermost table around it that is."""
     for length in range(len(path), 0, -1):
         if path[:length] in lines:
