@@ -13,7 +13,11 @@ from edge.cli.looking import Look
 from edge.fleet.findings import Finding, Severity, worst
 from edge.fleet.observed import NodeStatus, Seen
 
-MARKS: Final = {Severity.BROKEN: ("✗", "bold red"), Severity.WARNING: ("!", "yellow"), Severity.NOTE: ("·", "cyan")}
+MARKS: Final = {
+    Severity.BROKEN: ("✗", "bold red"),
+    Severity.WARNING: ("!", "yellow"),
+    Severity.NOTE: ("·", "cyan"),
+}
 HEAD: Final = (
     "",
     "NODE",

@@ -91,7 +91,11 @@ class _Top:
             await self._changed.wait()
 
     def _look(self) -> Look:
-        found = {place.name: self._outcomes[place.name] for place in self._choice.places if place.name in self._outcomes}
+        found = {
+            place.name: self._outcomes[place.name]
+            for place in self._choice.places
+            if place.name in self._outcomes
+        }
         return look_at(self._choice, self._wants, found)
 
     async def _pages(self) -> None:

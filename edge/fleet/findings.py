@@ -134,7 +134,10 @@ def _of_work(name: str, status: NodeStatus, now: float) -> Iterator[Finding]:
     lease, operation = status.lease, status.operation
     if lease is not None:
         yield Finding(
-            Severity.NOTE, name, "leased", f"{lease.who} works on it ({lease.what}) for {_span(now - lease.since)}"
+            Severity.NOTE,
+            name,
+            "leased",
+            f"{lease.who} works on it ({lease.what}) for {_span(now - lease.since)}",
         )
     if operation is None:
         return
@@ -146,10 +149,14 @@ def _of_work(name: str, status: NodeStatus, now: float) -> Iterator[Finding]:
 
 
 def _of_keys(nodes: Sequence[Seen]) -> Iterator[Finding]:
-    versions = {node.name: node.status.keys.version for node in nodes if node.status and node.status.keys.version}
+    versions = {
+        node.name: node.status.keys.version for node in nodes if node.status and node.status.keys.version
+    }
     if len(set(versions.values())) > 1:
         newest = max(versions.values())
-        old = ", ".join(f"{name} has version {version}" for name, version in versions.items() if version < newest)
+        old = ", ".join(
+            f"{name} has version {version}" for name, version in versions.items() if version < newest
+        )
         yield Finding(
             Severity.WARNING, "", "keys-differ", f"not all nodes have version {newest} of the key ring: {old}"
         )
