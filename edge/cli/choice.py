@@ -116,8 +116,10 @@ def fleet_path() -> Path | None:
     """The fleet file that is meant; None if nothing says which. Raises `UsageError`."""
     from edge.fleet.context import Word, contexts_file, fleet_file
 
-    words = [Word(*noted) if (noted := _noted(name)) else None for name in ("fleet_file", "fleet_context")]
-    path = fleet_file(*words, contexts_file())
+    fleet, context = (
+        Word(*noted) if (noted := _noted(name)) else None for name in ("fleet_file", "fleet_context")
+    )
+    path = fleet_file(fleet, context, contexts_file())
     return FLEET_FILE if path is None and FLEET_FILE.exists() else path
 
 

@@ -110,8 +110,8 @@ def _ways(fleet: Fleet, nodes: Sequence[Node], *, service: bool, server_name: st
             for node in fleet.nodes
             for address in node.config.service.addresses
         )
-        for address, port in shared:
-            yield Way(address, port, server_name, None)
+        for service_address, port in shared:
+            yield Way(service_address, port, server_name, None)
 
 
 class _Caller:

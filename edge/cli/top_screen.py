@@ -21,11 +21,11 @@ def screen(look: Look, *, sort: str, offset: int, width: int, height: int) -> li
     at = datetime.fromtimestamp(look.at).astimezone()
     title = Text(f"{at:%H:%M:%S}  ", "dim").append_text(summary(look))
     above = [title, sites(look), Text("")]
-    wrong = complaints(look.findings).split("\n") if look.findings else []
+    wrong = list(complaints(look.findings).split("\n")) if look.findings else []
     head, *nodes = node_lines(look, sort)
     room = max(2, height - len(above) - 2)  # for the head of the table and the keys
     wrong_room = min(len(wrong), max(int(room * COMPLAINTS_SHARE), room - len(nodes) - 1))
-    wrong = _cut(list(wrong), wrong_room)
+    wrong = _cut(wrong, wrong_room)
     gap = [Text("")] if wrong else []
     node_room = max(1, room - len(wrong) - len(gap))
     offset = max(0, min(offset, len(nodes) - node_room))
