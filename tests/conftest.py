@@ -19,7 +19,7 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-TIERS_WITH_A_MARKER = {"lab", "interop"}
+TIERS_WITH_A_MARKER = {"lab", "interop", "provision"}
 # Debian keeps routers where an ordinary user's PATH does not look, and those of FRR where nobody's does.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/lib/frr"])
 

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from bed.plan import NODES, PLACES, SERVICE, SERVICE_NAME
+from bed.rootfs import LOGIN
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from bed.plan import NODES, PLACES, SERVICE, SERVICE_NAME
-from bed.rootfs import LOGIN
 from edge.lab import namespaces
 from edge.lab.certificates import write_certificate
 

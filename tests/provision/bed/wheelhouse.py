@@ -14,6 +14,7 @@ from typing import Final
 
 from bed import cache
 from bed.controller import ROOT
+
 from edge import __version__
 
 LOCK: Final = ROOT / "requirements" / "base.txt"
