@@ -4,7 +4,7 @@ Read `schema` for what may stand in it, `load` for the way from its text to a `F
 `checks` for what nodes can get wrong only together, and `render` for the files that they get.
 """
 
-from edge.fleet.load import load_fleet, parse_fleet, read_fleet
+from edge.fleet.load import is_fleet, load_fleet, parse_fleet, read_fleet
 from edge.fleet.model import Fleet, Node
 
-__all__ = ["Fleet", "Node", "load_fleet", "parse_fleet", "read_fleet"]
+__all__ = ["Fleet", "Node", "is_fleet", "load_fleet", "parse_fleet", "read_fleet"]
