@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ SERVE = Path(__file__).with_name("standin") / "serve.py"
 PROVIDERS = ("vultr", "cherryservers", "aws")
 # One command of Terraform is a second or two of processor time; two of them on a busy machine are still far from this.
 TIMEOUT_S = 100.0
+
+_DRAWING = re.compile(r"\x1b\[[0-9;]*m|[│╷╵]")
 
 CLI_CONFIG = """
 disable_checkpoint = true
@@ -84,8 +87,8 @@ class Ran:
 
     @property
     def said(self) -> str:
-        """All that it said, in one line: Terraform breaks its messages to the width of a terminal, with a bar in front."""
-        return " ".join((self.stdout + self.stderr).replace("│", " ").split())
+        """All that it said, in one line: Terraform breaks messages to the width of a terminal, with bars and colours."""
+        return " ".join(_DRAWING.sub("", self.stdout + self.stderr).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,6 @@ class Workspace:
                 "TF_DISABLE_PLUGIN_TLS": "1",
                 "HOME": str(self.config.parent),
                 "TMPDIR": str(self.config.parent),
-                "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "0",
             }
         )
         command = ["terraform", f"-chdir={self.folder}", *arguments]
