@@ -1,6 +1,6 @@
 """Workspaces for Terraform: see harness.py."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import harness
@@ -13,6 +13,10 @@ def terraform_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def workspace(terraform_config: Path, tmp_path: Path) -> Callable[[str], harness.Workspace]:
-    """Makes one, of a module or an example of its own copy of `terraform/`."""
-    return lambda inner: harness.workspace(tmp_path / inner.replace("/", "-"), terraform_config, inner)
+def workspace(terraform_config: Path, tmp_path: Path) -> Callable[..., harness.Workspace]:
+    """Makes one, of a module or an example of its own copy of `terraform/`, with more in its environment."""
+
+    def make(inner: str, environment: Mapping[str, str] | None = None) -> harness.Workspace:
+        return harness.workspace(tmp_path / inner.replace("/", "-"), terraform_config, inner, environment)
+
+    return make

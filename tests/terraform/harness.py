@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,12 @@ class Workspace:
 
     folder: Path
     config: Path
+    environment: Mapping[str, str]
 
     def run(self, *arguments: str) -> Ran:
         environment = _environment(
-            {
+            dict(self.environment)
+            | {
                 "TF_CLI_CONFIG_FILE": str(self.config),
                 "TF_DISABLE_PLUGIN_TLS": "1",
                 "HOME": str(self.config.parent),
@@ -129,8 +132,10 @@ class Workspace:
         return json.loads(self.expect(0, "output", "-json", name).stdout)
 
 
-def workspace(folder: Path, config: Path, inner: str) -> Workspace:
+def workspace(
+    folder: Path, config: Path, inner: str, environment: Mapping[str, str] | None = None
+) -> Workspace:
     """``inner``: `modules/…` or `examples/…`."""
     copy = folder / "terraform"
     shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
-    return Workspace(folder=copy / inner, config=config)
+    return Workspace(folder=copy / inner, config=config, environment=environment or {})
