@@ -100,19 +100,21 @@ class Workspace:
     config: Path
     environment: Mapping[str, str]
 
+    @property
+    def everything(self) -> dict[str, str]:
+        """The environment that Terraform has."""
+        own = {
+            "TF_CLI_CONFIG_FILE": str(self.config),
+            "TF_DISABLE_PLUGIN_TLS": "1",
+            "HOME": str(self.config.parent),
+            "TMPDIR": str(self.config.parent),
+        }
+        return _environment(dict(self.environment) | own)
+
     def run(self, *arguments: str) -> Ran:
-        environment = _environment(
-            dict(self.environment)
-            | {
-                "TF_CLI_CONFIG_FILE": str(self.config),
-                "TF_DISABLE_PLUGIN_TLS": "1",
-                "HOME": str(self.config.parent),
-                "TMPDIR": str(self.config.parent),
-            }
-        )
         command = ["terraform", f"-chdir={self.folder}", *arguments]
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
+            command, env=self.everything, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
