@@ -77,8 +77,8 @@ def test_a_node_has_no_way_out_but_what_it_needs_to_install(bed: Bed) -> None:
         apt-get --quiet --quiet update
         DEBIAN_FRONTEND=noninteractive apt-get --quiet --quiet --yes install python3-venv >/tmp/apt.log 2>&1
         python3 -m venv /opt/try
-        /opt/try/bin/pip --quiet install --no-index --find-links /srv/releases/{__version__} --only-binary :all: \
-            --no-deps --require-hashes --requirement /srv/releases/{__version__}/requirements.txt
+        export PIP_NO_INDEX=1 PIP_FIND_LINKS=/srv/releases/{__version__} PIP_ONLY_BINARY=:all:
+        /opt/try/bin/pip --quiet install --no-deps --require-hashes -r "$PIP_FIND_LINKS"/requirements.txt
         /opt/try/bin/edgectl version"""
     done = bed.run("ams-1", "sh", "-c", script, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ SERVE = Path(__file__).with_name("standin") / "serve.py"
 PROVIDERS = ("vultr", "cherryservers", "aws")
 # One command of Terraform is a second or two of processor time; two of them on a busy machine are still far from this.
 TIMEOUT_S = 100.0
+
+_DRAWING = re.compile(r"\x1b\[[0-9;]*m|[│╷╵]")
 
 CLI_CONFIG = """
 disable_checkpoint = true
@@ -84,8 +88,8 @@ class Ran:
 
     @property
     def said(self) -> str:
-        """All that it said, in one line: Terraform breaks its messages to the width of a terminal, with a bar in front."""
-        return " ".join((self.stdout + self.stderr).replace("│", " ").split())
+        """All that it said, in one line: Terraform breaks messages to the width of a terminal, with bars and colours."""
+        return " ".join(_DRAWING.sub("", self.stdout + self.stderr).split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +98,23 @@ class Workspace:
 
     folder: Path
     config: Path
+    environment: Mapping[str, str]
+
+    @property
+    def everything(self) -> dict[str, str]:
+        """The environment that Terraform has."""
+        own = {
+            "TF_CLI_CONFIG_FILE": str(self.config),
+            "TF_DISABLE_PLUGIN_TLS": "1",
+            "HOME": str(self.config.parent),
+            "TMPDIR": str(self.config.parent),
+        }
+        return _environment(dict(self.environment) | own)
 
     def run(self, *arguments: str) -> Ran:
-        environment = _environment(
-            {
-                "TF_CLI_CONFIG_FILE": str(self.config),
-                "TF_DISABLE_PLUGIN_TLS": "1",
-                "HOME": str(self.config.parent),
-                "TMPDIR": str(self.config.parent),
-                "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE": "0",
-            }
-        )
         command = ["terraform", f"-chdir={self.folder}", *arguments]
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
+            command, env=self.everything, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 
@@ -127,8 +134,10 @@ class Workspace:
         return json.loads(self.expect(0, "output", "-json", name).stdout)
 
 
-def workspace(folder: Path, config: Path, inner: str) -> Workspace:
+def workspace(
+    folder: Path, config: Path, inner: str, environment: Mapping[str, str] | None = None
+) -> Workspace:
     """``inner``: `modules/…` or `examples/…`."""
     copy = folder / "terraform"
     shutil.copytree(TERRAFORM, copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
-    return Workspace(folder=copy / inner, config=config)
+    return Workspace(folder=copy / inner, config=config, environment=environment or {})

@@ -21,4 +21,9 @@ output "edge_nodes" {
       }]
     }
   } }
+
+  precondition {
+    condition     = alltrue([for address in local.v4 : address != null])
+    error_message = "${join(", ", [for name, address in local.v4 : name if address == null])}: Cherry Servers gave no IPv4 address of the type primary-ip; look at the server's addresses in its portal."
+  }
 }

@@ -84,8 +84,7 @@ def down(name: str) -> bool:
 
 def names() -> list[str]:
     """The beds of this user that are up."""
-    directories = _beds().iterdir() if _beds().exists() else ()
-    records = ((path.name, background.read(path)) for path in directories)
+    records = ((path.name, background.read(path)) for path in _beds().iterdir())
     return [name for name, record in records if record is not None and record.alive]
 
 
@@ -210,7 +209,7 @@ def _directory(name: str) -> Path:
 
 
 def _beds() -> Path:
-    return background.state_directory() / ".beds"
+    return background.state_directory("anycast-edge-bed")
 
 
 def run(name: str, place: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
