@@ -30,13 +30,21 @@ directory = "state"
 """
 
 
-def configured(directory: Path, more: str) -> NodeConfig:
-    """With a certificate and everything else in ``directory``, at a port that is free; ``more``: further tables."""
+def configured(directory: Path, more: str, *, admin: str = "") -> NodeConfig:
+    """With a certificate and everything else in ``directory``, at a port that is free; ``more``: further tables.
+
+    ``admin``: further keys of that table.
+    """
     certify(directory)
+    text = CONFIG.replace("PORT", str(free_port())).replace("[state]", f"{admin}\n[state]")
+    return parse_config(text + more, directory)
+
+
+def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return parse_config(CONFIG.replace("PORT", str(port)) + more, directory)
+        port: int = free.getsockname()[1]
+    return port
 
 
 def certify(directory: Path) -> None:

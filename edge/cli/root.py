@@ -11,7 +11,7 @@ import click
 
 
 class Entry(NamedTuple):
-    """Where a command lives: ``module`` holds a click command named like the command itself."""
+    """Where a command lives: ``module`` holds a click command named like the command itself, with ``_`` for ``-``."""
 
     module: str
     summary: str
@@ -30,10 +30,26 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Empty a node: its callers go on elsewhere."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
+        "doctor": Entry(
+            "edge.cli.doctor", "Look for what is wrong with this machine as a node, and say what to do."
+        ),
+        "report": Entry("edge.cli.report", "Write how nodes stand into an HTML file."),
+        "support-bundle": Entry(
+            "edge.cli.support_bundle", "Pack what helps to understand a node, without secrets."
+        ),
         "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
         "aws": Entry("edge.cli.aws", "Put a fleet behind an AWS Network Load Balancer."),
         "token": Entry(
             "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
+        ),
+    },
+    "A fleet": {
+        "fleet": Entry("edge.cli.fleet", "Write the fleet file, check it, and look at what it says."),
+        "config": Entry("edge.cli.config", "Make the nodes' configurations from the fleet file."),
+        "inventory": Entry("edge.cli.inventory", "Print the fleet as an Ansible inventory."),
+        "sd": Entry("edge.cli.sd", "Tell Prometheus where the nodes are."),
+        "cid": Entry(
+            "edge.cli.cid", "Say whose connection ID it is, and what a load balancer needs for that."
         ),
     },
     "Routing": {
@@ -62,7 +78,7 @@ class TableOfContents(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for entries in SECTIONS.values():
             if entry := entries.get(cmd_name):
-                command: click.Command = getattr(import_module(entry.module), cmd_name)
+                command: click.Command = getattr(import_module(entry.module), cmd_name.replace("-", "_"))
                 return command
         return None
 

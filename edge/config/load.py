@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from edge.config.checks import check
+from edge.config.checks import check, problems
 from edge.config.schema import NodeConfig
 from edge.config.values import decoder_hook
 from edge.errors import ConfigError, UnreachableError
+
+Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 _FIELD = re.compile(r"`(?P<name>[^`]*)`")
 _KEY_FIRST = re.compile(r"(?P<key>(?P<name>\w+)(?:\[\d+\])?)(?P<colon>: )?")
@@ -21,8 +24,13 @@ _KEY_FIRST = re.compile(r"(?P<key>(?P<name>\w+)(?:\[\d+\])?)(?P<colon>: )?")
 
 def load_config(path: Path) -> NodeConfig:
     """Read and check a configuration file. Raises `ConfigError`, and `UnreachableError` without permission."""
+    return parsed(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """What the file holds. Raises as `load_config` does."""
     try:
-        text = path.read_text()
+        return path.read_text()
     except PermissionError as error:
         raise UnreachableError(
             f"{path}: no permission; let this user read it, or run as its owner"
@@ -30,6 +38,10 @@ def load_config(path: Path) -> NodeConfig:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(str(path), f"cannot be read: {reason}; check the path") from error
+
+
+def parsed(text: str, path: Path) -> NodeConfig:
+    """What ``text`` means, which the file at ``path`` holds. Raises `ConfigError`."""
     try:
         return parse_config(text, path.absolute().parent)
     except msgspec.DecodeError as error:
@@ -45,10 +57,67 @@ def parse_config(text: str, directory: Path) -> NodeConfig:
         config = msgspec.toml.decode(text, type=NodeConfig, dec_hook=decoder_hook(directory))
     except msgspec.ValidationError as error:
         raise explained(error) from error
-    config = _with_absolute_files(_with_absolute_md5_files(config, directory), directory)
-    config = _with_capacity_of_all_workers(config, msgspec.toml.decode(text))
+    config = _completed(config, msgspec.toml.decode(text), directory)
     check(config)
     return config
+
+
+def read_tables(tables: Mapping[str, Any], directory: Path) -> tuple[NodeConfig | None, list[ConfigError]]:
+    """What `parse_config` makes of a file that is read already, or all that is wrong with it at once."""
+    config, errors = decoded(tables, NodeConfig, directory)
+    if config is None:
+        return None, errors
+    config = _completed(config, tables, directory)
+    errors = list(problems(config))
+    return (None if errors else config), errors
+
+
+def decoded(
+    tables: Mapping[str, Any], kind: type[Struct], directory: Path
+) -> tuple[Struct | None, list[ConfigError]]:
+    """``tables`` as a ``kind``, or everything that is wrong with them: what is found wrong is taken out, for the rest to be read."""
+    left: dict[str, Any] = deepcopy(dict(tables))
+    errors: list[ConfigError] = []
+    while True:
+        try:
+            value = msgspec.convert(left, kind, dec_hook=decoder_hook(directory))
+        except msgspec.ValidationError as error:
+            problem = explained(error, kind)
+            # What is missed now, or not right without it, is so because of what was taken out.
+            if not any(_is_within(problem.where, known.where) for known in errors):
+                errors.append(problem)
+            if not _take_out(left, problem.where):
+                return None, errors
+        else:
+            return (None if errors else value), errors
+
+
+def _is_within(one: str, other: str) -> bool:
+    """Whether one path leads through the other, whichever."""
+    short, long = sorted((one, other), key=len)
+    return long == short or long.startswith((f"{short}.", f"{short}["))
+
+
+def _take_out(tables: dict[str, Any], where: str) -> bool:
+    """The innermost key at ``where`` that is there; false if there is none."""
+    parts = [name or int(index) for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", where)]
+    for length in range(len(parts), 0, -1):
+        table: Any = tables
+        *outer, key = parts[:length]
+        try:
+            for part in outer:
+                table = table[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        if isinstance(table, dict) and key in table:
+            del table[key]
+            return True
+    return False
+
+
+def _completed(config: NodeConfig, tables: Mapping[str, Any], directory: Path) -> NodeConfig:
+    config = _with_absolute_files(_with_absolute_md5_files(config, directory), directory)
+    return _with_capacity_of_all_workers(config, tables)
 
 
 def _with_absolute_md5_files(config: NodeConfig, directory: Path) -> NodeConfig:
@@ -73,10 +142,10 @@ def _with_absolute_files(config: NodeConfig, directory: Path) -> NodeConfig:
     return msgspec.structs.replace(config, backends=backends)
 
 
-def _with_capacity_of_all_workers(config: NodeConfig, document: dict[str, Any]) -> NodeConfig:
+def _with_capacity_of_all_workers(config: NodeConfig, tables: Mapping[str, Any]) -> NodeConfig:
     """The defaults are one worker's."""
     overload = config.overload
-    given = document.get("overload", {}).get("capacity", {})
+    given = tables.get("overload", {}).get("capacity", {})
     capacity = overload.capacity.of_workers(config.workers.count, given=given)
     return msgspec.structs.replace(config, overload=msgspec.structs.replace(overload, capacity=capacity))
 

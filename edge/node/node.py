@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +17,7 @@ from bgp.ledger import UNLIMITED
 from bgp.policy import State
 from bgp.view import NO_VIEW
 from edge.config import (
+    ConfigFile,
     Credentials,
     NodeConfig,
     check_backends,
@@ -32,6 +33,8 @@ from edge.node.orders import Orders
 from edge.node.routing import Routing
 from edge.node.settings import Sockets, owners, worker_settings
 from edge.node.shared_files import SharedFiles
+from edge.node.status_page import page_routes
+from edge.node.watch import keep_informed
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
 from edge.runtime.admin import (
@@ -45,11 +48,14 @@ from edge.runtime.admin import (
     metrics_routes,
     open_tcp,
 )
+from edge.runtime.admin_tls import AdminTls, TlsFiles
+from edge.runtime.desk import Desk
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
 from edge.runtime.http1 import HttpServer
 from edge.runtime.metrics import NodeMetrics, WorkerTotals
 from edge.runtime.netlink import Netlink, SourceRoute
 from edge.runtime.probe import SelfProbe
+from edge.runtime.service_manager import ServiceManager
 from edge.runtime.sockets import host_port, listen_tcp, open_udp
 from edge.runtime.supervisor import Standing, Supervisor
 
@@ -57,14 +63,26 @@ log = logging.getLogger("edge.node")
 
 CONTROL_INTERVAL_S = 0.25
 WITHDRAW_TIMEOUT_S = 2.0
+UNWINDING_S = 30.0
+"""For the speaker and the workers to end, with time to spare."""
 
 
 class Node:
     """One node from `start` to `stop`; what `edge.runtime.admin` calls Administered."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(
+        self, config: NodeConfig, file: ConfigFile | None = None, manager: ServiceManager | None = None
+    ) -> None:
+        """``file``: where the configuration was read from, if it was. ``manager``: who has started this process."""
         self.config = config
+        self._config_file = file
+        self._manager = manager or ServiceManager()
+        self._started_at = time.time()
+        self.desk = Desk(config.node.name, config.state.directory)
         self._metrics = NodeMetrics(edge.__version__)
+        self._metrics.set(metric.START, self._started_at)
+        if file is not None:
+            self._metrics.set(metric.CONFIG_INFO, 1, file.hash)
         now = asyncio.get_running_loop().time()
         self._control = Control(config, now)
         self._orders = Orders(config.node.name, config.state.directory / "hold.json")
@@ -89,6 +107,7 @@ class Node:
         self._credentials: Credentials
         self._token_keys: str
         self._files: SharedFiles
+        self._admin_tls: AdminTls | None = None
         self._leaving = False
         self.defect = ""  # of this program, for which it has stopped by itself
 
@@ -124,6 +143,8 @@ class Node:
             self._files.watch(),
             self._keep_control(),
             self._keep_drained(),
+            keep_informed(self._manager, lambda: self.live().ok, self.status),
+            *([] if self._admin_tls is None else [self._admin_tls.watch()]),
         ):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
@@ -132,6 +153,7 @@ class Node:
     async def stop(self) -> None:
         """Withdraw and give the routers time; the rest is the exit stack's."""
         self._leaving = True
+        self._manager.stopping(WITHDRAW_TIMEOUT_S + self.config.shutdown.grace_s + UNWINDING_S)
         if self._routing is None:
             return
         was_announced = self._control.announced
@@ -190,14 +212,23 @@ class Node:
             self._routing = routing
 
     async def _open_admin(self, stack: AsyncExitStack) -> None:
-        admin = AdminSocket(self.config.admin.socket, admin_routes(self))
-        await admin.open()
-        stack.push_async_callback(admin.close)
-        listen = self.config.metrics.listen
-        if listen is not None:
-            server = HttpServer(metrics_routes(self))
-            await server.listen(open_tcp(listen.host, listen.port))
-            stack.push_async_callback(server.close)
+        admin = self.config.admin
+        unix = AdminSocket(admin.socket, admin_routes(self))
+        await unix.open()
+        stack.push_async_callback(unix.close)
+        for listen, routes in (
+            (self.config.metrics.listen, metrics_routes(self)),
+            (admin.page_listen, page_routes(self, self.config.node.name)),
+        ):
+            if listen is not None:
+                server = HttpServer(routes)
+                await server.listen(open_tcp(listen.host, listen.port))
+                stack.push_async_callback(server.close)
+        if admin.listen is not None and admin.ca and admin.certificate and admin.private_key:
+            sock = stack.enter_context(open_tcp(admin.listen.host, admin.listen.port))
+            files = TlsFiles(admin.ca, admin.certificate, admin.private_key)
+            self._admin_tls = AdminTls(sock, files, admin_routes(self))
+            stack.push_async_callback(self._admin_tls.close)
 
     # --- several times a second -------------------------------------------------------------------------
 
@@ -211,13 +242,22 @@ class Node:
                 worker.set_gate(self._control.gate)
             self._update_route(now)
             self._control.publish(self._metrics)
-            self._metrics.set(metric.FILE_PROBLEMS, len(self._files.problems))
-            for standing in (Standing.SERVING, Standing.LEAVING):
-                there = [one for one in self._supervisor.generations if one.standing is standing]
-                self._metrics.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
+            self._publish()
             if self._routing is not None:
                 self._routing.publish(now)
             await asyncio.sleep(CONTROL_INTERVAL_S)
+
+    def _publish(self) -> None:
+        gauges = self._metrics
+        gauges.set(metric.FILE_PROBLEMS, len(list(self._problems())))
+        gauges.set(metric.CERTIFICATE_EXPIRY, self._credentials.expires_at.timestamp())
+        gauges.set(metric.LEASE_HELD, self.desk.holder() is not None)
+        gauges.set(metric.OPERATION_INTERRUPTED, (self.desk.operation() or {}).get("interrupted", False))
+        if self._config_file is not None:
+            gauges.set(metric.CONFIG_CHANGED, self._config_file.has_changed())
+        for standing in (Standing.SERVING, Standing.LEAVING):
+            there = [one for one in self._supervisor.generations if one.standing is standing]
+            gauges.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
 
     async def _keep_drained(self) -> None:
         while True:
@@ -326,6 +366,11 @@ class Node:
             "node": str(self.config.node.name),
             "site": str(self.config.node.site),
             "version": edge.__version__,
+            "time": time.time(),
+            "started_at": self._started_at,
+            "config": self._config_status(),
+            "lease": self.desk.holder(),
+            "operation": self.desk.operation(),
             "reason": self._reason(),
             "hold": self._orders.hold(time.time()),
             "drain": self._drainer.status(now),
@@ -370,8 +415,26 @@ class Node:
                     for generation in self._files.keys
                 },
             },
-            "problems": list(self._files.problems.values()),
+            "problems": list(self._problems()),
         }
+
+    def _problems(self) -> Iterator[str]:
+        """Files that have changed to what this node cannot use."""
+        yield from self._files.problems.values()
+        if self._admin_tls is not None and self._admin_tls.problem:
+            yield self._admin_tls.problem
+
+    def _config_status(self) -> dict[str, Any] | None:
+        if self._config_file is None:
+            return None
+        return {
+            "hash": self._config_file.hash,
+            "file": str(self._config_file.path),
+            "changed_on_disk": self._config_file.has_changed(),
+        }
+
+    def config_text(self) -> str:
+        return "" if self._config_file is None else self._config_file.text
 
     def _bgp_status(self) -> dict[str, Any] | None:
         if self.config.bgp is None or self._routing is None:
@@ -438,6 +501,7 @@ class Node:
         if self._leaving:
             raise RefusedError("the node is stopping")
         config, before = self.config, (self._credentials, self._token_keys)
+        self._manager.reloading()
         try:
             self._credentials, self._token_keys = (
                 load_credentials(config, datetime.now(UTC)),
@@ -449,6 +513,8 @@ class Node:
             self._metrics.increment(metric.RELOADS, "failed")
             log.error('event=reload_failed who=%s error="%s"', order.who, error)
             raise
+        finally:
+            self._manager.ready()
         self._metrics.increment(metric.RELOADS, "ok")
         return self.status()
 
@@ -463,8 +529,16 @@ class Node:
         return self.status()
 
 
-async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) -> None:
-    """Run a node until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
+async def run(
+    config: NodeConfig,
+    started: Callable[[], None] = lambda: None,
+    *,
+    file: ConfigFile | None = None,
+    manager: ServiceManager | None = None,
+) -> None:
+    """Run a node, configured by ``file``, until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
+
+    ``manager`` is told, too, and how the node fares.
 
     SIGHUP replaces its workers, see `Node.reload`.
 
@@ -474,7 +548,8 @@ async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) ->
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    node = Node(config)
+    manager = manager or ServiceManager()
+    node = Node(config, file, manager)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -487,6 +562,7 @@ async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) ->
         loop.add_signal_handler(signal.SIGHUP, reload)
         log.info("event=node_up node=%s", config.node.name)
         if not leave.is_set():
+            manager.ready()
             started()
         await leave.wait()
         log.info("event=node_leaving node=%s", config.node.name)

@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import msgspec
@@ -36,6 +36,8 @@ class Request:
     method: str
     path: str
     body: bytes
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Of the head; names in lower case, and of one that came twice the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,9 @@ class Response:
     body: bytes
     content_type: str = "application/json"
     status: int = HTTPStatus.OK
-    allow: str = ""  # the Allow field of a 405
+    fields: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of the head, besides those that every answer has
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -79,7 +83,7 @@ class _Refused(Exception):
         self.response = Response(
             msgspec.json.encode({"error": why, "exit_code": EdgeError.exit_code}) + b"\n",
             status=status,
-            allow=allow,
+            fields={"Allow": allow} if allow else {},
         )
 
 
@@ -94,7 +98,7 @@ class HttpServer:
     async def listen(self, sock: socket.socket) -> None:
         """Serve on a bound stream socket (Unix or TCP), which now belongs to this server."""
         start = asyncio.start_unix_server if sock.family == socket.AF_UNIX else asyncio.start_server
-        self._servers.append(await start(self._connected, sock=sock, limit=HEAD_LIMIT))
+        self._servers.append(await start(self.connected, sock=sock, limit=HEAD_LIMIT))
 
     async def close(self) -> None:
         for server in self._servers:
@@ -104,7 +108,8 @@ class HttpServer:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer on a connection that somebody has accepted; it is over when this returns."""
         task = asyncio.current_task()
         assert task is not None  # asyncio runs every connection as a task
         self._connections.add(task)
@@ -115,7 +120,11 @@ class HttpServer:
                 response = await self._answer(reader)
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 writer.write(_encoded(response))
-                writer.write_eof()
+                if writer.can_write_eof():
+                    writer.write_eof()
+                else:  # TLS says it by itself: close_notify
+                    await writer.drain()
+                    writer.close()
                 # Closing over unread bytes would reset the connection and take the answer with it.
                 while await reader.read(HEAD_LIMIT):
                     pass
@@ -168,7 +177,8 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
     if b"transfer-encoding" in fields:
         raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "no transfer coding is supported; send a Content-Length")
     body = await reader.readexactly(_content_length(fields.get(b"content-length", [])))
-    return Request(method, path, body)
+    said = {name.decode(): values[-1].decode("latin-1") for name, values in fields.items()}
+    return Request(method, path, body, said)
 
 
 def _request_line(line: bytes) -> tuple[str, str, bytes]:
@@ -216,6 +226,5 @@ def _encoded(response: Response) -> bytes:
         "Cache-Control: no-store",
         "Connection: close",
     ]
-    if response.allow:
-        head.append(f"Allow: {response.allow}")
+    head += [f"{name}: {value}" for name, value in response.fields.items()]
     return "\r\n".join([*head, "", ""]).encode() + response.body

@@ -125,6 +125,28 @@ METRICS: Final[tuple[Metric, ...]] = (
         help="Always 1; the label says which version runs.",
         labels={"version": "the version of anycast-edge"},
     ),
+    START := Gauge(
+        name="edge_start_timestamp_seconds", unit="seconds", help="When the node was started, since 1970."
+    ),
+    CONFIG_INFO := Gauge(
+        name="edge_config_info",
+        help="Always 1; the label says which configuration the node runs with.",
+        labels={"hash": "the first 12 hex digits of the SHA-256 of the file"},
+    ),
+    CONFIG_CHANGED := Gauge(
+        name="edge_config_changed_on_disk",
+        help="1 while the configuration file is another than the one that the node was started with.",
+    ),
+    CERTIFICATE_EXPIRY := Gauge(
+        name="edge_certificate_expiry_timestamp_seconds",
+        unit="seconds",
+        help="When the certificate that callers are shown ends, since 1970.",
+    ),
+    LEASE_HELD := Gauge(name="edge_lease_held", help="1 while an operator has the lease."),
+    OPERATION_INTERRUPTED := Gauge(
+        name="edge_operation_interrupted",
+        help="1 while the note on an operation says that it runs and who wrote it has gone.",
+    ),
     # Packets
     DATAGRAMS_RECEIVED := Counter(
         name="edge_datagrams_received_total", help="UDP datagrams read from the sockets."
@@ -209,7 +231,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     FILE_PROBLEMS := Gauge(
         name="edge_shared_file_problems",
-        help="Files that all nodes share (keys, fleet) and that changed to something this node cannot use.",
+        help="Files (keys, fleet, the admin certificate) that changed to something this node cannot use.",
     ),
     CONNECTIONS := Gauge(
         name="edge_connections",
