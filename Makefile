@@ -31,7 +31,7 @@ SPHINX := sphinx-build -W --keep-going -n -q -b html docs build/docs
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(DEV) programs-lab programs-test ## Prepare this machine for everything below
@@ -46,7 +46,7 @@ unit: $(DEV) ## Run the tests that need no kernel: about two minutes
 
 .PHONY: test
 test: $(DEV) programs-lab programs-test $(PROGRAMS_PROVISION) ## Run every test
-	@pytest -n auto $(FAST) tests/packaging $(ARGS)
+	@pytest -n auto $(FAST) tests/packaging tests/terraform $(ARGS)
 	@pytest $(REAL) $(ARGS)
 
 .PHONY: provision-test
@@ -85,6 +85,10 @@ lock: $(BASE) ## Choose versions anew and write the lock files
 	"$${compile[@]}" --output-file requirements/dev.txt --constraint requirements/base.txt \
 		--extra simulate --extra demo --extra test --extra check --extra docs; \
 	"$${compile[@]}" --output-file requirements/bench.txt --constraint requirements/dev.txt --all-extras
+
+.PHONY: refresh-schemas
+refresh-schemas: $(DEV) ## Write the schemas of Terraform's providers anew (needs terraform and its registry)
+	@python tests/terraform/refresh.py
 
 .PHONY: clean
 clean: ## Remove what was built (the environment stays; it is .venv)
