@@ -33,10 +33,14 @@ directory = "state"
 def configured(directory: Path, more: str) -> NodeConfig:
     """With a certificate and everything else in ``directory``, at a port that is free; ``more``: further tables."""
     certify(directory)
+    return parse_config(CONFIG.replace("PORT", str(free_port())) + more, directory)
+
+
+def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return parse_config(CONFIG.replace("PORT", str(port)) + more, directory)
+        port: int = free.getsockname()[1]
+    return port
 
 
 def certify(directory: Path) -> None:

@@ -13,6 +13,7 @@ import msgspec
 
 from edge.cli.layout import printable
 from edge.cli.moments import Span
+from edge.cli.orders import OVERRIDE, who
 from edge.cli.output import output_option, print_json, understood
 from edge.cli.where import Place, node_argument
 
@@ -35,12 +36,46 @@ def node() -> None:
 )
 def run(config: Path) -> None:
     """Serve, announce, and withdraw when it is time; SIGTERM leaves in order, SIGHUP reloads."""
-    from edge.config import load_config
+    from edge.config import ConfigFile
     from edge.node import run as run_node
+    from edge.runtime.service_manager import taken_from
 
     # A daemon's events are its output: one line each, whatever the verbosity of the command line.
     logging.getLogger().setLevel(min(logging.INFO, logging.getLogger().level))
-    asyncio.run(run_node(load_config(config)))
+    file = ConfigFile(config)
+    asyncio.run(run_node(file.parse(), file=file, manager=taken_from()))
+
+
+@node.command()
+@click.option(
+    "--config",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="The configuration to check, TOML.",
+)
+@output_option
+def check(config: Path, as_json: bool) -> None:
+    """Say whether a node could run with this configuration; it need not be in its place yet.
+
+    What it says is checked, and whether this installation has the backends that it names. The files that it names are
+    not looked at: for those there is `edgectl doctor`, on a node.
+    """
+    from edge.config import ConfigFile, check_backends
+
+    file = ConfigFile(config)
+    parsed = file.parse()
+    check_backends(parsed)
+    found = {
+        "apiVersion": "edge/v1",
+        "kind": "ConfigCheck",
+        "file": str(file.path),
+        "hash": file.hash,
+        "node": str(parsed.node.name),
+    }
+    if as_json:
+        print_json(found)
+    else:
+        click.echo(printable(f"{file.path}: good, node {parsed.node.name}, hash {file.hash}"))
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -68,8 +103,9 @@ class Reloaded(msgspec.Struct, frozen=True):
     "  [default: they end by themselves]",
 )
 @click.option("--wait", is_flag=True, help="Return when the old workers have left.")
+@OVERRIDE
 @output_option
-def reload(place: Place, deadline_s: float | None, wait: bool, as_json: bool) -> None:
+def reload(place: Place, deadline_s: float | None, wait: bool, force: bool, as_json: bool) -> None:
     """Replace a node's workers by new ones, while calls go on.
 
     New workers are started with the code, the certificate and the token keys that are there now. Once they serve, new
@@ -79,9 +115,7 @@ def reload(place: Place, deadline_s: float | None, wait: bool, as_json: bool) ->
     The rest of the configuration, and the code of the supervisor, are what they were when the node was started. NODE is
     the path of an admin socket or a node of a lab; without it, this machine's.
     """
-    from edge.cli.orders import who
-
-    order = {"deadline_s": deadline_s, "who": who()}
+    order = {"deadline_s": deadline_s, "who": who(), "force": force}
     status = place.ask("POST", "/reload", order, timeout_s=PATIENCE_S)
     while wait and len(understood(status, Reloaded).generations) > 1:
         time.sleep(POLL_S)

@@ -20,7 +20,12 @@ from edge.cli.where import Place
 from edge.runtime.holds import Hold
 
 REASON = click.option("--reason", default="", help="Why, for whoever looks at the node next.")
-FORCE = click.option("--force", is_flag=True, help="Even if no other node is known to announce.")
+FORCE = click.option(
+    "--force",
+    is_flag=True,
+    help="Even if no other node is known to announce, or another operator has the lease.",
+)
+OVERRIDE = click.option("--force", is_flag=True, help="Even if another operator has the lease.")
 
 
 class Obeyed(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import functools
 import json
 import logging
 import shutil
@@ -104,7 +105,7 @@ def up(backend: str, settings: tuple[str, ...], port: int, page_port: int, direc
     127.0.0.1 stands for the anycast address and 127.0.0.2 for the unicast one, so calls really move. It announces
     nothing and needs no privileges. The certificate is made on the spot and good for this machine only.
     """
-    from edge.config import load_config
+    from edge.config import ConfigFile
     from edge.node import run
 
     if port == page_port:
@@ -119,8 +120,9 @@ def up(backend: str, settings: tuple[str, ...], port: int, page_port: int, direc
         table = _table(backend, settings)
         with _in_terms_of_options(backend, page_port):
             path = _prepare(directory, table, backend=backend, others=others, port=port, page_port=page_port)
-            config = load_config(path)
-            asyncio.run(run(config, lambda: _greet(path, port, page_port, backend, others)))
+            file = ConfigFile(path)
+            greet = functools.partial(_greet, path, port, page_port, backend, others)
+            asyncio.run(run(file.parse(), greet, file=file))
 
 
 def _require(backend: str) -> None:

@@ -1,5 +1,6 @@
 """The configuration file of a node: `schema` says what may be in it, `load` reads it, `checks` compares its
-parts, `files` reads the certificate and keys that it names, `backends` asks the backends about theirs.
+parts, `files` reads the certificate and keys that it names, `backends` asks the backends about theirs, `source`
+remembers what it was.
 
 The structs that tune one piece of code live beside that code; here they are put together.
 """
@@ -13,14 +14,18 @@ from edge.config.files import (
     load_keys,
     load_token_keys,
 )
+from edge.config.fingerprint import config_hash
 from edge.config.load import load_config, parse_config
 from edge.config.schema import NodeConfig
+from edge.config.source import ConfigFile
 
 __all__ = [
+    "ConfigFile",
     "Credentials",
     "NodeConfig",
     "backend_names",
     "check_backends",
+    "config_hash",
     "key_file",
     "load_config",
     "load_credentials",

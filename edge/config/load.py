@@ -21,8 +21,13 @@ _KEY_FIRST = re.compile(r"(?P<key>(?P<name>\w+)(?:\[\d+\])?)(?P<colon>: )?")
 
 def load_config(path: Path) -> NodeConfig:
     """Read and check a configuration file. Raises `ConfigError`, and `UnreachableError` without permission."""
+    return parsed(read_text(path), path)
+
+
+def read_text(path: Path) -> str:
+    """What the file holds. Raises as `load_config` does."""
     try:
-        text = path.read_text()
+        return path.read_text()
     except PermissionError as error:
         raise UnreachableError(
             f"{path}: no permission; let this user read it, or run as its owner"
@@ -30,6 +35,10 @@ def load_config(path: Path) -> NodeConfig:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ConfigError(str(path), f"cannot be read: {reason}; check the path") from error
+
+
+def parsed(text: str, path: Path) -> NodeConfig:
+    """What ``text`` means, which the file at ``path`` holds. Raises `ConfigError`."""
     try:
         return parse_config(text, path.absolute().parent)
     except msgspec.DecodeError as error:

@@ -201,6 +201,7 @@ class Control:
             "announced_changed_at": self._announced_changed_at,
             "pressure": self._pressure.value,
             "pressure_signal": self._pressure.worst.value,
+            "pressures": {signal.value: value for signal, value in self._pressure.by_signal.items()},
             "admission": self._admission.state.value,
             "refuse_probability": self._admission.refuse_probability,
             "refusal_ratio": self._admission.refusal_ratio(now),

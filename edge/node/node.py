@@ -17,6 +17,7 @@ from bgp.ledger import UNLIMITED
 from bgp.policy import State
 from bgp.view import NO_VIEW
 from edge.config import (
+    ConfigFile,
     Credentials,
     NodeConfig,
     check_backends,
@@ -33,6 +34,7 @@ from edge.node.orders import Orders
 from edge.node.routing import Routing
 from edge.node.settings import Sockets, owners, worker_settings
 from edge.node.shared_files import SharedFiles
+from edge.node.watch import keep_informed
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
 from edge.runtime.admin import (
@@ -46,11 +48,13 @@ from edge.runtime.admin import (
     metrics_routes,
     open_tcp,
 )
+from edge.runtime.desk import Desk
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
 from edge.runtime.http1 import HttpServer
 from edge.runtime.metrics import NodeMetrics, WorkerTotals
 from edge.runtime.netlink import Netlink, SourceRoute
 from edge.runtime.probe import SelfProbe
+from edge.runtime.service_manager import ServiceManager
 from edge.runtime.sockets import host_port, listen_tcp, open_udp
 from edge.runtime.supervisor import Standing, Supervisor
 
@@ -58,14 +62,26 @@ log = logging.getLogger("edge.node")
 
 CONTROL_INTERVAL_S = 0.25
 WITHDRAW_TIMEOUT_S = 2.0
+UNWINDING_S = 30.0
+"""For the speaker and the workers to end, with time to spare."""
 
 
 class Node:
     """One node from `start` to `stop`; what `edge.runtime.admin` calls Administered."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(
+        self, config: NodeConfig, file: ConfigFile | None = None, manager: ServiceManager | None = None
+    ) -> None:
+        """``file``: where the configuration was read from, if it was. ``manager``: who has started this process."""
         self.config = config
+        self._config_file = file
+        self._manager = manager or ServiceManager()
+        self._started_at = time.time()
+        self.desk = Desk(config.node.name, config.state.directory)
         self._metrics = NodeMetrics(edge.__version__)
+        self._metrics.set(metric.START, self._started_at)
+        if file is not None:
+            self._metrics.set(metric.CONFIG_INFO, 1, file.hash)
         now = asyncio.get_running_loop().time()
         self._control = Control(config, now)
         self._orders = Orders(config.node.name, config.state.directory / "hold.json")
@@ -102,6 +118,7 @@ class Node:
         verify_engine()
         self._credentials = load_credentials(config, datetime.now(UTC))
         self._files = SharedFiles(config, self._files_changed)
+        self._publish_shared()
         self._token_keys = load_token_keys(config)
         check_backends(config)
         await self._put_addresses(stack)
@@ -125,6 +142,7 @@ class Node:
             self._files.watch(),
             self._keep_control(),
             self._keep_drained(),
+            keep_informed(self._manager, lambda: self.live().ok, self.status),
         ):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
@@ -133,6 +151,7 @@ class Node:
     async def stop(self) -> None:
         """Withdraw and give the routers time; the rest is the exit stack's."""
         self._leaving = True
+        self._manager.stopping(WITHDRAW_TIMEOUT_S + self.config.shutdown.grace_s + UNWINDING_S)
         if self._routing is None:
             return
         was_announced = self._control.announced
@@ -212,13 +231,22 @@ class Node:
                 worker.set_gate(self._control.gate)
             self._update_route(now)
             self._control.publish(self._metrics)
-            self._publish_files()
-            for standing in (Standing.SERVING, Standing.LEAVING):
-                there = [one for one in self._supervisor.generations if one.standing is standing]
-                self._metrics.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
+            self._publish()
             if self._routing is not None:
                 self._routing.publish(now)
             await asyncio.sleep(CONTROL_INTERVAL_S)
+
+    def _publish(self) -> None:
+        gauges = self._metrics
+        gauges.set(metric.FILE_PROBLEMS, len(self._files.problems))
+        gauges.set(metric.CERTIFICATE_EXPIRY, self._credentials.expires_at.timestamp())
+        gauges.set(metric.LEASE_HELD, self.desk.holder() is not None)
+        gauges.set(metric.OPERATION_INTERRUPTED, (self.desk.operation() or {}).get("interrupted", False))
+        if self._config_file is not None:
+            gauges.set(metric.CONFIG_CHANGED, self._config_file.has_changed())
+        for standing in (Standing.SERVING, Standing.LEAVING):
+            there = [one for one in self._supervisor.generations if one.standing is standing]
+            gauges.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
 
     async def _keep_drained(self) -> None:
         while True:
@@ -259,12 +287,12 @@ class Node:
             )
 
     def _files_changed(self) -> None:
+        self._publish_shared()
         for worker in self._supervisor.everyone:
             worker.set_keys(render(self._files.keys))
             worker.set_owners(owners(self.config, self._files.fleet))
 
-    def _publish_files(self) -> None:
-        self._metrics.set(metric.FILE_PROBLEMS, len(self._files.problems))
+    def _publish_shared(self) -> None:
         self._metrics.set(metric.KEYS_CREATED, self._files.keys.issuing.created.timestamp())
         for part, fingerprint in alike(self.config, self._files.fleet).items():
             self._metrics.set_info(metric.ALIKE_INFO, part, fingerprint)
@@ -333,6 +361,11 @@ class Node:
             "node": str(self.config.node.name),
             "site": str(self.config.node.site),
             "version": edge.__version__,
+            "time": time.time(),
+            "started_at": self._started_at,
+            "config": self._config_status(),
+            "lease": self.desk.holder(),
+            "operation": self.desk.operation(),
             "reason": self._reason(),
             "hold": self._orders.hold(time.time()),
             "drain": self._drainer.status(now),
@@ -379,6 +412,18 @@ class Node:
             },
             "problems": list(self._files.problems.values()),
         }
+
+    def _config_status(self) -> dict[str, Any] | None:
+        if self._config_file is None:
+            return None
+        return {
+            "hash": self._config_file.hash,
+            "file": str(self._config_file.path),
+            "changed_on_disk": self._config_file.has_changed(),
+        }
+
+    def config_text(self) -> str:
+        return "" if self._config_file is None else self._config_file.text
 
     def _bgp_status(self) -> dict[str, Any] | None:
         if self.config.bgp is None or self._routing is None:
@@ -445,6 +490,7 @@ class Node:
         if self._leaving:
             raise RefusedError("the node is stopping")
         config, before = self.config, (self._credentials, self._token_keys)
+        self._manager.reloading()
         try:
             self._credentials, self._token_keys = (
                 load_credentials(config, datetime.now(UTC)),
@@ -456,6 +502,8 @@ class Node:
             self._metrics.increment(metric.RELOADS, "failed")
             log.error('event=reload_failed who=%s error="%s"', order.who, error)
             raise
+        finally:
+            self._manager.ready()
         self._metrics.increment(metric.RELOADS, "ok")
         return self.status()
 
@@ -470,8 +518,16 @@ class Node:
         return self.status()
 
 
-async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) -> None:
-    """Run a node until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
+async def run(
+    config: NodeConfig,
+    started: Callable[[], None] = lambda: None,
+    *,
+    file: ConfigFile | None = None,
+    manager: ServiceManager | None = None,
+) -> None:
+    """Run a node, configured by ``file``, until SIGTERM or SIGINT, then leave in order; ``started`` is called when it serves.
+
+    ``manager`` is told, too, and how the node fares.
 
     SIGHUP replaces its workers, see `Node.reload`.
 
@@ -481,7 +537,8 @@ async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) ->
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    node = Node(config)
+    manager = manager or ServiceManager()
+    node = Node(config, file, manager)
     reloads: set[asyncio.Task[None]] = set()
 
     def reload() -> None:
@@ -494,6 +551,7 @@ async def run(config: NodeConfig, started: Callable[[], None] = lambda: None) ->
         loop.add_signal_handler(signal.SIGHUP, reload)
         log.info("event=node_up node=%s", config.node.name)
         if not leave.is_set():
+            manager.ready()
             started()
         await leave.wait()
         log.info("event=node_leaving node=%s", config.node.name)

@@ -15,14 +15,16 @@ import struct
 from collections.abc import Iterator
 from http import HTTPStatus
 from pathlib import Path
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Final, Protocol, TypeVar
 
 import msgspec
 
 from edge.errors import UnreachableError, UsageError
+from edge.runtime.desk import Desk
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
-from edge.runtime.holds import WallTime
+from edge.runtime.holds import Reason, WallTime, Who
 from edge.runtime.http1 import HttpServer, Request, Response, Routes, json_response
+from edge.runtime.lease import LeaseRelease, LeaseRequest
 from edge.runtime.metrics import CONTENT_TYPE
 from edge.runtime.sockets import bind_error, is_ipv6
 
@@ -30,16 +32,15 @@ SOCKET_MODE = 0o660
 
 _PEERCRED = struct.Struct("=3i")  # struct ucred: pid, uid, gid
 
-
-Reason = Annotated[str, msgspec.Meta(max_length=1000)]
-Who = Annotated[str, msgspec.Meta(max_length=100)]
+LEASE_FIELD: Final = "edge-lease"
+"""With an order: the token of the lease under which it is given."""
 
 
 class WithdrawOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of ``POST /withdraw``: stay out until then, or until another order.
 
-    ``reason`` and ``who`` are an operator's words, and show wherever the hold does. ``force``: even if nobody else
-    is known to announce.
+    ``reason`` and ``who`` are an operator's words, and show wherever the hold does. ``force``, here and below: even if
+    another operator has the lease. Here moreover: even if nobody else is known to announce.
     """
 
     reason: Reason = ""
@@ -69,6 +70,7 @@ class AnnounceOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     who: Who = ""
     hold: bool = False
     until: WallTime | None = None
+    force: bool = False
 
     def __post_init__(self) -> None:
         if self.until is not None and not self.hold:
@@ -84,9 +86,11 @@ class ReloadOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     deadline_s: Annotated[float, msgspec.Meta(ge=0)] | None = None
     who: Who = ""
+    force: bool = False
 
 
 Order = TypeVar("Order", WithdrawOrder, DrainOrder, AnnounceOrder, ReloadOrder)
+Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -98,6 +102,8 @@ class Health(msgspec.Struct, frozen=True):
 
 class Administered(Protocol):
     """What the admin socket needs from a node."""
+
+    desk: Desk
 
     def live(self) -> Health:
         """Whether the process works at all; if not, restart it."""
@@ -112,6 +118,9 @@ class Administered(Protocol):
         """The calls that are up, and those that ended lately."""
 
     def render_metrics(self) -> bytes: ...
+
+    def config_text(self) -> str:
+        """The configuration as it was read at the start."""
 
     def explain(self) -> NodeExplanation:
         """Why the node is where it is, and what would change that."""
@@ -181,26 +190,51 @@ def admin_routes(node: Administered) -> Routes:
     async def bgp_routes(_: Request) -> Response:
         return json_response(node.bgp_routes())
 
+    def order(request: Request, kind: type[Order]) -> Order:
+        given = _body(request, kind)
+        node.desk.check(request.fields.get(LEASE_FIELD), force=given.force)
+        return given
+
     async def withdraw(request: Request) -> Response:
-        return json_response(await node.withdraw(_order(request, WithdrawOrder)))
+        return json_response(await node.withdraw(order(request, WithdrawOrder)))
 
     async def drain(request: Request) -> Response:
-        return json_response(await node.drain(_order(request, DrainOrder)))
+        return json_response(await node.drain(order(request, DrainOrder)))
 
     async def drain_report(_: Request) -> Response:
         return json_response(node.drain_report())
 
     async def announce(request: Request) -> Response:
-        return json_response(await node.announce(_order(request, AnnounceOrder)))
+        return json_response(await node.announce(order(request, AnnounceOrder)))
 
     async def reload(request: Request) -> Response:
-        return json_response(await node.reload(_order(request, ReloadOrder)))
+        return json_response(await node.reload(order(request, ReloadOrder)))
+
+    async def config(_: Request) -> Response:
+        return Response(node.config_text().encode(), content_type="text/plain; charset=utf-8")
+
+    async def lease(_: Request) -> Response:
+        return json_response(node.desk.lease())
+
+    async def take_lease(request: Request) -> Response:
+        return json_response(node.desk.take(_body(request, LeaseRequest)))
+
+    async def release_lease(request: Request) -> Response:
+        return json_response(node.desk.release(_body(request, LeaseRelease)))
+
+    async def operation(request: Request) -> Response:
+        return json_response(node.desk.note(request.body, request.fields.get(LEASE_FIELD)))
 
     return {
         **metrics_routes(node),
         ("GET", "/livez"): livez,
         ("GET", "/readyz"): readyz,
         ("GET", "/status"): status,
+        ("GET", "/config"): config,
+        ("GET", "/lease"): lease,
+        ("POST", "/lease"): take_lease,
+        ("POST", "/lease/release"): release_lease,
+        ("POST", "/operation"): operation,
         ("GET", "/calls"): calls,
         ("GET", "/explain"): explain,
         ("GET", "/bgp/peers"): bgp_peers,
@@ -215,7 +249,7 @@ def admin_routes(node: Administered) -> Routes:
     }
 
 
-def _order(request: Request, kind: type[Order]) -> Order:
+def _body(request: Request, kind: type[Body]) -> Body:
     try:
         return msgspec.json.decode(request.body or b"{}", type=kind)
     except msgspec.DecodeError as error:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 
 from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError, UsageError
 
 ANSWER_LIMIT = 16 * 1024 * 1024  # bytes; /calls of a node with thousands of them
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+Connect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -38,30 +43,64 @@ class _ErrorReport(msgspec.Struct, frozen=True):
 
 
 async def admin_request(
-    path: Path, method: str, target: str, body: object = None, *, timeout_s: float = 5.0
+    path: Path,
+    method: str,
+    target: str,
+    body: object = None,
+    *,
+    timeout_s: float = 5.0,
+    headers: Mapping[str, str] = NO_HEADERS,
 ) -> Answer:
     """Ask the node whose admin socket is ``path``; any HTTP status is an answer.
 
     Raises `UnreachableError` if no node is there or we may not ask it, `DeadlineError` if it does not answer.
     """
+
+    async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        return await asyncio.open_unix_connection(path, limit=ANSWER_LIMIT)
+
     try:
-        async with asyncio.timeout(timeout_s):
-            raw = await _exchange(path, _encoded_request(method, target, body))
-    except TimeoutError as error:
-        raise DeadlineError(f"{path}: the node did not answer {target} within {timeout_s:g} s") from error
+        return await request_over(
+            connect, str(path), method, target, body, timeout_s=timeout_s, headers=headers
+        )
     except OSError as error:
         raise UnreachableError(f"{path}: {_why_unreachable(error)}") from error
-    return _parsed_answer(path, raw)
 
 
-def _encoded_request(method: str, target: str, body: object) -> bytes:
+async def request_over(
+    connect: Connect,
+    where: str,
+    method: str,
+    target: str,
+    body: object,
+    *,
+    timeout_s: float,
+    headers: Mapping[str, str] = NO_HEADERS,
+) -> Answer:
+    """Ask the node that ``connect`` leads to; ``where`` is how errors call it.
+
+    Raises as `admin_request`, and OSError where the connection fails.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            raw = await _exchange(connect, where, _encoded_request(method, target, body, headers))
+    except TimeoutError as error:
+        raise DeadlineError(f"{where}: the node did not answer {target} within {timeout_s:g} s") from error
+    return _parsed_answer(where, raw)
+
+
+def _encoded_request(method: str, target: str, body: object, headers: Mapping[str, str]) -> bytes:
     content = b"" if body is None else msgspec.json.encode(body)
-    head = f"{method} {target} HTTP/1.1\r\nHost: node\r\nContent-Length: {len(content)}\r\n\r\n"
-    return head.encode() + content
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(f"{name}: {value!r} cannot be sent to a node")
+    fields = {"Host": "node", "Content-Length": str(len(content)), **headers}
+    lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-async def _exchange(path: Path, request: bytes) -> bytes:
-    reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_LIMIT)
+async def _exchange(connect: Connect, where: str, request: bytes) -> bytes:
+    reader, writer = await connect()
     try:
         writer.write(request)
         chunks: list[bytes] = []
@@ -70,7 +109,7 @@ async def _exchange(path: Path, request: bytes) -> bytes:
             chunks.append(chunk)
             size += len(chunk)
             if size > ANSWER_LIMIT:
-                raise EdgeError(f"{path}: the answer is longer than {ANSWER_LIMIT} bytes")
+                raise EdgeError(f"{where}: the answer is longer than {ANSWER_LIMIT} bytes")
         return b"".join(chunks)
     finally:
         writer.transport.abort()
@@ -86,14 +125,14 @@ def _why_unreachable(error: OSError) -> str:
             return error.strerror or str(error)
 
 
-def _parsed_answer(path: Path, raw: bytes) -> Answer:
+def _parsed_answer(where: str, raw: bytes) -> Answer:
     head, _, body = raw.partition(b"\r\n\r\n")
     status_line, *fields = head.split(b"\r\n")
     words = status_line.split(b" ")
     if raw and not (words[0].startswith(b"HTTP/1.") and len(words) > 1 and words[1].isdigit()):
-        raise EdgeError(f"{path}: what listens here does not speak HTTP")
+        raise EdgeError(f"{where}: what listens here does not speak HTTP")
     if b"Content-Length: %d" % len(body) not in fields:
-        raise UnreachableError(f"{path}: the node stopped in the middle of its answer")
+        raise UnreachableError(f"{where}: the node stopped in the middle of its answer")
     if b"Content-Type: application/json" in fields:
         return Answer(int(words[1]), msgspec.json.decode(body))
     return Answer(int(words[1]), body.decode())

@@ -8,11 +8,12 @@ fleet in which nobody ever moved), JSON has null.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from edge.runtime.holds import Hold
+from edge.runtime.lease import Holder
 
 API_VERSION: Final = "edge/v1"
 
@@ -258,3 +259,18 @@ class BgpRoutes(TopLevel, frozen=True, kw_only=True):
     node: str
     announced: tuple[AnnouncedRoute, ...]
     received: tuple[ReceivedRoute, ...]
+
+
+class Lease(TopLevel, frozen=True, kw_only=True):
+    """The answer of ``GET /lease``, and of those that take it and give it back; only who takes it is told the ``token``."""
+
+    node: str
+    holder: Holder | None
+    token: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class FleetOperation(TopLevel, frozen=True, kw_only=True):
+    """The answer of ``POST /operation``: the note as the status shows it."""
+
+    node: str
+    operation: dict[str, Any] | None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from edge.errors import EdgeError
+from edge.runtime.kept_file import KeptFile
+
+Reason = Annotated[str, msgspec.Meta(max_length=1000)]
+Who = Annotated[str, msgspec.Meta(max_length=100)]
+"""In an operator's words."""
 
 WallTime = Annotated[float, msgspec.Meta(ge=0, le=32503680000)]
 """Seconds since 1970 by the wall clock, before the year 3000: every calendar can show it."""
@@ -53,32 +56,20 @@ class HoldFile:
     """At most one hold, in a file that is whole or absent."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = KeptFile(path, "hold")
 
     def read(self) -> Hold | None:
         """The hold, or None. A file that cannot be read or understood holds the node out: somebody put it there."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Hold)
-        except FileNotFoundError:
-            return None
+            kept = self._file.read()
+            return None if kept is None else msgspec.json.decode(kept, type=Hold)
         except (OSError, UnicodeDecodeError, msgspec.DecodeError) as error:
-            return Hold(f"{self._path} is damaged ({error}); 'edgectl announce' removes it", 0.0)
+            return Hold(f"{self._file.path} is damaged ({error}); 'edgectl announce' removes it", 0.0)
 
     def write(self, hold: Hold) -> None:
         """Raises `EdgeError` if it cannot be kept, for a hold that a restart forgets is none."""
-        fresh = self._path.with_suffix(".new")
-        try:
-            with open(fresh, "wb") as file:
-                file.write(msgspec.json.encode(hold))
-                file.flush()
-                os.fsync(file.fileno())
-            fresh.rename(self._path)
-        except OSError as error:
-            raise EdgeError(f"{self._path}: cannot keep the hold: {error.strerror}") from error
+        self._file.write(msgspec.json.encode(hold))
 
     def clear(self) -> None:
         """Raises `EdgeError` if it stays: the next start would hold the node again."""
-        try:
-            self._path.unlink(missing_ok=True)
-        except OSError as error:
-            raise EdgeError(f"{self._path}: cannot remove the hold: {error.strerror}") from error
+        self._file.clear()

@@ -11,7 +11,7 @@ import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import msgspec
@@ -36,6 +36,8 @@ class Request:
     method: str
     path: str
     body: bytes
+    fields: Mapping[str, str] = field(default_factory=dict)
+    """Of the head; names in lower case, and of one that came twice the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +170,8 @@ async def read_request(reader: asyncio.StreamReader) -> Request:
     if b"transfer-encoding" in fields:
         raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "no transfer coding is supported; send a Content-Length")
     body = await reader.readexactly(_content_length(fields.get(b"content-length", [])))
-    return Request(method, path, body)
+    said = {name.decode(): values[-1].decode("latin-1") for name, values in fields.items()}
+    return Request(method, path, body, said)
 
 
 def _request_line(line: bytes) -> tuple[str, str, bytes]:

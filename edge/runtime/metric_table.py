@@ -122,7 +122,7 @@ FORWARD_DROPS = (
 )
 GENERATIONS = 7
 ALIKE = ("service", "members")
-HASH = "the first 12 hexadecimal digits of a SHA-256"
+HASH = "the first 12 hex digits of a SHA-256"
 GENERATION = "the number of a generation of keys"
 PREFIX = "an announced prefix"
 NEIGHBOR = "the address of a configured neighbor"
@@ -133,6 +133,28 @@ METRICS: Final[tuple[Metric, ...]] = (
         name="edge_build_info",
         help="Always 1; the label says which version runs.",
         labels={"version": "the version of anycast-edge"},
+    ),
+    START := Gauge(
+        name="edge_start_timestamp_seconds", unit="seconds", help="When the node was started, since 1970."
+    ),
+    CONFIG_INFO := Gauge(
+        name="edge_config_info",
+        help="Always 1; the label says which configuration file the node runs with.",
+        labels={"hash": HASH},
+    ),
+    CONFIG_CHANGED := Gauge(
+        name="edge_config_changed_on_disk",
+        help="1 while the configuration file is another than the one that the node was started with.",
+    ),
+    CERTIFICATE_EXPIRY := Gauge(
+        name="edge_certificate_expiry_timestamp_seconds",
+        unit="seconds",
+        help="When the certificate that callers are shown ends, since 1970.",
+    ),
+    LEASE_HELD := Gauge(name="edge_lease_held", help="1 while an operator has the lease."),
+    OPERATION_INTERRUPTED := Gauge(
+        name="edge_operation_interrupted",
+        help="1 while the note on an operation says that it runs and who wrote it has gone.",
     ),
     # Packets
     DATAGRAMS_RECEIVED := Counter(

@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import node_rig
 import pytest
 from node_rig import configured
 
 from bgp.ledger import UNLIMITED, Allowance
 from bgp.state import State
 from bgp.view import NO_VIEW, Others
-from edge.config import NodeConfig
+from edge.config import ConfigFile, NodeConfig, config_hash
 from edge.errors import EdgeError
 from edge.node import Node, run
 from edge.quic import ConnectionClosed
@@ -45,6 +46,11 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "node": str,
     "site": str,
     "version": str,
+    "time": float,
+    "started_at": float,
+    "config": (dict, type(None)),
+    "lease": (dict, type(None)),
+    "operation": (dict, type(None)),
     "state": str,
     "reason": str,
     "announced": bool,
@@ -54,6 +60,7 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "drain": (dict, type(None)),
     "pressure": (float, int),
     "pressure_signal": str,
+    "pressures": dict,
     "admission": str,
     "refuse_probability": (float, int),
     "refusal_ratio": (float, int),
@@ -122,6 +129,35 @@ def test_status_has_what_scripts_read(config: NodeConfig) -> None:
     (decision,) = status["decisions"]
     assert decision.keys() == {"at", "from", "to", "carried_out", "reason"}
     assert (decision["from"], decision["to"]) == ("starting", "announced")
+
+
+def test_it_knows_its_file_and_when_that_is_another(tmp_path: Path) -> None:
+    configured(tmp_path, TABLES)
+    path = tmp_path / "node.toml"
+    path.write_text(node_rig.CONFIG.replace("PORT", str(node_rig.free_port())) + TABLES)
+    file = ConfigFile(path)
+    config = file.parse()
+
+    async def main() -> list[Any]:
+        node = Node(config, file)
+        async with contextlib.AsyncExitStack() as stack:
+            await node.start(stack)
+            told = [(await ask(config, "GET", "/status")).value]
+            assert (await ask(config, "GET", "/config")).value == path.read_text()
+            path.write_text(path.read_text() + "# another\n")
+            told.append((await ask(config, "GET", "/status")).value)
+            path.write_text(file.text)
+            told.append((await ask(config, "GET", "/status")).value)
+            path.unlink()
+            told.append((await ask(config, "GET", "/status")).value)
+            await node.stop()
+        return [status["config"] for status in told]
+
+    same, other, again, gone = asyncio.run(main())
+    assert same == {"hash": config_hash(file.text), "file": str(path), "changed_on_disk": False}
+    assert (other["hash"], other["changed_on_disk"]) == (same["hash"], True)
+    assert again == same
+    assert gone["changed_on_disk"]
 
 
 def test_it_answers_from_the_moment_its_socket_is_there(

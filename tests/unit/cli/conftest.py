@@ -23,6 +23,7 @@ from edge.runtime.admin import (
     WithdrawOrder,
     admin_routes,
 )
+from edge.runtime.desk import Desk
 from edge.runtime.documents import (
     AnnouncedRoute,
     BgpPeers,
@@ -50,8 +51,12 @@ class FakeNode:
         self.generations: list[list[dict[str, Any]]] = [[_generation(1, "serving", 7)]]
         self.refusal: EdgeError | None = None
         self.calls_up = 7
+        self.desk = Desk("e1", Path("/nowhere"))
         self.reports: list[DrainReport] = []
         """What it tells of its drain, one after the other; the last one again and again."""
+
+    def config_text(self) -> str:
+        return ""
 
     def live(self) -> Health:
         return Health(True)

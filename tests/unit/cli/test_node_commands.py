@@ -140,7 +140,7 @@ def test_a_guard_that_refuses_ends_with_its_own_code(
         (["withdraw", "--until", "2001-01-01"], "is over already"),
         (["withdraw", "--for", "1h", "--until", "2026-11-22T10:00"], "give one"),
         (["drain", "--hold"], "No such option"),
-        (["announce", "--force"], "No such option"),
+        (["announce", "--let-end"], "No such option"),
         (["undrain", "--reason", "x"], "No such option"),
         (["withdraw", "e1", "e2"], "unexpected extra argument"),
         (["withdraw", "-o", "yaml"], "'yaml' is not one of"),

@@ -22,6 +22,7 @@ from edge.runtime.admin import (
     open_tcp,
 )
 from edge.runtime.admin_client import Answer, admin_request
+from edge.runtime.desk import Desk
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainedCall, DrainReport, DrainStatus, NodeExplanation
 from edge.runtime.http1 import HttpServer
 
@@ -56,6 +57,10 @@ class Node:
         self.is_ready = ready
         self.orders: list[WithdrawOrder | AnnounceOrder] = []
         self.announcers = 2
+        self.desk = Desk("ams-1", Path("/nowhere"))
+
+    def config_text(self) -> str:
+        return "[node]\n"
 
     def live(self) -> Health:
         return Health(ok=True)
@@ -103,12 +108,22 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "admin.sock"
 
 
-def ask(path: Path, method: str, target: str, body: object = None, *, node: Node | None = None) -> Answer:
+def ask(
+    path: Path,
+    method: str,
+    target: str,
+    body: object = None,
+    *,
+    node: Node | None = None,
+    lease: str | None = None,
+) -> Answer:
+    headers = {} if lease is None else {"Edge-Lease": lease}
+
     async def main() -> Answer:
         admin = AdminSocket(path, admin_routes(node or Node()))
         await admin.open()
         try:
-            return await admin_request(path, method, target, body)
+            return await admin_request(path, method, target, body, headers=headers)
         finally:
             await admin.close()
 
@@ -191,7 +206,7 @@ def test_both_words_for_the_way_back_are_one_order(path: Path, target: str) -> N
         ("/withdraw", {"until": -1}, ">= 0"),
         ("/withdraw", {"until": 1e300}, "until"),
         ("/withdraw", {"force": "yes"}, "force"),
-        ("/announce", {"force": True}, "force"),
+        ("/announce", {"force": "yes"}, "force"),
         ("/announce", {"until": 1_790_000_000.0}, "'until' is of use with 'hold' only"),
         ("/announce", [], "Expected `object`"),
     ],
@@ -377,3 +392,48 @@ def test_scrapers_see_metrics_and_health_and_nothing_else() -> None:
 def test_a_metrics_port_in_use() -> None:
     with open_tcp("127.0.0.1", 0) as first, pytest.raises(UnreachableError, match="ss -ltnp"):
         open_tcp("127.0.0.1", first.getsockname()[1])
+
+
+@pytest.mark.parametrize("target", ["/withdraw", "/drain", "/announce", "/undrain"])
+def test_while_one_operator_has_the_lease_the_orders_of_others_are_refused(path: Path, target: str) -> None:
+    node = Node()
+    node.desk = Desk("ams-1", path.parent)
+    lease = {"who": "alice", "what": "upgrade", "ttl_s": 60}
+    taken = ask(path, "POST", "/lease", lease, node=node).value
+    assert isinstance(taken, dict)
+    assert taken["holder"]["who"] == "alice"
+    for body in (lease, {**lease, "who": "bob"}):
+        with pytest.raises(RefusedError, match="alice has the lease since"):
+            ask(path, "POST", "/lease", body, node=node).checked()
+    answer = ask(path, "POST", target, node=node)
+    assert answer.status == 409
+    with pytest.raises(RefusedError, match="alice has the lease since"):
+        answer.checked()
+    assert node.orders == []
+    ask(path, "POST", target, {"force": True}, node=node).checked()
+    ask(path, "POST", target, node=node, lease=taken["token"]).checked()
+    assert len(node.orders) == 2
+    assert ask(path, "GET", "/lease", node=node).value == {
+        "apiVersion": "edge/v1",
+        "kind": "Lease",
+        "node": "ams-1",
+        "holder": taken["holder"],
+    }
+    ask(path, "POST", "/lease/release", {"token": taken["token"]}, node=node).checked()
+    ask(path, "POST", target, node=node).checked()
+    with pytest.raises(RefusedError, match="another's now, or none"):
+        ask(path, "POST", target, node=node, lease=taken["token"]).checked()
+
+
+@pytest.mark.parametrize("ttl_s", [0, -1, 601, "60", None])
+def test_a_lease_is_short(path: Path, ttl_s: object) -> None:
+    node = Node()
+    node.desk = Desk("ams-1", path.parent)
+    body = {"who": "alice", "what": "", "ttl_s": ttl_s}
+    with pytest.raises(UsageError, match="ttl_s"):
+        ask(path, "POST", "/lease", body, node=node).checked()
+
+
+def test_a_header_that_would_be_another_request_is_not_sent(path: Path) -> None:
+    with pytest.raises(UsageError, match="Edge-Lease"):
+        ask(path, "GET", "/status", lease="x\r\nContent-Length: 9")

@@ -55,7 +55,7 @@ def test_names_follow_the_conventions(metric: Metric) -> None:
 @pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
 def test_no_label_can_name_a_caller(metric: Metric) -> None:
     from_configuration = {label for label, values in metric.labels.items() if isinstance(values, str)}
-    assert from_configuration <= {"version", "prefix", "neighbor", "generation", "hash"}
+    assert from_configuration <= {"version", "hash", "prefix", "neighbor", "generation"}
 
 
 def test_names_are_unique() -> None:
