@@ -32,7 +32,7 @@ class Case:
     @property
     def every(self) -> str:
         """From one sample, and one evaluation, to the next."""
-        return "1m" if self.at.endswith("h") or int(self.at.split("m")[0]) >= 60 else "15s"
+        return "1m" if self.at.endswith("h") or int(self.at.split("m")[0]) > 60 else "15s"
 
 
 AMS1 = {"site": "ams", "node": "ams-1"}
@@ -250,14 +250,14 @@ CASES: Final = (
         "EdgeRouteFlapping",
         "announced every ten minutes",
         {s("edge_policy_decisions_total", state="announced"): "1x9 2x9 3x9 4x9 5x9 6x9"},
-        at="60m",
-        fires=(Fired("warning", "ams-1 was announced 5.085 times within an hour.", AMS1),),
+        at="61m",
+        fires=(Fired("warning", "ams-1 was announced 5 times within an hour.", AMS1),),
     ),
     Case(
         "EdgeRouteFlapping",
         "once, after a restart",
         {s("edge_policy_decisions_total", state="announced"): "0x10 1x200"},
-        at="60m",
+        at="61m",
     ),
     Case(
         "EdgeViewUnreliable",
@@ -448,7 +448,7 @@ CASES: Final = (
         "EdgeDrainStuck",
         "calls are let end",
         {s("edge_drain_phase", phase="ending"): STEADY, s("edge_drain_phase", phase="closing"): OFF},
-        at="60m",
+        at="61m",
     ),
     Case(
         "EdgeNodeHeld",
@@ -464,6 +464,65 @@ CASES: Final = (
         ),
     ),
     Case("EdgeNodeHeld", "since this morning", {s("edge_policy_state", state="held"): "1x4000"}, at="4h"),
+    Case(
+        "EdgeOperationInterrupted",
+        "left in the middle",
+        {s("edge_operation_interrupted"): STEADY},
+        at="20m",
+        fires=(
+            Fired(
+                "warning",
+                "ams-1 has a note on an operation that says it runs, and whoever wrote it has gone.",
+                AMS1,
+            ),
+        ),
+    ),
+    Case("EdgeOperationInterrupted", "resumed", {s("edge_operation_interrupted"): "1x40 0x80"}, at="20m"),
+    Case(
+        "EdgeConfigNotLoaded",
+        "left for later",
+        {s("edge_config_changed_on_disk"): STEADY},
+        at="40m",
+        fires=(
+            Fired("warning", "The configuration file of ams-1 has changed since the node was started.", AMS1),
+        ),
+    ),
+    Case(
+        "EdgeConfigNotLoaded", "restarted with it", {s("edge_config_changed_on_disk"): "1x60 0x200"}, at="40m"
+    ),
+    Case(
+        "EdgeCertificateExpires",
+        "ten days left",
+        {s("edge_certificate_expiry_timestamp_seconds"): "864000x100"},
+        at="1h",
+        fires=(
+            Fired(
+                "warning",
+                "The certificate that callers of ams-1 are shown is good for another 9d 23h 0m 0s.",
+                AMS1,
+            ),
+        ),
+    ),
+    Case(
+        "EdgeCertificateExpires",
+        "a day left",
+        {s("edge_certificate_expiry_timestamp_seconds"): "86400x100"},
+        at="1h",
+        fires=tuple(
+            Fired(
+                severity,
+                "The certificate that callers of ams-1 are shown is good for another 23h 0m 0s.",
+                AMS1,
+            )
+            for severity in ("warning", "critical")
+        ),
+    ),
+    Case(
+        "EdgeCertificateExpires",
+        "renewed in time",
+        {s("edge_certificate_expiry_timestamp_seconds"): "2592000x100"},
+        at="1h",
+    ),
     Case(
         "EdgeConfigDrift",
         "another list of members",

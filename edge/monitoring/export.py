@@ -20,13 +20,18 @@ DASHBOARDS: Final = ("edge-fleet.json", "edge-node.json", "edge-calls.json", "ed
 
 def export_rules(directory: Path, runbooks: str = DEFAULT_RUNBOOKS) -> tuple[Path, ...]:
     """Write the rules, with links to ``runbooks``, and examples of what reads them. Raises `UsageError`."""
-    texts = {RULES: rules_file(runbooks)} | {name: (FILES / name).read_text() for name in EXAMPLES}
+    texts = {RULES: rules_file(runbooks)} | {name: packaged(name) for name in EXAMPLES}
     return tuple(_write(directory, texts))
 
 
 def export_dashboards(directory: Path) -> tuple[Path, ...]:
     """Write the dashboards as Grafana imports and provisions them. Raises `UsageError`."""
-    return tuple(_write(directory, {name: (FILES / name).read_text() for name in DASHBOARDS}))
+    return tuple(_write(directory, {name: packaged(name) for name in DASHBOARDS}))
+
+
+def packaged(name: str) -> str:
+    """One of the files that come with this package."""
+    return (FILES / name).read_text()
 
 
 def _write(directory: Path, texts: dict[str, str]) -> Iterator[Path]:

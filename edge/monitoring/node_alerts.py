@@ -63,7 +63,7 @@ WORKER_RESTARTS: Final = Alert(
     because="A worker that dies takes its calls with it, and they come back by themselves: a defect, but no outage. The"
     " window is the wait.",
     summary="A worker of {{ $labels.node }} died",
-    description="{{ $value | humanize }} workers of {{ $labels.node }} died within 15 minutes and were replaced.",
+    description='{{ $value | printf "%.0f" }} workers of {{ $labels.node }} died within 15 minutes and were replaced.',
 )
 SOCKET_DROPS: Final = Alert(
     name="EdgeSocketDrops",

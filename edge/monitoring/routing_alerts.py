@@ -77,7 +77,7 @@ SPEAKER_UNSOUND: Final = Alert(
     because="The node repairs it each time, and callers are served; but what it says is not what the network hears. The"
     " window of 15 minutes is the wait.",
     summary="The BGP speaker of {{ $labels.node }} does not do as it is told",
-    description="{{ $value | humanize }} alarms, divergences or deaths of the speaker of {{ $labels.node }} in 15 minutes.",
+    description='{{ $value | printf "%.0f" }} alarms, divergences or deaths of the speaker of {{ $labels.node }} in 15 minutes.',
 )
 ROUTE_FLAPPING: Final = Alert(
     name="EdgeRouteFlapping",
@@ -86,7 +86,7 @@ ROUTE_FLAPPING: Final = Alert(
     wait="0s",
     because="Neighbors that damp count each flap for an hour, and suppress the prefix after a few. The window is the wait.",
     summary="{{ $labels.node }} goes out and comes back",
-    description="{{ $labels.node }} was announced {{ $value | humanize }} times within an hour.",
+    description='{{ $labels.node }} was announced {{ $value | printf "%.0f" }} times within an hour.',
 )
 VIEW_UNRELIABLE: Final = Alert(
     name="EdgeViewUnreliable",

@@ -6,7 +6,7 @@ from typing import Final
 
 from edge.monitoring.node_alerts import UNFINISHED
 from edge.monitoring.promql import FLEET, NODE, of
-from edge.monitoring.rule import Alert, Group
+from edge.monitoring.rule import Alert, Group, Severity
 from edge.runtime import metric_table as metric
 
 DAY_S: Final = 86_400
@@ -30,6 +30,16 @@ NODE_HELD: Final = Alert(
     summary="{{ $labels.node }} is held",
     description="An operator took {{ $labels.node }} out of the routes 12 hours ago or longer.",
 )
+CONFIG_NOT_LOADED: Final = Alert(
+    name="EdgeConfigNotLoaded",
+    severity="warning",
+    expr=f"{of(metric.CONFIG_CHANGED)} == 1",
+    wait="30m",
+    because="Somebody has put another configuration there and not restarted the node; the next restart, whoever needs it,"
+    " will change more than was meant. Half an hour is for who is about it.",
+    summary="{{ $labels.node }} does not run what its configuration says",
+    description="The configuration file of {{ $labels.node }} has changed since the node was started.",
+)
 CONFIG_DRIFT: Final = Alert(
     name="EdgeConfigDrift",
     severity="warning",
@@ -40,6 +50,16 @@ CONFIG_DRIFT: Final = Alert(
     summary="Nodes differ in what they must have alike",
     description="There are {{ $value }} versions of the {{ $labels.part }} part of the configuration.",
 )
+OPERATION_INTERRUPTED: Final = Alert(
+    name="EdgeOperationInterrupted",
+    severity="warning",
+    expr=f"{of(metric.OPERATION_INTERRUPTED)} == 1",
+    wait="15m",
+    because="An upgrade was left in the middle, with a node drained and others waiting; it is safe there. 15 minutes are"
+    " for who has just pressed Ctrl-C and resumes.",
+    summary="An operation on the fleet was left in the middle",
+    description="{{ $labels.node }} has a note on an operation that says it runs, and whoever wrote it has gone.",
+)
 VERSION_SKEW: Final = Alert(
     name="EdgeVersionSkew",
     severity="warning",
@@ -48,6 +68,29 @@ VERSION_SKEW: Final = Alert(
     because="Neighboring versions work together, for as long as an upgrade takes; this one was left halfway.",
     summary="Nodes run different versions",
     description="{{ $value }} versions run side by side for more than 2 hours.",
+)
+
+
+def _certificate(severity: Severity, days: int, because: str) -> Alert:
+    return Alert(
+        name="EdgeCertificateExpires",
+        severity=severity,
+        expr=f"{of(metric.CERTIFICATE_EXPIRY)} - time() < {days} * {DAY_S}",
+        wait="1h",
+        because=because,
+        summary="The certificate of {{ $labels.node }} expires",
+        description="The certificate that callers of {{ $labels.node }} are shown is good for another"
+        " {{ $value | humanizeDuration }}.",
+    )
+
+
+CERTIFICATE_SOON: Final = _certificate(
+    "warning", 14, "Renewal by ACME happens 30 days before; two weeks are left to see why it did not."
+)
+CERTIFICATE_NOW: Final = _certificate(
+    "critical",
+    2,
+    "A node with an expired certificate withdraws, and all of them expire together. A weekend fits in.",
 )
 KEYS_DIFFER: Final = Alert(
     name="EdgeKeysDiffer",
@@ -80,5 +123,17 @@ SHARED_FILE_PROBLEM: Final = Alert(
 
 UPKEEP: Final = Group(
     "edge-upkeep",
-    (DRAIN_STUCK, NODE_HELD, CONFIG_DRIFT, VERSION_SKEW, KEYS_DIFFER, KEYS_OLD, SHARED_FILE_PROBLEM),
+    (
+        DRAIN_STUCK,
+        NODE_HELD,
+        OPERATION_INTERRUPTED,
+        CONFIG_NOT_LOADED,
+        CONFIG_DRIFT,
+        VERSION_SKEW,
+        CERTIFICATE_SOON,
+        CERTIFICATE_NOW,
+        KEYS_DIFFER,
+        KEYS_OLD,
+        SHARED_FILE_PROBLEM,
+    ),
 )

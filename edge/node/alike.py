@@ -6,14 +6,11 @@ cannot know which node answers.
 
 from __future__ import annotations
 
-import hashlib
-
 import msgspec
 
 from edge.config import NodeConfig
+from edge.config.fingerprint import config_hash
 from edge.config.fleet_file import FleetFile
-
-HEX_DIGITS = 12
 
 
 def alike(config: NodeConfig, fleet: FleetFile | None) -> dict[str, str]:
@@ -45,4 +42,4 @@ def alike(config: NodeConfig, fleet: FleetFile | None) -> dict[str, str]:
 
 def _hash(document: object) -> str:
     """Of what it says and not of how it is written: order and spaces of a file make no difference."""
-    return hashlib.sha256(msgspec.json.encode(document, order="sorted")).hexdigest()[:HEX_DIGITS]
+    return config_hash(msgspec.json.encode(document, order="sorted").decode())

@@ -121,6 +121,7 @@ class Node:
         verify_engine()
         self._credentials = load_credentials(config, datetime.now(UTC))
         self._files = SharedFiles(config, self._files_changed)
+        self._publish_shared()
         self._token_keys = load_token_keys(config)
         check_backends(config)
         await self._put_addresses(stack)
@@ -259,9 +260,6 @@ class Node:
         for standing in (Standing.SERVING, Standing.LEAVING):
             there = [one for one in self._supervisor.generations if one.standing is standing]
             gauges.set(metric.WORKERS, sum(len(one.workers) for one in there), standing.value)
-        gauges.set(metric.KEYS_CREATED, self._files.keys.issuing.created.timestamp())
-        for part, fingerprint in alike(self.config, self._files.fleet).items():
-            gauges.set_info(metric.ALIKE_INFO, part, fingerprint)
 
     async def _keep_drained(self) -> None:
         while True:
@@ -302,9 +300,15 @@ class Node:
             )
 
     def _files_changed(self) -> None:
+        self._publish_shared()
         for worker in self._supervisor.everyone:
             worker.set_keys(render(self._files.keys))
             worker.set_owners(owners(self.config, self._files.fleet))
+
+    def _publish_shared(self) -> None:
+        self._metrics.set(metric.KEYS_CREATED, self._files.keys.issuing.created.timestamp())
+        for part, fingerprint in alike(self.config, self._files.fleet).items():
+            self._metrics.set_info(metric.ALIKE_INFO, part, fingerprint)
 
     def _update_route(self, now: float) -> None:
         """Decide whether to announce; have the neighbors and the fleet know."""

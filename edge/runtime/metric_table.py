@@ -122,7 +122,7 @@ FORWARD_DROPS = (
 )
 GENERATIONS = 7
 ALIKE = ("service", "members")
-HASH = "the first 12 hexadecimal digits of a SHA-256"
+HASH = "the first 12 hex digits of a SHA-256"
 GENERATION = "the number of a generation of keys"
 PREFIX = "an announced prefix"
 NEIGHBOR = "the address of a configured neighbor"
@@ -139,8 +139,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     CONFIG_INFO := Gauge(
         name="edge_config_info",
-        help="Always 1; the label says which configuration the node runs with.",
-        labels={"hash": "the first 12 hex digits of the SHA-256 of the file"},
+        help="Always 1; the label says which configuration file the node runs with.",
+        labels={"hash": HASH},
     ),
     CONFIG_CHANGED := Gauge(
         name="edge_config_changed_on_disk",

@@ -58,6 +58,7 @@ def test_an_alert_comes_to_whom_its_severity_means(exported: Path, severity: str
 
 
 @pytest.mark.needs("promtool")
+@pytest.mark.timeout(600)  # minutes of work on a machine that is busy with other things
 @pytest.mark.parametrize("every", sorted({case.every for case in CASES}))
 def test_alerts_fire_when_they_must_and_only_then(exported: Path, tmp_path: Path, every: str) -> None:
     """All in one run, for the program takes longer to start than to play a case; what it prints names the case."""
