@@ -23,9 +23,9 @@ from edge.fleet.actions import (
     Use,
 )
 from edge.fleet.last_announcer import nobody_left
-from edge.fleet.sighting import Observed, is_of_a_neighbor
 from edge.fleet.operation import REASON_LIMIT, Operation, Step, sentence
 from edge.fleet.plan import Plan, Task, Terms, runs, steps
+from edge.fleet.sighting import Observed, is_of_a_neighbor
 
 PERSISTS_S: Final = 10.0
 """A trouble that is over within this was none: an answer that came late, a worker that was replaced."""
