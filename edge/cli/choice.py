@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+FLEET_FILE: Final = Path("fleet.toml")
+"""In the folder where one works, meant where nothing else is."""
+
 _META: Final = "edge.cli.choice"
 
 
@@ -35,7 +38,7 @@ def _complete_context(*_: object) -> list[str]:
     return sorted(read_contexts(contexts_file()).contexts)
 
 
-_options: Final = (
+_which: Final = (
     click.option(
         "--fleet",
         "fleet_file",
@@ -44,7 +47,7 @@ _options: Final = (
         envvar="EDGECTL_FLEET",
         expose_value=False,
         callback=_note,
-        help="The fleet file.  [env var: EDGECTL_FLEET; default: that of the context]",
+        help="The fleet file.  [env var: EDGECTL_FLEET; default: that of the context, or fleet.toml here]",
     ),
     click.option(
         "-c",
@@ -57,6 +60,8 @@ _options: Final = (
         shell_complete=_complete_context,
         help="The context whose fleet is meant, see `edgectl context`.  [env var: EDGECTL_CONTEXT]",
     ),
+)
+_how: Final = (
     click.option(
         "--timeout",
         "timeout_s",
@@ -79,9 +84,14 @@ _options: Final = (
 )
 
 
+def which_fleet(command: Function) -> Function:
+    """Adds those that say which fleet; what they say is asked for by the functions below."""
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_which), command)
+
+
 def fleet_options(command: Function) -> Function:
-    """Adds them; what they say is asked for by the functions below."""
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(_options), command)
+    """And those that say how its nodes are asked."""
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed((*_which, *_how)), command)
 
 
 def _noted(name: str) -> tuple[Any, bool] | None:
@@ -106,8 +116,11 @@ def fleet_path() -> Path | None:
     """The fleet file that is meant; None if nothing says which. Raises `UsageError`."""
     from edge.fleet.context import Word, contexts_file, fleet_file
 
-    words = [Word(*noted) if (noted := _noted(name)) else None for name in ("fleet_file", "fleet_context")]
-    return fleet_file(*words, contexts_file())
+    fleet, context = (
+        Word(*noted) if (noted := _noted(name)) else None for name in ("fleet_file", "fleet_context")
+    )
+    path = fleet_file(fleet, context, contexts_file())
+    return FLEET_FILE if path is None and FLEET_FILE.exists() else path
 
 
 def is_named() -> bool:

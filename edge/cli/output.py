@@ -22,10 +22,9 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
     )
-    @click.pass_context
     @functools.wraps(command)
-    def with_output(ctx: click.Context, output: str, **options: Any) -> Any:
-        ctx.meta[_META] = output
+    def with_output(output: str, **options: Any) -> Any:
+        click.get_current_context().meta[_META] = output
         return command(as_json=output != "table", **options)
 
     return with_output

@@ -29,6 +29,16 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "edge.cli.load", "Place many calls at once, to see what an edge does when there are too many."
         ),
     },
+    "Over the fleet": {
+        "status": Entry(
+            "edge.cli.status", "Show how nodes stand: what is wrong first, then a line for each."
+        ),
+        "top": Entry("edge.cli.top", "Watch the nodes live: routes, pressure, calls, and what is wrong."),
+        "calls": Entry("edge.cli.calls", "Look at the calls that are up."),
+        "probe": Entry(
+            "edge.cli.probe", "Call each node, and the fleet at its service addresses, from here."
+        ),
+    },
     "On a node": {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Empty a node: its callers go on elsewhere."),
@@ -60,7 +70,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
     },
     "About": {
-        "version": Entry("edge.cli.version", "Print the versions that a bug report needs."),
+        "context": Entry("edge.cli.context", "Name fleets, and say which one is meant."),
+        "completion": Entry("edge.cli.completion", "Have a shell complete commands and names of nodes."),
+        "version": Entry("edge.cli.version", "Print the versions that a bug report needs, or of the fleet."),
     },
 }
 

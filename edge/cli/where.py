@@ -93,9 +93,7 @@ def nodes_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--lab", help="The nodes are in this standing lab; without NODE, all of it.")
     @fleet_options
     @functools.wraps(command)
-    def with_choice(
-        nodes: tuple[str, ...], sites: tuple[str, ...], lab: str | None, **options: Any
-    ) -> Any:
+    def with_choice(nodes: tuple[str, ...], sites: tuple[str, ...], lab: str | None, **options: Any) -> Any:
         return command(choice=find_all(nodes, sites, lab), **options)
 
     return with_choice

@@ -119,6 +119,15 @@ class Beginning:
                 raise UsageError(f"upstream {upstream.address}: no node is at {upstream.site!r}")
         if self.upstreams and self.local_as is None:
             raise UsageError("--local-as: is needed to announce to an upstream")
+        needed = {_address(address).version for address in self.service}
+        for node in self.nodes:
+            lacking = needed - {_address(address).version for address in node.addresses}
+            if lacking and _routers(self, node.site):
+                version = min(lacking)
+                raise UsageError(
+                    f"node {node.name}: has no IPv{version} address, as it needs to announce the IPv{version} service "
+                    "address; give it one"
+                )
 
 
 def needs_tokens(service: tuple[str, ...]) -> bool:

@@ -9,11 +9,11 @@ from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
 from edge.config.fleet_file import is_origin
-from edge.fleet.derive import MD5_SECRET, REFUSED
+from edge.fleet.derive import REFUSED, md5_origins
 from edge.fleet.merge import Merged
 from edge.fleet.model import Node
-from edge.fleet.places import KeyPath
-from edge.fleet.schema import Document, NodeTables
+from edge.fleet.places import KeyPath, spelled
+from edge.fleet.schema import MD5_SECRET, Document, NodeTables
 from edge.quic import BEHIND_NLB
 
 
@@ -41,17 +41,20 @@ def check_document(document: Document) -> Iterator[Finding]:
 
 def check_tables(merged: Merged) -> Iterator[Finding]:
     """What can be seen in a node's own, once they are put together."""
+    used = md5_origins(merged)
+    for origin in used[1:]:
+        others = spelled(used[0])
+        yield Finding(
+            origin, f"a node has one key for TCP MD5, and another session of the same node has {others}"
+        )
     neighbors = merged.get("bgp", "neighbors")
     for number, neighbor in enumerate(neighbors if isinstance(neighbors, list) else ()):
         given = neighbor.get("md5_file") if isinstance(neighbor, dict) else None
         origin = merged.origin(("bgp", "neighbors", number, "md5_file"))
-        if given is None or origin == ("secrets", MD5_SECRET):
-            continue
-        if given == MD5_SECRET:
-            yield Finding(origin, f"no file is named for it; add {MD5_SECRET} to [secrets]")
-        else:
+        if given is not None and origin not in used:
             yield Finding(
-                origin, f'{given!r}: write "{MD5_SECRET}", and the file under {MD5_SECRET} in [secrets]'
+                origin,
+                f"{given!r} is no secret; write the name of one, {MD5_SECRET} in [secrets] or any in [secrets.md5]",
             )
 
 

@@ -64,7 +64,7 @@ class Contexts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def contexts_file(environ: Mapping[str, str] = os.environ) -> Path:
     """By the XDG base directory specification."""
     base = environ.get("XDG_CONFIG_HOME", "")
-    # "All paths set in these environment variables must be absolute. If [not], consider the path invalid."
+    # The specification has programs pass over what is no absolute path.
     return (Path(base) if base.startswith("/") else Path.home() / ".config") / "edge" / "contexts.toml"
 
 
@@ -75,7 +75,9 @@ def read_contexts(file: Path) -> Contexts:
     except FileNotFoundError:
         return Contexts()
     except PermissionError as error:
-        raise UnreachableError(f"{file}: no permission; make it yours, or name the fleet with --fleet") from error
+        raise UnreachableError(
+            f"{file}: no permission; make it yours, or name the fleet with --fleet"
+        ) from error
     except (OSError, ValueError) as error:  # also what is no UTF-8, no TOML, or of another form
         raise UsageError(f"{file}: {error}; mend it, or remove it and add the contexts anew") from error
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from edge.config.values import Address
 from edge.fleet.merge import Merged
 from edge.fleet.places import KeyPath
-from edge.fleet.schema import Document, NodeEntry, NodeTables, Secrets
+from edge.fleet.schema import MD5_SECRET, Document, NodeEntry, NodeTables, Secrets
 
 REFUSED: Final[dict[KeyPath, str]] = {
     ("node",): "name, site and server_id are those of [[nodes]]",
@@ -28,9 +28,6 @@ REFUSED: Final[dict[KeyPath, str]] = {
 }
 """Keys that are fixed, with where they come from."""
 
-MD5_SECRET: Final = "bgp_md5"
-"""What a neighbor's ``md5_file`` says in a fleet file: the name of the secret, not the path of a file."""
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -40,7 +37,6 @@ class Layout:
     private_key: str
     key_ring: str
     token_keys: str
-    bgp_md5: str
     members: str
     manage_addresses: bool | None
     """None: as the node's own default says."""
@@ -48,12 +44,13 @@ class Layout:
 
 _CREDENTIALS: Final = "/run/credentials/edge.service"
 
+_MD5_FILE: Final = f"{_CREDENTIALS}/bgp-md5.key"
+
 INSTALLED: Final = Layout(
     certificate=f"{_CREDENTIALS}/chain.pem",
     private_key=f"{_CREDENTIALS}/key.pem",
     key_ring="/etc/edge/keys/ring.toml",
     token_keys=f"{_CREDENTIALS}/tokens.jwks",
-    bgp_md5=f"{_CREDENTIALS}/bgp-md5.key",
     members="/etc/edge/members.toml",
     manage_addresses=False,  # edge-addresses.service does, so that a restart of the node leaves them where they are
 )
@@ -71,7 +68,6 @@ def on_this_machine(secrets: Secrets) -> Layout:
         private_key=path(secrets.private_key),
         key_ring=path(secrets.key_ring),
         token_keys=path(secrets.token_keys),
-        bgp_md5=path(secrets.bgp_md5),
         members="members.toml",
         manage_addresses=None,
     )
@@ -80,7 +76,17 @@ def on_this_machine(secrets: Secrets) -> Layout:
 def secrets_of(document: Document, entry: NodeEntry) -> Secrets:
     """The files that a node gets: its own before those of all."""
     own = {key: path for key in entry.secrets.__struct_fields__ if (path := getattr(entry.secrets, key))}
-    return Secrets(**{**document.secrets.named(), **own})
+    return Secrets(**{**document.secrets.named(), **own}, md5=document.secrets.md5)
+
+
+def md5_origins(merged: Merged) -> list[KeyPath]:
+    """Which of the secrets its neighbors' keys are, each once."""
+    neighbors = merged.get("bgp", "neighbors")
+    found = [
+        merged.origin(("bgp", "neighbors", number, "md5_file"))
+        for number in range(len(neighbors) if isinstance(neighbors, list) else 0)
+    ]
+    return list(dict.fromkeys(origin for origin in found if origin[:1] == ("secrets",)))
 
 
 def socket_of(document: Document, entry: NodeEntry) -> str:
@@ -150,6 +156,12 @@ class _Derivation:
         own = (*self._entry_at, "socket") if self._entry.socket else ("access", "socket")
         self._fixed(("admin", "socket"), socket_of(document, self._entry), own)
         self._fixed(("metrics", "listen"), _port_of(first, document.monitoring.port), ("monitoring", "port"))
+        if document.monitoring.page_port is not None:
+            page = _port_of(first, document.monitoring.page_port)
+            self._unless_given(("admin", "page_listen"), page, ("monitoring", "page_port"))
+        if document.access.transport == "tls":
+            listen = _port_of(first, document.access.port)
+            self._unless_given(("admin", "listen"), listen, ("access", "port"))
         if self._layout.manage_addresses is not None:
             self._unless_given(
                 ("service", "manage_addresses"), self._layout.manage_addresses, ("access", "transport")
@@ -175,8 +187,12 @@ class _Derivation:
         families = neighbor.get("families")
         if other in addresses and isinstance(families, list) and f"ipv{other}" in families:
             self._unless_given((*path, f"next_hop_ipv{other}"), addresses[other], at)
-        if neighbor.get("md5_file") == MD5_SECRET and self._secrets.bgp_md5 is not None:
-            self._fixed((*path, "md5_file"), self._layout.bgp_md5, ("secrets", MD5_SECRET))
+        named = neighbor.get("md5_file")
+        files = self._secrets.md5_files()
+        if isinstance(named, str) and named in files:
+            here = self._document.access.transport == "unix"
+            origin: KeyPath = ("secrets", named) if named == MD5_SECRET else ("secrets", "md5", named)
+            self._fixed((*path, "md5_file"), str(files[named]) if here else _MD5_FILE, origin)
 
 
 def _port_of(address: Address, port: int) -> str:

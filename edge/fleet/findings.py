@@ -54,10 +54,9 @@ def _of_sites(nodes: Sequence[Seen]) -> Iterator[Finding]:
     for site, there in by_site.items():
         if not any(node.status and node.status.announced for node in there):
             silent = sum(node.status is None for node in there)
-            who = f"none of its {len(there)} nodes announces" if len(there) > 1 else "its node does not announce"
-            yield Finding(
-                Severity.BROKEN, site or "?", "dark", who + (f" ({silent} cannot be reached)" if silent else "")
-            )
+            of_them = f"none of its {len(there)} nodes is known to announce"
+            cannot = f"; {silent} of them cannot be asked" if silent else ""
+            yield Finding(Severity.BROKEN, site or "?", "dark", of_them + cannot)
 
 
 def _of_node(node: Seen, now: float) -> Iterator[Finding]:
@@ -133,32 +132,31 @@ def _of_release(node: Seen, status: NodeStatus) -> Iterator[Finding]:
 
 def _of_work(name: str, status: NodeStatus, now: float) -> Iterator[Finding]:
     lease, operation = status.lease, status.operation
-    held = lease is not None and lease.until > now
-    if lease is not None and held:
+    if lease is not None:
         yield Finding(
-            Severity.NOTE, name, "leased", f"{lease.who} works on it ({lease.what}) for {_span(now - lease.since)}"
+            Severity.NOTE,
+            name,
+            "leased",
+            f"{lease.who} works on it ({lease.what}) for {_span(now - lease.since)}",
         )
     if operation is None:
         return
-    if operation.state == "running" and not held:
-        yield Finding(
-            Severity.WARNING,
-            name,
-            "interrupted",
-            f"{operation.kind} by {operation.who} was interrupted at {operation.step or 'its beginning'}; go on with: "
-            "edgectl upgrade --resume",
-        )
+    if operation.interrupted:
+        yield Finding(Severity.WARNING, name, "interrupted", operation.advice)
     elif operation.state == "failed":
-        yield Finding(
-            Severity.WARNING, name, "failed", f"{operation.kind} by {operation.who} failed: {operation.reason}"
-        )
+        failed = f"{operation.kind} by {operation.who} failed at {operation.step}: {operation.reason}"
+        yield Finding(Severity.WARNING, name, "failed", failed)
 
 
 def _of_keys(nodes: Sequence[Seen]) -> Iterator[Finding]:
-    versions = {node.name: node.status.keys.version for node in nodes if node.status and node.status.keys.version}
+    versions = {
+        node.name: node.status.keys.version for node in nodes if node.status and node.status.keys.version
+    }
     if len(set(versions.values())) > 1:
         newest = max(versions.values())
-        old = ", ".join(f"{name} has version {version}" for name, version in versions.items() if version < newest)
+        old = ", ".join(
+            f"{name} has version {version}" for name, version in versions.items() if version < newest
+        )
         yield Finding(
             Severity.WARNING, "", "keys-differ", f"not all nodes have version {newest} of the key ring: {old}"
         )

@@ -44,7 +44,7 @@ def group_variables(fleet: Fleet) -> Variables:
     return {
         "edge_fleet": str(fleet.name),
         "edge_version": fleet.version,
-        "edge_members_toml": members_toml(fleet),
+        "edge_members_toml": _literal(members_toml(fleet)),
         "edge_secret_files": _files(fleet.secrets.named()),
     }
 
@@ -54,7 +54,7 @@ def host_variables(fleet: Fleet, node: Node) -> Variables:
     variables: Variables = {
         "ansible_host": node.ssh,
         "edge_site": str(node.site),
-        "edge_node_toml": node_toml(fleet, node),
+        "edge_node_toml": _literal(node_toml(fleet, node)),
         "edge_service_addresses": [str(address) for address in node.config.service.addresses],
         "edge_bgp_speaker": node.config.bgp.speaker if node.config.bgp else "none",
     }
@@ -62,9 +62,14 @@ def host_variables(fleet: Fleet, node: Node) -> Variables:
         variables["ansible_user"] = node.user
     if fleet.access.transport == "unix":
         variables["ansible_connection"] = "local"
-    if node.secrets != fleet.secrets:
+    if node.secrets.named() != fleet.secrets.named():
         variables["edge_secret_files"] = _files(node.secrets.named())
     return variables
+
+
+def _literal(text: str) -> str:
+    """For Ansible, which takes strings for templates."""
+    return f"{{% raw %}}{text}{{% endraw %}}" if any(mark in text for mark in ("{{", "{%", "{#")) else text
 
 
 def _files(named: dict[str, Any]) -> dict[str, str]:

@@ -13,12 +13,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from edge.config.load import decoded, read_tables
 from edge.config.schema import NodeConfig
 from edge.config.values import Name
 from edge.errors import ConfigError, UnreachableError
 from edge.fleet.checks import Finding, check_document, check_nodes, check_tables
-from edge.fleet.derive import node_tables, secrets_of, socket_of
+from edge.fleet.derive import md5_origins, node_tables, secrets_of, socket_of
 from edge.fleet.merge import Merged
 from edge.fleet.model import Fleet, Node
 from edge.fleet.places import KeyPath, nearest, places, spelled, unspelled
@@ -48,6 +50,14 @@ def read_fleet(path: Path, *, terraform: Path | None = None) -> tuple[Fleet | No
     Raises as `load_fleet` does where there is nothing to read.
     """
     return parse_fleet(_text(path), path, terraform=terraform)
+
+
+def is_fleet(text: str) -> bool:
+    """Whether ``text`` is to be the operator's file, and not the members file that nodes have: that has no such table."""
+    try:
+        return "fleet" in tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return False
 
 
 def parse_fleet(
@@ -260,10 +270,18 @@ def _node(document: Document, entry: NodeEntry, config: NodeConfig, merged: Merg
         socket=Path(socket_of(document, entry)),
         url=entry.url,
         announce=entry.announce and config.bgp is not None,
-        secrets=secrets_of(document, entry),
+        secrets=_own_secrets(document, entry, merged),
         config=config,
         merged=merged,
     )
+
+
+def _own_secrets(document: Document, entry: NodeEntry, merged: Merged) -> Secrets:
+    """With the one key for TCP MD5 that its neighbors have."""
+    secrets = secrets_of(document, entry)
+    named = [str(origin[-1]) for origin in md5_origins(merged)]
+    file = secrets.md5_files()[named[0]] if named else secrets.bgp_md5
+    return msgspec.structs.replace(secrets, bgp_md5=file, md5={})
 
 
 def _some(names: list[str], limit: int = 3) -> str:

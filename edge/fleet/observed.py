@@ -41,14 +41,15 @@ class LeaseSeen(msgspec.Struct, frozen=True):
 
 
 class Operation(msgspec.Struct, frozen=True):
-    """What an operator's tool is about, or was when it was interrupted."""
+    """What an operator's tool is about. ``interrupted``: it has gone in the middle of it, and ``advice`` says what to do."""
 
     kind: str = ""
     who: str = ""
     state: str = ""
     step: str = ""
     reason: str = ""
-    started_at: float = 0.0
+    interrupted: bool = False
+    advice: str = ""
 
 
 class BgpSeen(msgspec.Struct, frozen=True):

@@ -19,7 +19,11 @@ async def completed(argv: Sequence[str], stdin: bytes) -> Completed:
     files and no pipes, for an ssh hands those on to its master, which then keeps them open. Raises OSError if it cannot be
     started.
     """
-    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
+    with (
+        tempfile.TemporaryFile() as given,
+        tempfile.TemporaryFile() as said,
+        tempfile.TemporaryFile() as told,
+    ):
         given.write(stdin)
         given.seek(0)
         process = await asyncio.create_subprocess_exec(

@@ -61,17 +61,25 @@ class Access(Table, frozen=True):
 
 
 class Secrets(Table, frozen=True):
-    """Files on the operator's machine, plain or ansible-vault; never their contents."""
+    """Files on the operator's machine, plain or ansible-vault; never their contents.
+
+    ``md5``: keys for TCP MD5 by name, where not all providers have the same. A node has one.
+    """
 
     key_ring: Path
     certificate: Path
     private_key: Path
     token_keys: Path | None = None
     bgp_md5: Path | None = None
+    md5: dict[str, Path] = msgspec.field(default_factory=dict)
+
+    def md5_files(self) -> dict[str, Path]:
+        """The keys for TCP MD5, by what a neighbor's ``md5_file`` says."""
+        return self.md5 if self.bgp_md5 is None else {**self.md5, MD5_SECRET: self.bgp_md5}
 
     def named(self) -> dict[str, Path]:
         """Those that are given, by their key."""
-        return {key: path for key in SECRETS if (path := getattr(self, key)) is not None}
+        return {key: path for key in NAMED if (path := getattr(self, key)) is not None}
 
 
 class OwnSecrets(Table, frozen=True):
@@ -83,7 +91,11 @@ class OwnSecrets(Table, frozen=True):
     bgp_md5: Path | None = None
 
 
-SECRETS: Final = Secrets.__struct_fields__
+NAMED: Final = ("key_ring", "certificate", "private_key", "token_keys", "bgp_md5")
+"""The secrets that a node can have, each a file."""
+
+MD5_SECRET: Final = "bgp_md5"
+"""What a neighbor's ``md5_file`` says in a fleet file: the name of a secret, not the path of a file."""
 
 
 class Monitoring(Table, frozen=True):

@@ -122,7 +122,15 @@ class SshTransport:
 
     async def _run(self, master: _Master, command: str, stdin: bytes) -> Completed:
         done = await completed(
-            [*_program(), *_as_options(_OPTIONS), "-S", str(master.control), "--", self._destination, command],
+            [
+                *_program(),
+                *_as_options(_OPTIONS),
+                "-S",
+                str(master.control),
+                "--",
+                self._destination,
+                command,
+            ],
             stdin,
         )
         if done.exit_code == FAILED:

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 from edge.errors import DeadlineError, EdgeError, UnreachableError
 
-_CHANGED = (
-    "its host key is not the one that is known; compare it with the node's, then forget the old one: ssh-keygen -R {}"
-)
+_CHANGED = "its host key is not the one that is known; compare it with the node's, then forget the old one: ssh-keygen -R {}"
 _DENIED = "permission denied; see which keys it is offered: ssh -v {}"
 _KNOWN: tuple[tuple[str, str, Callable[[str], EdgeError]], ...] = (
     ("REMOTE HOST IDENTIFICATION HAS CHANGED", _CHANGED, UnreachableError),
-    ("Host key verification failed", "its host key is not known; compare it once by hand: ssh {}", UnreachableError),
+    (
+        "Host key verification failed",
+        "its host key is not known; compare it once by hand: ssh {}",
+        UnreachableError,
+    ),
     ("Permission denied", _DENIED, UnreachableError),
     ("Too many authentication failures", _DENIED, UnreachableError),
     ("Could not resolve hostname", "its name is not known", UnreachableError),

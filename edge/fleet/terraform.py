@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
 from edge.errors import ConfigError, EdgeError, UnreachableError
-from edge.fleet.derive import MD5_SECRET
 from edge.fleet.places import KeyPath, spelled
 from edge.fleet.schema import NodeTables
 
@@ -29,17 +28,15 @@ _RUN_TIMEOUT_S: Final = 120.0
 _THEIR_NAMES: Final[Mapping[str, str]] = {
     "neighbors": "peers",
     "peer_as": "as",
-    "families": "family",
     "md5_file": "md5_secret_ref",
 }
 
 
 class Peer(msgspec.Struct, frozen=True):
-    """``family``: what is announced to it. ``md5_secret_ref``: set where the session has a password, which is kept elsewhere."""
+    """``md5_secret_ref``: the name under which the fleet file has the session's password; None for none."""
 
     address: str
     asn: int = msgspec.field(name="as")
-    family: Literal["ipv4", "ipv6"]
     md5_secret_ref: str | None = None
 
 
@@ -161,8 +158,7 @@ def _bgp(bgp: Bgp) -> dict[str, Any]:
         {
             "address": peer.address,
             "peer_as": peer.asn,
-            "families": [peer.family],
-            **({} if peer.md5_secret_ref is None else {"md5_file": MD5_SECRET}),
+            **({} if peer.md5_secret_ref is None else {"md5_file": peer.md5_secret_ref}),
         }
         for peer in bgp.peers
     ]

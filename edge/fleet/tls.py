@@ -45,7 +45,7 @@ class TlsTransport:
             raise UnreachableError(f"{self._where}: {_why(error)}") from error
 
     async def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
-        raise UsageError(f"{self._where}: nothing can be run over TLS; use transport = \"ssh\" for this")
+        raise UsageError(f'{self._where}: nothing can be run over TLS; use transport = "ssh" for this')
 
     async def close(self) -> None:
         """There is nothing to close: each request is a connection of its own."""

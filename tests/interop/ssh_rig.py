@@ -84,7 +84,8 @@ def site(directory: Path) -> Iterator[Site]:
 def _ssh(directory: Path) -> Iterator[Path]:
     for name in ("host", "changed", "user", "other"):
         subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(directory / name)], check=True
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(directory / name)],
+            check=True,
         )
     port, closed = free_port(HOST), free_port(HOST)
     for known, key in (("known", "host"), ("known-changed", "changed")):

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +88,12 @@ def test_programs_run_with_exactly_these_arguments(there: Site) -> None:
     async def run(transport: SshTransport) -> Any:
         asked = await status(transport)
         done = await transport.run(
-            ["python3", "-c", "import sys; print(sys.argv[1:]); print(sys.stdin.read()); sys.exit(3)", *arguments],
+            [
+                "python3",
+                "-c",
+                "import sys; print(sys.argv[1:]); print(sys.stdin.read()); sys.exit(3)",
+                *arguments,
+            ],
             stdin="überall".encode(),
             timeout_s=TIMEOUT_S,
         )
@@ -123,7 +126,10 @@ def test_a_program_that_hangs_is_left_at_its_deadline(there: Site) -> None:
 @pytest.mark.parametrize(
     "host,says",
     [
-        ("changed", r"ssh changed: its host key is not the one that is known; compare .*ssh-keygen -R changed$"),
+        (
+            "changed",
+            r"ssh changed: its host key is not the one that is known; compare .*ssh-keygen -R changed$",
+        ),
         ("stranger", r"ssh stranger: its host key is not known; compare it once by hand: ssh stranger$"),
         ("denied", r"ssh denied: permission denied; see which keys it is offered: ssh -v denied$"),
         ("closed", r"ssh closed: connection refused$"),
@@ -136,7 +142,7 @@ def test_who_cannot_be_reached_is_told_in_one_line(there: Site, host: str, says:
 
 def test_a_name_that_nobody_knows(there: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PROGRAM_VARIABLE, f"ssh -F {there.config} -o HostName=no-such-host.invalid")
-    with pytest.raises(UnreachableError, match="ssh node: its name is not known$"):
+    with pytest.raises(UnreachableError, match=r"ssh node: its name is not known$"):
         through(there, "node", status)
 
 
@@ -176,7 +182,7 @@ def test_a_node_that_does_not_run(there: Site) -> None:
 def test_a_socket_that_is_not_for_us(there: Site) -> None:
     there.socket.chmod(0o000)
     try:
-        with pytest.raises(UnreachableError, match="may not use .*admin.sock there; make this user a member"):
+        with pytest.raises(UnreachableError, match=r"may not use .*admin\.sock there; make this user a member"):
             through(there, "node", status)
     finally:
         there.socket.chmod(0o660)
