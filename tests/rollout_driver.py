@@ -85,7 +85,8 @@ def house_archive(house: Path, version: str):  # type: ignore[no-untyped-def]
 
 def say(rollout: Rollout) -> None:
     if rollout.at_work:
-        print(*(f"{name}: {step}" for name, step in rollout.at_work.items()), flush=True)
+        sys.stdout.write(", ".join(f"{name}: {step}" for name, step in rollout.at_work.items()) + "\n")
+        sys.stdout.flush()
 
 
 async def main(given: argparse.Namespace) -> int:
@@ -98,11 +99,11 @@ async def main(given: argparse.Namespace) -> int:
     try:
         await until_signal(work())
     except EdgeError as error:
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return error.exit_code
     if not failure:
         return 130
-    print(failure[0], file=sys.stderr)
+    sys.stderr.write(f"{failure[0]}\n")
     return int(bool(failure[0]))
 
 

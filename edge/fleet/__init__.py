@@ -1,4 +1,4 @@
-"""The operator's side of a fleet: one file, `fleet.toml`, and everything that is made from it.
+"""The operator's side of a fleet: one file, `fleet.toml`, everything that is made from it, and the ways to its nodes.
 
 Read `schema` for what may stand in it, `load` for the way from its text to a `Fleet`, `derive` for what follows for a node,
 `checks` for what nodes can get wrong only together, and `render` for the files that they get. `transport` is what a way to

@@ -25,8 +25,8 @@ from edge.fleet.actions import (
     Use,
 )
 from edge.fleet.leases import Leases
-from edge.fleet.sighting import Observed, Releases, observed, silent
 from edge.fleet.release_tool import ReleaseTool
+from edge.fleet.sighting import Observed, Releases, observed, silent
 from edge.fleet.transport import Transport
 
 ORDER_S: Final = 15.0
@@ -186,9 +186,7 @@ class Crew:
                 await self._order(node, "/undrain", {"who": self._who})
 
     async def _order(self, node: str, target: str, body: object) -> None:
-        if self.leases.token(node) is None:
-            await self.leases.take(node)
-        lease = self.leases.token(node)
+        lease = await self.leases.token(node)
         answer = await self.ways[node].request("POST", target, body, timeout_s=ORDER_S, lease=lease)
         answer.checked()
 

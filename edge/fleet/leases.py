@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
+from math import inf
 from typing import Final
 
 import msgspec
@@ -43,10 +44,14 @@ class Leases:
         self._timeout_s = timeout_s
         self._renew_s = renew_s
         self._tokens: dict[str, str] = {}
+        self._taken: dict[str, float] = {}
         self._lost = ""
 
-    def token(self, node: str) -> str | None:
-        return self._tokens.get(node)
+    async def token(self, node: str) -> str:
+        """For an order to ``node`` now, also if it did not answer when leases were taken or renewed. Raises as `take`."""
+        if asyncio.get_running_loop().time() - self._taken.get(node, -inf) > self._renew_s:
+            await self.take(node)
+        return self._tokens[node]
 
     def check(self) -> None:
         """Raises `RefusedError` if a lease went to somebody else: this operation is not alone any more."""
@@ -55,13 +60,14 @@ class Leases:
 
     async def take(self, node: str) -> None:
         """Take or renew that of one node. Raises `RefusedError`, naming who has it, and as `Transport` does."""
-        before = self._tokens.get(node)
+        now, before = asyncio.get_running_loop().time(), self._tokens.get(node)
         body = {**self._request, "token": before} if before is not None else self._request
         answer = await self._ways[node].request("POST", "/lease", body, timeout_s=self._timeout_s)
         try:
             self._tokens[node] = msgspec.convert(answer.checked(), _Granted).token
         except RefusedError as error:
             raise RefusedError(f"{node}: {error}") from error
+        self._taken[node] = now
 
     async def take_all(self, nodes: Iterable[str]) -> None:
         """One after the other, so that of two operators one is first. Raises `RefusedError`; who is silent has none."""

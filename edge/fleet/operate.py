@@ -13,10 +13,10 @@ from edge.config import parse_config
 from edge.errors import ConfigError, EdgeError, UsageError
 from edge.fleet import planning
 from edge.fleet.crew import Crew, Difference
-from edge.fleet.sighting import Observed
 from edge.fleet.operation import Kind, Operation
 from edge.fleet.plan import Plan, Terms, objections
 from edge.fleet.planning import Member, Start
+from edge.fleet.sighting import Observed
 from edge.fleet.wheelhouse import UNPACKED, Wheelhouse
 
 CONFIGURATION: Final = Path("/etc/edge")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from edge.errors import EdgeError, RefusedError, UnreachableError
 from edge.fleet.last_announcer import nobody_left
-from edge.fleet.sighting import Observed
 from edge.fleet.operation import Kind, Step
+from edge.fleet.sighting import Observed
 
 _AROUND = (Step.ADMIT, Step.VERIFY, Step.CALL, Step.UNDRAIN, Step.BACK, Step.SOAK)
 STEPS: Mapping[Kind, tuple[Step, ...]] = {

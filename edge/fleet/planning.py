@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.errors import RefusedError, UsageError
-from edge.fleet.sighting import Observed
 from edge.fleet.operation import Kind, Operation, Step
 from edge.fleet.plan import Plan, Task, batches
+from edge.fleet.sighting import Observed
 
 _AFTER_CHANGE = (Step.UNDRAIN, Step.BACK, Step.SOAK)
 

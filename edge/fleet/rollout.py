@@ -23,9 +23,9 @@ from edge.fleet.actions import (
     Use,
 )
 from edge.fleet.last_announcer import nobody_left
-from edge.fleet.sighting import Observed, is_of_a_neighbor
 from edge.fleet.operation import REASON_LIMIT, Operation, Step, sentence
 from edge.fleet.plan import Plan, Task, Terms, runs, steps
+from edge.fleet.sighting import Observed, is_of_a_neighbor
 
 PERSISTS_S: Final = 10.0
 """A trouble that is over within this was none: an answer that came late, a worker that was replaced."""
@@ -61,13 +61,15 @@ class _Work:
         self.ordered = False
         self.was_drained = Step.DRAIN in left
         self.quiet_since: float | None = None
+        self.lacks = ""
 
     @property
     def step(self) -> Step:
         return self.left[0] if self.left else Step.DONE
 
     def go_on(self, now: float) -> None:
-        self.left, self.since, self.ordered, self.quiet_since = self.left[1:], now, False, None
+        self.left, self.since, self.ordered = self.left[1:], now, False
+        self.quiet_since, self.lacks = None, ""
 
 
 class Rollout:
@@ -91,6 +93,11 @@ class Rollout:
     def at_work(self) -> Mapping[str, Step]:
         """The nodes of the batch, and what each is at."""
         return {name: work.step for name, work in self._works.items()}
+
+    @property
+    def waits_for(self) -> Mapping[str, str]:
+        """What those nodes lack to go on, empty where something is being done."""
+        return {name: work.lacks for name, work in self._works.items()}
 
     @property
     def finished(self) -> frozenset[str]:
@@ -175,7 +182,7 @@ class Rollout:
                 order = self._order(work, fleet[name])
                 if order is not None:
                     return [*actions, order]
-            lacks = self._lacks(work, fleet, now)
+            work.lacks = lacks = self._lacks(work, fleet, now)
             if lacks and now - work.since >= self._limit_s(work.step):
                 self._fail(name, lacks)
             if lacks:

@@ -27,11 +27,11 @@ from edge.fleet.actions import (
     Undrain,
     Use,
 )
-from edge.fleet.sighting import Observed, Releases, silent
 from edge.fleet.operation import Kind, Operation
 from edge.fleet.plan import Terms, objections
 from edge.fleet.planning import Member, Start
 from edge.fleet.rollout import Rollout
+from edge.fleet.sighting import Observed, Releases, silent
 from edge.runtime.holds import Draining, Hold
 
 OLD, NEW = "0.1.0", "0.2.0"
