@@ -23,6 +23,11 @@ def _contract(letter: str) -> dict[str, Any]:
     return {f"{letter}-1": node | {"ssh_host": "192.0.2.9", "ssh_user": "ops", "bgp": None}}
 
 
+def _zone(letter: str, prefix: str, address: str) -> dict[str, Any]:
+    server_id = f"00000000000000{letter}1"
+    return {"id": f"subnet-{letter}", "prefix": prefix, "address": address, "server_id": server_id}
+
+
 GIVEN: dict[str, dict[str, Any]] = {
     "modules/hosts": {"nodes": {"a-1": _host("a", 11), "b-1": _host("b", 12)}},
     "modules/fleet": {"parts": [_contract("a"), _contract("b")]},
@@ -60,8 +65,8 @@ GIVEN: dict[str, dict[str, Any]] = {
         "vpc_id": "vpc-1",
         "ami": "ami-1",
         "subnets": {
-            "a": {"id": "subnet-a", "prefix": "198.51.100.0/28", "server_id": "00000000000000a1"},
-            "b": {"id": "subnet-b", "prefix": "198.51.100.16/28", "server_id": "00000000000000b1"},
+            "a": _zone("a", "198.51.100.0/28", "198.51.100.11"),
+            "b": _zone("b", "198.51.100.16/28", "198.51.100.21"),
         },
         "ssh_public_keys": [KEY],
         "office": ["192.0.2.0/24"],
