@@ -14,7 +14,10 @@ def _node(letter: str, **more: Any) -> dict[str, Any]:
 
 
 def _host(letter: str, last: int) -> dict[str, Any]:
-    bgp = {"local_as": 64601, "peers": [{"address": "198.51.100.1", "as": 64496, "md5_secret_ref": "bgp_md5"}]}
+    bgp = {
+        "local_as": 64601,
+        "peers": [{"address": "198.51.100.1", "as": 64496, "md5_secret_ref": "bgp_md5"}],
+    }
     return _node(letter, unicast_v4=f"198.51.100.{last}", unicast_v6=f"2001:db8:{letter}::1", bgp=bgp)
 
 

@@ -35,7 +35,10 @@ local_as = 64601
 prefixes = ["192.0.2.0/24"]
 """
 FLEETS = {
-    "examples/lab": BEGIN + 'bgp_md5 = "secrets/bgp-md5.key"\n' + ANYCAST + "[sites.ams]\n[sites.fra]\n[sites.waw]\n",
+    "examples/lab": BEGIN
+    + 'bgp_md5 = "secrets/bgp-md5.key"\n'
+    + ANYCAST
+    + "[sites.ams]\n[sites.fra]\n[sites.waw]\n",
     "examples/mixed": BEGIN
     + '[secrets.md5]\nbgp_md5_ams = "secrets/ams.key"\nbgp_md5_vultr = "secrets/vultr.key"\n'
     + ANYCAST
@@ -102,7 +105,9 @@ def test_every_machine_is_a_host_with_a_configuration_that_a_node_accepts(made):
         config = parse_config(host["edge_node_toml"], Path("/"))
         assert bytes(config.node.server_id).hex() == node["server_id"]
         assert list(config.unicast.addresses) == [ip for ip in (node["unicast_v4"], node["unicast_v6"]) if ip]
-        peers = {neighbor.address: neighbor.peer_as for neighbor in config.bgp.neighbors} if config.bgp else {}
+        peers = (
+            {neighbor.address: neighbor.peer_as for neighbor in config.bgp.neighbors} if config.bgp else {}
+        )
         assert peers == {peer["address"]: peer["as"] for peer in (node["bgp"] or {"peers": ()})["peers"]}
 
 

@@ -82,7 +82,10 @@ def test_a_provider_of_which_nothing_is_known_here_is_refused(workspace):
     "change, said",
     [
         ({"ssh_from": "everywhere"}, "list of string required"),
-        ({"nodes": {"a-1": {"site": "a", "server_id": "00000000000000a1"}}}, 'attribute "region" is required'),
+        (
+            {"nodes": {"a-1": {"site": "a", "server_id": "00000000000000a1"}}},
+            'attribute "region" is required',
+        ),
         ({"bgp": {"local_as": "AS64601"}}, "not suitable for var.bgp declared at variables.tf"),
     ],
 )

@@ -80,7 +80,11 @@ def test_a_resource_that_a_provider_has_no_more_is_named():
     printed = {
         "format_version": "1.0",
         "provider_schemas": {
-            ADDRESS: {"provider": {"version": 0, "block": {}}, "resource_schemas": {}, "data_source_schemas": {}}
+            ADDRESS: {
+                "provider": {"version": 0, "block": {}},
+                "resource_schemas": {},
+                "data_source_schemas": {},
+            }
         },
     }
     with pytest.raises(KeyError, match="gone"):
