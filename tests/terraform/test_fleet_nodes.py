@@ -30,7 +30,7 @@ def test_what_terraform_has_applied_joins_the_fleet(tmp_path: Path) -> None:
     (folder / "main.tf").write_text(NODES)
     environment = {**os.environ, "CHECKPOINT_DISABLE": "1"}
     subprocess.run(["terraform", "init"], cwd=folder, env=environment, check=True, capture_output=True)
-    with pytest.raises(EdgeError, match="has it been applied?"):
+    with pytest.raises(EdgeError, match=r"has it been applied\?"):
         load_fleet(tmp_path / "fleet.toml", terraform=folder)
     apply = ["terraform", "apply", "-auto-approve"]
     subprocess.run(apply, cwd=folder, env=environment, check=True, capture_output=True)

@@ -302,7 +302,7 @@ def test_prometheus_asks_and_the_fleet_file_is_read_anew(file: Path) -> None:
         said = []
         try:
             for text in (BASE, BASE.replace('name = "fra-1"', 'name = "fra-9"'), "[fleet"):
-                file.write_text(text)
+                await asyncio.to_thread(file.write_text, text)
                 said.append(await _get(port))
         finally:
             await server.close()
