@@ -32,6 +32,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Here, and with its key ring."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EDGECTL_FLEET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     (tmp_path / "fleet.toml").write_text(BASE)
     (tmp_path / "secrets").mkdir()
     write_ring(tmp_path / "secrets" / "ring.toml", RING)
@@ -101,6 +102,7 @@ def test_without_a_file_one_is_told_how_to_make_it(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("EDGECTL_FLEET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert main(["fleet", "show"]) == 2
     assert "make one with 'edgectl fleet init'" in capsys.readouterr().err
 
