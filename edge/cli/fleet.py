@@ -199,7 +199,7 @@ def _node_document(fleet: Fleet, node: Node) -> dict[str, Any]:
         "user": node.user,
         "socket": str(node.socket),
         "url": node.url,
-        "metrics": node.metrics,
+        "metrics": node.metrics and str(node.metrics),
         "service_addresses": [str(address) for address in node.config.service.addresses],
         "prefixes": list(bgp.prefixes) if bgp else [],
         "neighbors": [neighbor.address for neighbor in bgp.neighbors] if bgp else [],
