@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schema_files import SCHEMAS, load
+from terraform.schema_files import SCHEMAS, load
 
 ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
@@ -111,7 +111,6 @@ class Workspace:
             "TF_CLI_CONFIG_FILE": str(self.config),
             "TF_DISABLE_PLUGIN_TLS": "1",
             "HOME": str(self.config.parent),
-            "TMPDIR": str(self.config.parent),
         }
         return _environment(dict(self.environment) | own)
 

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness import TERRAFORM
-from hcl import outputs, variables
+from terraform.harness import TERRAFORM
+from terraform.hcl import outputs, variables
 
 BEGIN, END = "<!-- written by tests/terraform/readmes.py -->", "<!-- to here -->"
 FOLDERS = sorted(

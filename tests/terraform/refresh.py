@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import PROVIDERS, address, version
-from schema_files import SCHEMAS, as_text, cut_down, load
+from terraform.harness import PROVIDERS, address, version
+from terraform.schema_files import SCHEMAS, as_text, cut_down, load
 
 MAIN = """
 terraform {{

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import harness
 import pytest
-from given import GIVEN
+from terraform.given import GIVEN
 
 from edge.config.load import parse_config
+from terraform import harness
 
 pytestmark = pytest.mark.needs("terraform")
 

@@ -1,7 +1,7 @@
 """What the providers' schemas are here for: a module that does not fit them is refused, with the place and the reason."""
 
 import pytest
-from given import GIVEN
+from terraform.given import GIVEN
 
 pytestmark = pytest.mark.needs("terraform")
 

@@ -9,8 +9,8 @@ import copy
 from typing import Any
 
 import pytest
-from given import GIVEN
-from hcl import variables
+from terraform.given import GIVEN
+from terraform.hcl import variables
 
 pytestmark = pytest.mark.needs("terraform")
 
