@@ -44,7 +44,7 @@ def validate(file: Path | None, no_secrets: bool, as_json: bool) -> int:
     path = chosen(file)
     found, problems = read_fleet(path)
     if found is not None and not no_secrets:
-        problems += secret_problems(found, datetime.now(UTC))
+        problems = sorted([*problems, *secret_problems(found, datetime.now(UTC))])
     wrong = [problem for problem in problems if not problem.note]
     if as_json:
         listed = [_problem(problem) for problem in problems]

@@ -212,7 +212,7 @@ WRONG = [
     ("min_announcing = 1", "min_announcing = 3", "min_announcing = 3", "$.defaults.policy.min_announcing", "would need 3 others that announce, and there are 2"),
     ("local_as = 64601", "local_as = 0", "local_as = 0", "$.defaults.bgp.local_as", "$.bgp.local_as of ams-1, ams-2, fra-1"),
     ("local_as = 64601", "local_az = 64601", "local_az =", "$.defaults.bgp.local_az", "did you mean 'local_as'"),
-    ("peer_as = 64500", "", '[[sites.ams.defaults.bgp.neighbors]]', "$.sites.ams.defaults.bgp.neighbors[0]", "$.bgp.neighbors[0].peer_as of ams-1, ams-2"),
+    ("peer_as = 64500", "", '[[sites.ams.defaults.bgp.neighbors]]', "$.sites.ams.defaults.bgp.neighbors[0]", "peer_as is missing; it has no default ($.bgp.neighbors[0].peer_as of ams-1, ams-2)"),
     ("peer_as = 64501", 'peer_as = "x"', 'peer_as = "x"', "$.sites.fra.defaults.bgp.neighbors[0].peer_as", "of fra-1"),
     ("med = 50", "med = -1", "med = -1", "$.nodes[1].config.bgp.med", "$.bgp.med of ams-2"),
     ("[nodes.config.bgp]\nmed = 50", '[nodes.config.node]\nname = "x"', "[nodes.config.node]", "$.nodes[1].config.node", "is not written here"),
@@ -279,6 +279,16 @@ def test_everything_that_is_wrong_with_the_nodes_is_told_at_once(base: str) -> N
         "$.nodes[1].config.bgp.hold_time_s",
         "$.nodes[2].server_id",
     ]
+
+
+def test_a_slip_hides_nothing_and_makes_no_second_mistake(base: str) -> None:
+    """What follows it is read as if it had been written as it was meant."""
+    text = changed(
+        base, ("local_as = 64601", "local_az = 64601"), ('"192.0.2.0/24", "2001', '"192.0.2.1/32", "2001')
+    )
+    slip, prefix = problems_of(text)
+    assert (slip.where, prefix.where) == ("$.defaults.bgp.local_az", "$.defaults.bgp.prefixes[0]")
+    assert "did you mean 'local_as'?" in slip.what
 
 
 def test_the_first_is_raised_and_the_others_counted(base: str, tmp_path: Path) -> None:
