@@ -88,7 +88,7 @@ lock: $(BASE) ## Choose versions anew and write the lock files
 
 .PHONY: refresh-schemas
 refresh-schemas: $(DEV) ## Write the schemas of Terraform's providers anew (needs terraform and its registry)
-	@python tests/terraform/refresh.py
+	@PYTHONPATH=tests python -m terraform.refresh
 
 .PHONY: clean
 clean: ## Remove what was built (the environment stays; it is .venv)

@@ -82,7 +82,7 @@ module "cherry" {
 
   nodes           = { vno-1 = { site = "vno", server_id = "00000000000000c1", region = "LT-Siauliai", plan = "B1-4-4gb-80s-shared" } }
   project_id      = var.cherry_project_id
-  bgp             = { local_as = var.local_as, md5_secret_ref = "bgp_md5_vultr" }
+  bgp             = { local_as = var.local_as }
   ssh_public_keys = var.ssh_public_keys
 }
 
