@@ -19,6 +19,8 @@ from edge.config import NodeConfig
 from edge.node import Node
 
 TABLES = """
+[voice]
+backend = "story"
 [shutdown]
 grace_s = 0.0
 [workers]
@@ -94,6 +96,13 @@ async def call_both_workers(stack: contextlib.AsyncExitStack, config: NodeConfig
     raise AssertionError(f"one worker has all of {MOST_CALLS} calls")
 
 
+async def interrupted(calls: list[Any]) -> None:
+    """The story begins by itself, and each caller breaks in."""
+    for call in calls:
+        await call.played(0.1)
+        call.interrupt()
+
+
 def test_two_workers_are_one_node(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node, contextlib.AsyncExitStack() as stack:
@@ -106,12 +115,14 @@ def test_two_workers_are_one_node(config: NodeConfig) -> None:
             parts = of_workers(node, "frames_heard")
             assert min(parts) >= len(PACKETS)
             assert sum(parts) == len(calls) * len(PACKETS)
-            # Each utterance was answered, and timed by the worker that has the call.
-            await until(lambda: total(node, "edge_turn_wire_seconds_count") == len(calls))
+            # Each interruption is timed by the worker that has the call.
+            await interrupted(calls)
+            await until(lambda: total(node, "edge_cancel_seconds_count") == len(calls))
             shown = series(node)
-            assert shown["edge_turn_wire_seconds_bucket", "+Inf"] == len(calls)
-            buckets = [value for (name, _), value in shown.items() if name == "edge_turn_wire_seconds_bucket"]
+            assert shown["edge_cancel_seconds_bucket", "+Inf"] == len(calls)
+            buckets = [value for (name, _), value in shown.items() if name == "edge_cancel_seconds_bucket"]
             assert buckets == sorted(buckets)
+            assert shown["edge_barge_ins_total", ""] == sum(of_workers(node, "barge_ins")) == len(calls)
             assert shown["edge_workers", "serving"] == 2
             assert shown["edge_keys_version", ""] == 1  # the same in both, not twice as much
 
@@ -123,7 +134,8 @@ def test_a_worker_that_dies_takes_nothing_back(config: NodeConfig) -> None:
         async with running(config) as node, contextlib.AsyncExitStack() as stack:
             calls = await call_both_workers(stack, config, node)
             await asyncio.gather(*(call.say(PACKETS) for call in calls))
-            await until(lambda: total(node, "edge_turn_wire_seconds_count") == len(calls))
+            await interrupted(calls)
+            await until(lambda: total(node, "edge_cancel_seconds_count") == len(calls))
             before = series(node)
             victim = node._supervisor.workers[0]
             assert victim.process is not None
