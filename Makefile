@@ -83,7 +83,7 @@ lock: $(BASE) ## Choose versions anew and write the lock files
 		pyproject.toml requirements/build.in); \
 	"$${compile[@]}" --output-file requirements/base.txt --extra demo; \
 	"$${compile[@]}" --output-file requirements/dev.txt --constraint requirements/base.txt \
-		--extra simulate --extra demo --extra test --extra check --extra docs; \
+		--extra simulate --extra demo --extra dashboards --extra test --extra check --extra docs; \
 	"$${compile[@]}" --output-file requirements/bench.txt --constraint requirements/dev.txt --all-extras
 
 .PHONY: clean
