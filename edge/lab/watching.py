@@ -16,7 +16,7 @@ from edge.monitoring.export import EXAMPLES, RULES, export_rules
 from edge.monitoring.promql import JOB
 
 PROMETHEUS, ALERTMANAGER = "127.0.0.1:9090", "127.0.0.1:9093"
-RECEIVER_PORT = 9099
+RECEIVER, RECEIVER_PORT = "receiver", 9099
 INTERVAL_S = 1
 WAIT_S = 2
 """For every alert, instead of what it says; windows stay as they are."""
@@ -56,61 +56,68 @@ class Watching:
 
     def received(self, alert: str, status: str) -> list[tuple[str, dict[str, dict[str, str]]]]:
         """To whom it was sent, and labels and annotations: those of ``status`` "firing" or "resolved"."""
-        lines = self.receiver.log.read_text().splitlines()
-        messages = [json.loads(line) for line in lines if line.endswith("}")]
-        return [
-            (one["to"], sent)
-            for one in messages
-            for sent in one["message"]["alerts"]
-            if (sent["labels"]["alertname"], sent["status"]) == (alert, status)
-        ]
+        return received(self.receiver.log, alert, status)
 
 
 async def watch(lab: Lab, node: str) -> Watching:
     """Start them on ``node``, where every edge of the lab is scraped each second."""
-    directory = lab.log_dir / "watching"
+    edges = lab.topology.names(Role.EDGE)
+    targets = [
+        {
+            "targets": [f"{lab.addresses(edge).v4}:{HEALTH_PORT}"],
+            "labels": {"node": edge, "site": lab.topology.uplink(edge).peer.node},
+        }
+        for edge in edges
+    ]
+    started = {
+        name: await lab.spawn(node, argv, name=name)
+        for name, argv in commands(lab.log_dir / "watching", json.dumps(targets)).items()
+    }
+    return Watching(lab, node, started[RECEIVER])
+
+
+def commands(directory: Path, targets: str) -> dict[str, list[str]]:
+    """Command lines by name, in the order in which to start them; what they read is written into ``directory``.
+
+    ``targets``: the nodes as Prometheus reads them from a file. From the examples that operators get; other intervals, and
+    alerts do not wait.
+    """
     export_rules(directory)
     rules = directory / RULES
     rules.write_text(re.sub(r"(?m)^( +)for: .*$", rf"\1for: {WAIT_S}s", rules.read_text()))
-    _configure(lab, directory)
-    receiver = await lab.spawn(
-        node, [sys.executable, "-S", "-u", "-c", _RECEIVER, str(RECEIVER_PORT)], name="receiver"
-    )
-    await lab.spawn(
-        node,
-        [
+    _configure(directory, targets)
+    return {
+        RECEIVER: [sys.executable, "-S", "-u", "-c", _RECEIVER, str(RECEIVER_PORT)],
+        "alertmanager": [
             "prometheus-alertmanager",
             f"--config.file={directory / 'alertmanager.yml'}",
             f"--storage.path={directory / 'alerts'}",
             f"--web.listen-address={ALERTMANAGER}",
             "--cluster.listen-address=",
         ],
-        name="alertmanager",
-    )
-    await lab.spawn(
-        node,
-        [
+        "prometheus": [
             "prometheus",
             f"--config.file={directory / 'prometheus.yml'}",
             f"--storage.tsdb.path={directory / 'series'}",
             f"--web.listen-address={PROMETHEUS}",
         ],
-        name="prometheus",
-    )
-    return Watching(lab, node, receiver)
+    }
 
 
-def _configure(lab: Lab, directory: Path) -> None:
-    """From the examples that operators get; other intervals, and addresses of this lab."""
-    prometheus, alertmanager = ((directory / name).read_text() for name in EXAMPLES)
-    targets = [
-        {
-            "targets": [f"{lab.addresses(edge).v4}:{HEALTH_PORT}"],
-            "labels": {"node": edge, "site": lab.topology.uplink(edge).peer.node},
-        }
-        for edge in lab.topology.names(Role.EDGE)
+def received(log: Path, alert: str, status: str) -> list[tuple[str, dict[str, dict[str, str]]]]:
+    """From the receiver's log: to whom it was sent, and labels and annotations: those of ``status`` "firing" or "resolved"."""
+    messages = [json.loads(line) for line in log.read_text().splitlines() if line.endswith("}")]
+    return [
+        (one["to"], sent)
+        for one in messages
+        for sent in one["message"]["alerts"]
+        if (sent["labels"]["alertname"], sent["status"]) == (alert, status)
     ]
-    (directory / "targets.json").write_text(json.dumps(targets))
+
+
+def _configure(directory: Path, targets: str) -> None:
+    prometheus, alertmanager = ((directory / name).read_text() for name in EXAMPLES)
+    (directory / "targets.json").write_text(targets)
     prometheus = re.sub(r"_interval: \w+", f"_interval: {INTERVAL_S}s", prometheus)
     prometheus = re.sub(r"/\S+\.json", str(directory / "targets.json"), prometheus)
     assert f"job_name: {JOB}" in prometheus
