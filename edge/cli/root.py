@@ -75,6 +75,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "announce": Entry("edge.cli.announce", "End a withdrawal, or keep a node in the routes."),
         "bgp": Entry("edge.cli.bgp", "Look at a node's BGP sessions, and at what is said on them."),
     },
+    "To watch it": {
+        "rules": Entry("edge.cli.rules", "Write Prometheus' rules and alerts for a fleet."),
+        "dashboards": Entry("edge.cli.dashboards", "Write Grafana's dashboards for a fleet."),
+    },
     "On paper": {
         "simulate": Entry(
             "edge.cli.simulate", "Try a fleet and its policy in virtual time, beside other policies."
