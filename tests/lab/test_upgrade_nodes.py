@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -25,6 +26,17 @@ from rollout_rig import (
     until_announced,
     wheelhouse,
 )
+
+from edge.errors import EdgeError
+from edge.fleet.carry_out import carry_out
+from edge.fleet.crew import Crew, Files
+from edge.fleet.leases import Leases
+from edge.fleet.operate import Goal, survey
+from edge.fleet.operation import Kind
+from edge.fleet.plan import Terms, raise_worst
+from edge.fleet.planning import Start
+from edge.fleet.render import config_hash
+from edge.fleet.rollout import Rollout
 
 COUNT = 2
 UPGRADE_S = 600.0
@@ -157,6 +169,45 @@ def test_interrupted_while_another_waits_and_resumed(fleet: list[RigNode]) -> No
     done = run(fleet, NEWEST, "--resume", "--who", "bob")
     assert done.returncode == 0, done.stderr
     assert_all_run(fleet, NEWEST)
+
+
+async def configured(fleet: list[RigNode], texts: dict[str, str]) -> Rollout:
+    """Each node gets its text as `edgectl config apply` does it; raises what speaks against that."""
+    ways = {node.name: node.way() for node in fleet}
+    leases = Leases(ways, who="alice", what="a test", timeout_s=30.0)
+    files = {name: Files(text, "") for name, text in texts.items()}
+    crew = Crew(ways, leases, who="alice", timeout_s=30.0, files=files)
+    goal = Goal(kind=Kind.CONFIG, hashes={name: config_hash(text) for name, text in texts.items()})
+    start, terms = Start("op-0000000c", "alice", time.time(), 1), Terms(deadline_s=30.0, soak_s=0.5)
+    async with leases.held():
+        await leases.take_all(ways)
+        found = await survey(crew, [node.member for node in fleet], goal, start, terms)
+        raise_worst(found.against)
+        rollout = Rollout(found.plan, terms, found.fleet)
+        await carry_out(rollout, crew, tell=lambda _: None, poll_s=0.3)
+    return rollout
+
+
+def test_a_configuration_reaches_the_node_that_lacks_it_alone(fleet: list[RigNode]) -> None:
+    first, second = fleet
+    texts = {node.name: (node.directory / "node.toml").read_text() for node in fleet}
+    started_at = [node.status()["started_at"] for node in fleet]
+    texts["n2"] += "# another one\n"
+    rollout = asyncio.run(configured(fleet, texts))
+    assert rollout.failure is None
+    assert second.status()["config"]["hash"] == config_hash(texts["n2"])
+    assert second.status()["state"] == "announced"
+    assert second.status()["started_at"] > started_at[1]
+    assert first.status()["started_at"] == started_at[0]
+
+
+def test_a_configuration_that_is_not_taken_touches_nobody(fleet: list[RigNode]) -> None:
+    texts = {node.name: (node.directory / "node.toml").read_text() for node in fleet}
+    before = [node.status()["started_at"] for node in fleet]
+    with pytest.raises(EdgeError, match=r"n1: node\.toml is not taken.*hartbeat"):
+        asyncio.run(configured(fleet, texts | {"n1": texts["n1"] + "[hartbeat]\n"}))
+    assert [node.status()["started_at"] for node in fleet] == before
+    assert [node.status()["lease"] for node in fleet] == [None, None]
 
 
 # --- the command itself ---------------------------------------------------------------------------------------
