@@ -14,7 +14,7 @@ from edge.cli.choice import fleet_options
 
 
 class Entry(NamedTuple):
-    """Where a command lives: ``module`` holds a click command named like the command itself."""
+    """Where a command lives: ``module`` holds a click command named like the command itself, with ``_`` for ``-``."""
 
     module: str
     summary: str
@@ -43,6 +43,13 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Empty a node: its callers go on elsewhere."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
+        "doctor": Entry(
+            "edge.cli.doctor", "Look for what is wrong with this machine as a node, and say what to do."
+        ),
+        "report": Entry("edge.cli.report", "Write how nodes stand into an HTML file."),
+        "support-bundle": Entry(
+            "edge.cli.support_bundle", "Pack what helps to understand a node, without secrets."
+        ),
         "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
         "aws": Entry("edge.cli.aws", "Put a fleet behind an AWS Network Load Balancer."),
         "token": Entry(
@@ -90,7 +97,7 @@ class TableOfContents(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for entries in SECTIONS.values():
             if entry := entries.get(cmd_name):
-                command: click.Command = getattr(import_module(entry.module), cmd_name)
+                command: click.Command = getattr(import_module(entry.module), cmd_name.replace("-", "_"))
                 return command
         return None
 

@@ -84,7 +84,7 @@ def decoded(
         except msgspec.ValidationError as error:
             problem = explained(error, kind)
             # What is missed now, or not right without it, is so because of what was taken out.
-            if not any(_one_holds_the_other(problem.where, known.where) for known in errors):
+            if not any(_is_within(problem.where, known.where) for known in errors):
                 errors.append(problem)
             if not _take_out(left, problem.where):
                 return None, errors
@@ -92,8 +92,10 @@ def decoded(
             return (None if errors else value), errors
 
 
-def _one_holds_the_other(one: str, other: str) -> bool:
-    return one.startswith(other) or other.startswith(one)
+def _is_within(one: str, other: str) -> bool:
+    """Whether one path leads through the other, whichever."""
+    short, long = sorted((one, other), key=len)
+    return long == short or long.startswith((f"{short}.", f"{short}["))
 
 
 def _take_out(tables: dict[str, Any], where: str) -> bool:

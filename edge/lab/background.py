@@ -83,13 +83,13 @@ def read(directory: Path) -> Record | None:
         return None
 
 
-def state_directory() -> Path:
+def state_directory(family: str = "anycast-edge") -> Path:
     """The directory of what this user has in the background. UnreachableError if somebody else could write there."""
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nonexistent")
     if runtime.is_dir() and runtime.stat().st_uid == os.geteuid():
-        state = runtime / "anycast-edge"
+        state = runtime / family
     else:
-        state = Path(f"/tmp/anycast-edge-{os.geteuid()}")
+        state = Path(f"/tmp/{family}-{os.geteuid()}")
     state.mkdir(mode=0o700, exist_ok=True)
     found = state.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:

@@ -7,6 +7,7 @@ import sys
 
 from bed import messages, outside, wheelhouse
 from bed.plan import NODES, PLACES, ROUTER
+
 from edge.errors import EdgeError
 
 PLACE_NAMES = (ROUTER, *(place.name for place in PLACES))
@@ -27,7 +28,8 @@ def _do(arguments: argparse.Namespace) -> int:
     name = arguments.name
     match arguments.verb:
         case "up":
-            outside.up(name)
+            phases = outside.up(name)
+            print(*(f"{phase} {seconds:.1f}" for phase, seconds in phases.items()), sep="\n")
             print(f"bed {name!r} is up; the operator's home is {outside.home(name)}", file=sys.stderr)
         case "down":
             if not outside.down(name):
@@ -53,7 +55,9 @@ def _do(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bed", description="Three booted nodes, a router, a controller, a client.")
+    parser = argparse.ArgumentParser(
+        prog="bed", description="Three booted nodes, a router, a controller, a client."
+    )
     parser.add_argument("--name", default="default", help="which bed; several can be up")
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("up", help="bring it up, and return when its nodes have booted")
@@ -68,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
         verbs.add_parser(verb, help=summary).add_argument("place", choices=PLACE_NAMES[1:])
     for verb, summary in (("off", "take a node its power"), ("on", "switch it on")):
         verbs.add_parser(verb, help=summary).add_argument("node", choices=NODE_NAMES)
-    release = verbs.add_parser("release", help="build this checkout under another version, for the nodes to have")
+    release = verbs.add_parser(
+        "release", help="build this checkout under another version, for the nodes to have"
+    )
     release.add_argument("version")
     return parser
 

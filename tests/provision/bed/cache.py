@@ -28,9 +28,7 @@ def key(*parts: str | bytes) -> str:
 
 def files_key(root: Path, files: Iterable[Path]) -> str:
     """Of the names, relative to ``root``, and the contents of files."""
-    return key(
-        *(part for file in sorted(files) for part in (str(file.relative_to(root)), file.read_bytes()))
-    )
+    return key(*(part for file in sorted(files) for part in (str(file.relative_to(root)), file.read_bytes())))
 
 
 def made(name: str, make: Callable[[Path], None]) -> Path:

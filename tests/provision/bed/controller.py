@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from bed.plan import NODES, PLACES, SERVICE, SERVICE_NAME
+from bed.rootfs import LOGIN
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from bed.plan import NODES, PLACES, SERVICE, SERVICE_NAME
-from bed.rootfs import LOGIN
 from edge.lab import namespaces
 from edge.lab.certificates import write_certificate
 
@@ -83,14 +83,14 @@ def move_in(home: Path, directory: Path) -> None:
 
 def environment(home: Path) -> dict[str, str]:
     """For whatever runs on the controller, or at the client."""
-    path = [home / "bin", Path(sys.executable).parent, *os.defpath.split(os.pathsep)]
+    path = [home / "bin", Path(sys.executable).parent, os.environ.get("PATH", os.defpath)]
     return {
         "HOME": str(home),
         "USER": "root",
         "LOGNAME": "root",
         "LANG": "C.UTF-8",
         "TERM": os.environ.get("TERM", "dumb"),
-        "PATH": os.pathsep.join([*map(str, path), "/usr/local/bin", "/usr/sbin", "/sbin"]),
+        "PATH": os.pathsep.join([*map(str, path), "/usr/sbin", "/sbin"]),
         "PYTHONPATH": str(ROOT),
         "XDG_RUNTIME_DIR": str(RUNTIME),
     }

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-
 from bed import controller, messages, network, router
 from bed.machine import CGROUPS, Machine
 from bed.plan import NODES, PLACES, ROUTER
+
 from edge.errors import EdgeError, UsageError
 from edge.lab import bird, namespaces
 from edge.lab.process import Process, start
 
-BIRD_SOCKET: Final = namespaces.RUN_DIR / "bird.ctl"
 _BOOT_S: Final = 120.0  # a second where nothing else runs; three boot at once, beside whatever else does
 
 
@@ -125,7 +124,7 @@ class _Bed:
         md5 = (self._home / "secrets" / "bgp-md5.key").read_text()
         config = self._directory / "bird.conf"
         controller.write_secret(config, router.config(md5))
-        self._spawn(ROUTER, "bird", bird.arguments(config, BIRD_SOCKET), dict(os.environ))
+        self._spawn(ROUTER, "bird", bird.arguments(config, router.CONTROL), dict(os.environ))
 
     def _spawn(self, place: str, name: str, argv: list[str], env: dict[str, str]) -> None:
         self._daemons[name] = start(

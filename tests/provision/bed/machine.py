@@ -7,7 +7,8 @@ costs a day:
   hierarchy of version 2 (mounted by `bed.inside`).
 * A machine that asks for a reboot makes nspawn end with exit code 133. Its network namespace outlives that, and with
   it whatever was put on the loopback: see `bed.network.clear`.
-* A network namespace that was made outside brings no CAP_NET_ADMIN along.
+* A network namespace that was made outside brings no CAP_NET_ADMIN along; and ``/sys`` shows the interfaces of the
+  one that nspawn itself runs in, which had better be the same.
 * ``/run/systemd/nspawn`` must not be on a disk. The bed's own ``/run`` is not.
 """
 
@@ -26,6 +27,7 @@ from typing import Final
 
 from bed.plan import Node
 from bed.rootfs import LOGIN
+
 from edge.errors import DeadlineError, EdgeError
 from edge.lab import namespaces
 
@@ -55,9 +57,7 @@ class Machine:
         self.leader: int | None = None
         """Its first process, as the bed counts processes; None while it is off."""
         self._image, self._log, self._binds, self._before_boot = image, log, binds, before_boot
-        self._upper, self._work, self.root = (
-            layers / node.name / part for part in ("upper", "work", "root")
-        )
+        self._upper, self._work, self.root = (layers / node.name / part for part in ("upper", "work", "root"))
         self._cgroup = cgroup
         self._ready = asyncio.Condition()
         self._runs: asyncio.Task[None] | None = None
@@ -157,14 +157,15 @@ class Machine:
 
     def _command(self) -> list[str]:
         self._cgroup.mkdir(exist_ok=True)
-        name = self.node.name
+        name, netns = self.node.name, namespaces.NETNS_DIR / self.node.name
         return [
             *("sh", "-c", _IN_CGROUP, "sh", str(self._cgroup)),
+            *("nsenter", f"--net={netns}"),
             *("systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit", "--notify-ready=yes"),
             f"--directory={self.root}",
             f"--machine={name}",
             f"--hostname={name}",
-            f"--network-namespace-path={namespaces.NETNS_DIR / name}",
+            f"--network-namespace-path={netns}",
             "--capability=CAP_NET_ADMIN",
             *("--console=pipe", "--resolv-conf=off", "--timezone=off", "--link-journal=no"),
             *(f"--bind-ro={source}:{target}" for source, target in self._binds.items()),

@@ -6,6 +6,7 @@ from typing import Final
 
 from bed.plan import PLACES, ROUTER, Place
 from bed.router import SYSCTLS
+
 from edge.errors import EdgeError
 from edge.lab import namespaces, programs
 from edge.lab.links import IFA_F_NODAD, index_of, netlink, write_sysctls

@@ -11,13 +11,13 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-
 from bed import controller, messages, wheelhouse
 from bed.plan import NODES
 from bed.rootfs import image
+
 from edge.errors import EdgeError, RefusedError, UnreachableError, UsageError
 from edge.lab import background, join, namespaces
 from edge.lab.background import Record
@@ -33,12 +33,19 @@ _ON_A_NODE: Final = {
 }
 
 
-def up(name: str) -> None:
-    """Returns when every node has booted. RefusedError if it is up, UnreachableError if this machine cannot have one."""
+def up(name: str) -> dict[str, float]:
+    """Returns when every node has booted: how many seconds each phase took.
+
+    RefusedError if it is up, UnreachableError if this machine cannot have one. One that does not come up leaves its logs,
+    which `down` removes.
+    """
     if not namespaces.privileged():
         raise UnreachableError("a bed boots whole machines, which only root may do here")
+    times = [time.monotonic()]
     made = image()
+    times.append(time.monotonic())
     wheelhouse.release()
+    times.append(time.monotonic())
     with background.sole_user():
         directory = _directory(name)
         if (record := background.read(directory)) is not None and record.alive:
@@ -52,6 +59,11 @@ def up(name: str) -> None:
             _sweep(name)
             raise
     wheelhouse.publish(order.home)
+    times.append(time.monotonic())
+    return {
+        phase: after - before
+        for phase, before, after in zip(("image", "release", "boot"), times, times[1:], strict=False)
+    }
 
 
 def down(name: str) -> bool:
@@ -59,23 +71,20 @@ def down(name: str) -> bool:
     with background.sole_user():
         directory = _directory(name)
         record = background.read(directory)
-        if record is None:
-            return False
-        was_alive = record.alive
-        if was_alive:
+        was_alive = record is not None and record.alive
+        if record is not None and was_alive:
             background.end(record)
-        left = residue(record.traces)
+        left = None if record is None else residue(record.traces)
         cgroups = _sweep(name)
-        shutil.rmtree(directory)
-    if left.total or cgroups:
+        shutil.rmtree(directory, ignore_errors=True)
+    if (left is not None and left.total) or cgroups:
         raise EdgeError(f"bed {name!r} is down but not gone: {left} left, control groups {cgroups}")
     return was_alive
 
 
 def names() -> list[str]:
     """The beds of this user that are up."""
-    directories = _beds().iterdir() if _beds().exists() else ()
-    records = ((path.name, background.read(path)) for path in directories)
+    records = ((path.name, background.read(path)) for path in _beds().iterdir())
     return [name for name, record in records if record is not None and record.alive]
 
 
@@ -124,7 +133,16 @@ def execute(name: str, place: str, argv: Sequence[str]) -> int:
         leader = ask(name, messages.Ask()).leaders[place]
         if leader is None:
             raise UnreachableError(f"{place} is switched off; python -m bed --name {name} on {place}")
-        entering = ["nsenter", f"--target={leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        entering = [
+            "nsenter",
+            f"--target={leader}",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "--cgroup",
+        ]
         environment = _ON_A_NODE | {"TERM": os.environ.get("TERM", "dumb")}
         argv = [*entering, "--root", "--wd", "env", "--ignore-environment", *_assignments(environment), *argv]
     else:
@@ -133,9 +151,9 @@ def execute(name: str, place: str, argv: Sequence[str]) -> int:
     return join.run(argv)
 
 
-def command(name: str, place: str, argv: Sequence[str]) -> list[str]:
-    """The command line that does `execute`, for `subprocess`; see `environment`."""
-    return [sys.executable, "-P", "-m", "bed", "--name", name, "exec", place, *argv]
+def command(name: str, verb: str, *argv: str) -> list[str]:
+    """A command line of ``python -m bed``, for `subprocess`; see `environment`."""
+    return [sys.executable, "-P", "-m", "bed", "--name", name, verb, *argv]
 
 
 def environment() -> dict[str, str]:
@@ -191,11 +209,11 @@ def _directory(name: str) -> Path:
 
 
 def _beds() -> Path:
-    return background.state_directory() / ".beds"
+    return background.state_directory("anycast-edge-bed")
 
 
-def run(name: str, place: str, argv: Sequence[str], **options) -> subprocess.CompletedProcess[str]:
+def run(name: str, place: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
     """`execute` in a process of its own, with what it said."""
     return subprocess.run(
-        command(name, place, argv), env=environment(), capture_output=True, text=True, **options
+        command(name, "exec", place, *argv), env=environment(), capture_output=True, text=True, **options
     )

@@ -25,6 +25,7 @@ rm -rf "$packages"/lock "$packages"/partial
 chroot "$image" useradd --create-home --shell /bin/bash {LOGIN}
 echo '{LOGIN} ALL=(ALL) NOPASSWD: ALL' >"$image"/etc/sudoers.d/{LOGIN}
 chmod 0440 "$image"/etc/sudoers.d/{LOGIN}
+echo 'PasswordAuthentication no' >"$image"/etc/ssh/sshd_config.d/bed.conf
 rm -f "$image"/etc/ssh/ssh_host_* "$image"/etc/hostname "$image"/etc/resolv.conf "$image"/etc/machine-id
 rm -f "$image"/etc/apt/sources.list "$image"/etc/apt/sources.list.d/*
 echo 'deb [trusted=yes] file:/srv/apt ./' >"$image"/etc/apt/sources.list.d/bed.list

@@ -6,11 +6,17 @@ The nodes dial; all sessions have the same MD5 key (RFC 2385).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
-from bed.plan import NODE_AS, NODES, ROUTER_AS, ROUTER_ID, SERVICE, Node
-from edge.lab.bird import FORWARDING, HEAD
+from bed.plan import NODE_AS, NODES, ROUTER_AS, ROUTER_ID, SERVICE
 
+from edge.lab.bird import FORWARDING, HEAD
+from edge.lab.namespaces import RUN_DIR
+from edge.lab.rib import session_name
+
+CONTROL: Final[Path] = RUN_DIR / "bird.ctl"
+"""Where it can be asked."""
 SYSCTLS: Final = {
     "net/ipv4/ip_forward": 1,
     "net/ipv6/conf/all/forwarding": 1,
@@ -29,16 +35,11 @@ protocol bgp {name} from neighbour {{
 """
 
 
-def session_name(node: Node, version: int) -> str:
-    """As `birdc show protocols` calls it."""
-    return f"{node.name.replace('-', '_')}_v{version}"
-
-
 def config(md5: str) -> str:
     """The text of bird.conf. ``md5`` is in it: a file for the owner only."""
     sessions = (
         _SESSION.format(
-            name=session_name(node, service.version),
+            name=session_name(node.name, f"v{service.version}"),
             own=own,
             own_as=ROUTER_AS,
             peer=peer,

@@ -9,11 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Final
 
 from bed import cache
 from bed.controller import ROOT
+
 from edge import __version__
 
 LOCK: Final = ROOT / "requirements" / "base.txt"
@@ -49,6 +51,16 @@ def publish(home: Path, version: str = __version__) -> Path:
     if not directory.exists():
         shutil.copytree(made, directory, copy_function=_link_or_copy)
     return directory
+
+
+def archive(home: Path, version: str = __version__) -> Path:
+    """The same in one file, as an operator sends it to nodes."""
+    directory = publish(home, version)
+    path = directory.with_name(f"{version}.tar")
+    if not path.exists():
+        with tarfile.open(path, "w") as tar:
+            tar.add(directory, arcname=".")
+    return path
 
 
 def _download(directory: Path) -> None:
