@@ -201,6 +201,24 @@ def test_trouble_of_before_is_not_held_against_it() -> None:
     assert run.rollout.finished == {"a"}
 
 
+def test_who_was_counted_upon_leaves_before_it_begins() -> None:
+    """The guard looks again: another operator has taken b out since the plan was made."""
+    run = Run(upgrade({"a": SERVES, "b": SERVES}), {"a": SERVES, "b": SERVES})
+    assert run.look(b=replace(DRAINED, hold=Hold(reason="a new disk", since=1.0))) == []
+    assert str(run.rollout.failure) == "a would leave 192.0.2.0/24 without any node that announces"
+    assert run.rollout.untouched == ("a", "b")
+
+
+def test_nobody_is_taken_out_of_a_fleet_that_is_not_well() -> None:
+    run = Run(upgrade({"a": SERVES, "b": SERVES}), {"a": SERVES, "b": SERVES})
+    ill = replace(SERVES, troubles=frozenset({"its self-probe fails"}))
+    assert run.look(b=ill) == []
+    assert run.rollout.failure is None, "it may be over soon"
+    run.wait(PERSISTS_S)
+    assert run.look() == []
+    assert str(run.rollout.failure) == "b its self-probe fails; no further node is taken out"
+
+
 def test_a_node_that_is_kept_out_is_upgraded_and_stays_out() -> None:
     hold = Hold(reason="a new disk", since=1.0, who="bob")
     fleet = {"a": replace(DRAINED, hold=hold, drain=""), "b": replace(SERVES, sees=None)}
