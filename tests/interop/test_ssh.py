@@ -182,7 +182,9 @@ def test_a_node_that_does_not_run(there: Site) -> None:
 def test_a_socket_that_is_not_for_us(there: Site) -> None:
     there.socket.chmod(0o000)
     try:
-        with pytest.raises(UnreachableError, match=r"may not use .*admin\.sock there; make this user a member"):
+        with pytest.raises(
+            UnreachableError, match=r"may not use .*admin\.sock there; make this user a member"
+        ):
             through(there, "node", status)
     finally:
         there.socket.chmod(0o660)
