@@ -17,6 +17,7 @@ from bed import wheelhouse
 from bed.controller import ROOT
 from bed.handle import Bed, Completed
 from bed.plan import CONTROLLER, NODE_AS, NODES, ROUTER_AS, SERVICE
+
 from edge import __version__
 
 _PLAY_S: Final = 900.0  # of a play that installs: a minute where nothing else runs
@@ -75,14 +76,24 @@ class Desk:
 
     bed: Bed
     phases: dict[str, float] = field(default_factory=dict)
+    secrets: list[str] = field(default_factory=list)
+    """What must not be seen anywhere."""
+    leaking: set[str] = field(default_factory=set)
+    """Programs that were seen with one of them while the fleet was made."""
+    played: list[Played] = field(default_factory=list)
 
     @property
     def fleet_file(self) -> Path:
         return self.bed.home / "fleet.toml"
 
+    @property
+    def vault(self) -> Path:
+        """The folder of the secrets."""
+        return self.bed.home / "secrets"
+
     def prepare(self) -> None:
         """A key ring, and a fleet file without nodes: those come from Terraform."""
-        self.edgectl("keys", "new", str(self.bed.home / "secrets" / "ring.toml"))
+        self.edgectl("keys", "new", str(self.vault / "ring.toml"))
         quoted = ", ".join(f'"{service.ip}"' for service in SERVICE)
         prefixes = ", ".join(f'"{service.network}"' for service in SERVICE)
         self.fleet_file.write_text(FLEET.format(version=__version__, addresses=quoted, prefixes=prefixes))
@@ -90,9 +101,7 @@ class Desk:
     def terraform(self) -> dict[str, Any]:
         """The example `lab` on the bed's machines; its output, which is also left beside the fleet file."""
         copy = self.bed.home / "terraform"
-        shutil.copytree(
-            ROOT / "terraform", copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*")
-        )
+        shutil.copytree(ROOT / "terraform", copy, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*"))
         folder = copy / "examples" / "lab"
         (folder / "bed.auto.tfvars.json").write_text(json.dumps({"nodes": _machines()}))
         with self._phase("terraform"):
@@ -106,12 +115,18 @@ class Desk:
     def inventory(self) -> Path:
         """As Ansible reads it, beside the fleet file."""
         path = self.bed.home / "inventory.json"
-        path.write_text(self.edgectl("--fleet", str(self.fleet_file), "inventory", "-o", "ansible").stdout)
+        path.write_text(self.of_fleet("inventory", "-o", "ansible").stdout)
         return path
 
     def play(self, playbook: str, phase: str, *options: str, exit_code: int = 0) -> Played:
         """Run one of our playbooks as a user does, in the folder ``ansible``."""
-        argv = ["ansible-playbook", "-i", str(self.bed.home / "inventory.json"), f"playbooks/{playbook}", *options]
+        argv = [
+            "ansible-playbook",
+            "-i",
+            str(self.bed.home / "inventory.json"),
+            f"playbooks/{playbook}",
+            *options,
+        ]
         with self._phase(phase):
             done = self.bed.run(
                 CONTROLLER,
@@ -123,7 +138,24 @@ class Desk:
             found["host"]: {name: int(count) for name, count in re.findall(r"(\w+)=(\d+)", found["counts"])}
             for found in _RECAP.finditer(done.stdout)
         }
-        return Played(done.stdout + done.stderr, hosts)
+        self.played.append(Played(done.stdout + done.stderr, hosts))
+        return self.played[-1]
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """What each node says of itself, by name; None for one that does not answer."""
+        told = self.of_fleet("status", "-o", "json").stdout
+        return {node["name"]: node["status"] for node in json.loads(told)["nodes"]}
+
+    def wait_ready(self, phase: str | None = None) -> None:
+        """Until every node announces and has its sessions."""
+        began = time.monotonic()
+        self.of_fleet("status", "--wait", "ready", "--wait-for", "2m", timeout=180)
+        if phase is not None:
+            self.phases[phase] = time.monotonic() - began
+
+    def of_fleet(self, *argv: str, **how: Any) -> Completed:
+        """edgectl, of this fleet."""
+        return self.edgectl("--fleet", str(self.fleet_file), *argv, **how)
 
     def release_options(self, version: str = __version__) -> tuple[str, str]:
         """For `play`: where the release is that machines shall get."""
@@ -132,7 +164,9 @@ class Desk:
     def edgectl(self, *argv: str, exit_code: int = 0, timeout: float = 120) -> Completed:
         """At the controller; the fleet file is named by the caller, where it is needed."""
         done = self.bed.edgectl(*argv, timeout=timeout)
-        assert done.returncode == exit_code, f"edgectl {' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        assert done.returncode == exit_code, (
+            f"edgectl {' '.join(argv)}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
         return done
 
     def _terraform(self, folder: Path, *argv: str) -> Completed:
