@@ -145,12 +145,14 @@ class Manner:
             for way in ways.values():
                 talk.keep(way)
             found = talk.run(_survey(crew, members, goal, start, self._terms))
+            for note in found.notes:
+                click.echo(note, err=True)
             if self._dry_run:
                 self._show_plan(found)
                 raise_worst(found.against)
                 return None
             raise_worst(found.against)
-            if not found.plan.batches:
+            if found.is_idle:
                 self._tell_nothing_to_do(found)
                 return None
             self._ask(found)

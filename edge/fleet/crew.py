@@ -75,6 +75,7 @@ class Crew:
         self._call = call
         self._tools = {name: ReleaseTool(way) for name, way in ways.items()}
         self._releases: dict[str, Releases] = {}
+        self._ahead_s: dict[str, float] = {}
 
     # --- eyes -------------------------------------------------------------------------------------------
 
@@ -101,6 +102,7 @@ class Crew:
             status, explanation, routes = await asyncio.gather(
                 *(self._get(node, target) for target in ("/status", "/explain", "/bgp/routes"))
             )
+            self._ahead_s[node] = status.get("time", time.time()) - time.time()
             return observed(status, explanation, routes, releases)
         except EdgeError as error:
             return silent(str(error), releases)
@@ -159,7 +161,9 @@ class Crew:
             case Record(operation=operation):
                 await self._order(node, "/operation", msgspec.to_builtins(operation))
             case Drain(reason=reason, deadline_s=deadline_s, force=force):
-                order = {"reason": reason, "deadline": time.time() + deadline_s, "force": force}
+                # By the node's clock, which need not be ours.
+                deadline = time.time() + self._ahead_s.get(node, 0.0) + deadline_s
+                order = {"reason": reason, "deadline": deadline, "force": force}
                 await self._order(node, "/drain", {**order, "who": self._who})
             case Install(version=version):
                 await tool.install(version, self._archive())

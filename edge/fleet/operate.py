@@ -40,12 +40,30 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
-    """How the fleet was found, and what follows. ``against``: why it must not begin."""
+    """How the fleet was found, and what follows. ``against``: why it must not begin.
+
+    ``left``: an earlier operation that nodes have not heard the end of.
+    """
 
     plan: Plan
     fleet: Mapping[str, Observed]
     against: Sequence[EdgeError]
     differences: Mapping[str, Difference]
+    left: Operation | None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to do, not even to tell nodes that something is over."""
+        return not self.plan.batches and self.left is None
+
+    @property
+    def notes(self) -> list[str]:
+        """What an operator may not have thought of."""
+        return [
+            f"{name}: its node.toml is another one since it started; the restart puts that into effect"
+            for name in self.plan.unfinished
+            if self.fleet[name].config_changed and self.plan.kind is not Kind.CONFIG
+        ]
 
 
 async def survey(crew: Crew, members: Sequence[Member], goal: Goal, start: Start, terms: Terms) -> Survey:
@@ -66,7 +84,7 @@ async def survey(crew: Crew, members: Sequence[Member], goal: Goal, start: Start
     against = [*unread, *objections(plan, terms, fleet, may_be_silent)]
     if plan.kind is not Kind.CONFIG and not against:
         against = await _against_release(crew, goal, plan, fleet)
-    return Survey(plan=plan, fleet=fleet, against=against, differences=differences)
+    return Survey(plan=plan, fleet=fleet, against=against, differences=differences, left=left)
 
 
 def _plan(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from edge.errors import EdgeError, RefusedError, UnreachableError
 from edge.fleet.last_announcer import nobody_left
 from edge.fleet.operation import Kind, Step
+from edge.fleet.reach import type_of
 from edge.fleet.sighting import Observed
 
 _AROUND = (Step.ADMIT, Step.VERIFY, Step.CALL, Step.UNDRAIN, Step.BACK, Step.SOAK)
@@ -172,9 +173,8 @@ def _lonely(plan: Plan, fleet: Mapping[str, Observed]) -> list[EdgeError]:
 
 
 def raise_worst(found: Sequence[EdgeError]) -> None:
-    """All of ``found`` in one error, of the kind of the first that a guard or a missing node made."""
+    """All of ``found`` in one error: a guard's if one is, else of a missing node if one is, else of the kind of all."""
     if not found:
         return
-    kinds = (RefusedError, UnreachableError)
-    kind = next((kind for kind in kinds if any(isinstance(one, kind) for one in found)), EdgeError)
-    raise kind("; ".join(map(str, found)))
+    kinds = (kind for kind in (RefusedError, UnreachableError) if any(isinstance(one, kind) for one in found))
+    raise next(kinds, type_of(found))("; ".join(map(str, found)))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from edge.fleet import evidence
 from edge.fleet.actions import (
     Action,
     Admit,
@@ -84,7 +85,6 @@ class Rollout:
         self._waiting = list(plan.batches)
         self._works: dict[str, _Work] = {}
         self._finished: set[str] = set()
-        self._pending: set[str] = set()
         self._tolerated = {name: seen.troubles for name, seen in fleet.items()}
         self._trouble: tuple[str, float] | None = None
         self._began = False
@@ -234,7 +234,7 @@ class Rollout:
             case Step.DRAIN:
                 return "" if seen.drain == "empty" else f"is not empty: {seen.calls} calls are up"
             case Step.GONE:
-                return self._lacks_absence(work.task, fleet)
+                return evidence.lacks_absence(work.task, fleet)
             case Step.RESTART | Step.VERIFY if not runs(self.plan.kind, work.task, seen):
                 return (
                     f"runs {', '.join(sorted(seen.versions))}, configuration {seen.config_hash or 'unknown'}"
@@ -242,47 +242,12 @@ class Rollout:
             case Step.ADMIT:
                 return "is still drained" if seen.is_out and seen.drain else ""
             case Step.VERIFY:
-                return self._lacks_health(name, seen)
+                return evidence.lacks_health(seen, self._tolerated[name])
             case Step.UNDRAIN:
                 return "is still held" if seen.is_out else ""
             case Step.BACK:
-                return self._lacks_presence(work.task, fleet)
+                return evidence.lacks_presence(work.task, fleet)
         return ""
-
-    def _lacks_absence(self, task: Task, fleet: Mapping[str, Observed]) -> str:
-        seen = fleet[task.node]
-        if seen.announced:
-            return "still announces"
-        if seen.routes:
-            return f"its speaker still tells {seen.routes} routes"
-        still = [
-            name
-            for name, other in fleet.items()
-            if other.sees is not None and name != task.node and task.addresses & other.sees
-        ]
-        return f"is still seen announcing by {', '.join(still)}" if still else ""
-
-    def _lacks_presence(self, task: Task, fleet: Mapping[str, Observed]) -> str:
-        seen = fleet[task.node]
-        if seen.is_kept_out:
-            return ""
-        if not seen.announced:
-            return f"is not announced: {seen.state}, {seen.reason}"
-        if seen.unconfirmed:
-            return f"its speaker was not seen to tell {seen.unconfirmed} of {seen.routes} routes"
-        blind = [
-            name
-            for name, other in fleet.items()
-            if other.sees is not None and name != task.node and not task.addresses & other.sees
-        ]
-        return f"is not seen announcing by {', '.join(blind)}" if blind else ""
-
-    def _lacks_health(self, name: str, seen: Observed) -> str:
-        if seen.announced:
-            return "announces, though it is to be held"
-        if new := seen.troubles - self._tolerated[name]:
-            return "; ".join(sorted(new))
-        return "" if seen.probes_passed else "its self-probe has not passed yet"
 
     def _lacks_quiet(self, work: _Work, now: float) -> str:
         if self._trouble is not None:

@@ -39,6 +39,8 @@ class Observed:
     silence: str = ""
     versions: frozenset[str] = frozenset()
     config_hash: str = ""
+    config_changed: bool = False
+    """Its file is another one since it started."""
     state: str = ""
     reason: str = ""
     serves: frozenset[str] = frozenset()
@@ -92,10 +94,11 @@ def observed(
     bgp = status["bgp"]
     announces = status["announced"] and status["state"] in ANNOUNCING
     hold = None if status["hold"] is None else msgspec.convert(status["hold"], Hold)
-    operation = status.get("operation")
+    operation, config = status.get("operation"), status.get("config") or {}
     return Observed(
         versions=frozenset({status["version"], *(worker["version"] for worker in status["workers"])}),
-        config_hash=(status.get("config") or {}).get("hash", ""),
+        config_hash=config.get("hash", ""),
+        config_changed=config.get("changed_on_disk", False),
         state=status["state"],
         reason=status["reason"],
         serves=(WITHOUT_BGP if bgp is None else frozenset(bgp["prefixes"])) if announces else frozenset(),

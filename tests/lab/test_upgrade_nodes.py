@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from rollout_rig import BROKEN, NEW, NEWEST, OLD, PATIENCE_S, ROOT, RigNode, rig_fleet, wheelhouse
+from rollout_rig import (
+    BROKEN,
+    NEW,
+    NEWEST,
+    OLD,
+    PATIENCE_S,
+    ROOT,
+    RigNode,
+    rig_fleet,
+    until_announced,
+    wheelhouse,
+)
+
+from edge.errors import EdgeError
+from edge.fleet.carry_out import carry_out
+from edge.fleet.crew import Crew, Files
+from edge.fleet.leases import Leases
+from edge.fleet.operate import Goal, survey
+from edge.fleet.operation import Kind
+from edge.fleet.plan import Terms, raise_worst
+from edge.fleet.planning import Start
+from edge.fleet.render import config_hash
+from edge.fleet.rollout import Rollout
 
 COUNT = 2
 UPGRADE_S = 600.0
@@ -143,3 +169,147 @@ def test_interrupted_while_another_waits_and_resumed(fleet: list[RigNode]) -> No
     done = run(fleet, NEWEST, "--resume", "--who", "bob")
     assert done.returncode == 0, done.stderr
     assert_all_run(fleet, NEWEST)
+
+
+async def configured(fleet: list[RigNode], texts: dict[str, str]) -> Rollout:
+    """Each node gets its text as `edgectl config apply` does it; raises what speaks against that."""
+    ways = {node.name: node.way() for node in fleet}
+    leases = Leases(ways, who="alice", what="a test", timeout_s=30.0)
+    files = {name: Files(text, "") for name, text in texts.items()}
+    crew = Crew(ways, leases, who="alice", timeout_s=30.0, files=files)
+    goal = Goal(kind=Kind.CONFIG, hashes={name: config_hash(text) for name, text in texts.items()})
+    start, terms = Start("op-0000000c", "alice", time.time(), 1), Terms(deadline_s=30.0, soak_s=0.5)
+    async with leases.held():
+        await leases.take_all(ways)
+        found = await survey(crew, [node.member for node in fleet], goal, start, terms)
+        raise_worst(found.against)
+        rollout = Rollout(found.plan, terms, found.fleet)
+        await carry_out(rollout, crew, tell=lambda _: None, poll_s=0.3)
+    return rollout
+
+
+def test_a_configuration_reaches_the_node_that_lacks_it_alone(fleet: list[RigNode]) -> None:
+    first, second = fleet
+    texts = {node.name: (node.directory / "node.toml").read_text() for node in fleet}
+    started_at = [node.status()["started_at"] for node in fleet]
+    texts["n2"] += "# another one\n"
+    rollout = asyncio.run(configured(fleet, texts))
+    assert rollout.failure is None
+    assert second.status()["config"]["hash"] == config_hash(texts["n2"])
+    assert second.status()["state"] == "announced"
+    assert second.status()["started_at"] > started_at[1]
+    assert first.status()["started_at"] == started_at[0]
+
+
+def test_a_configuration_that_is_not_taken_touches_nobody(fleet: list[RigNode]) -> None:
+    texts = {node.name: (node.directory / "node.toml").read_text() for node in fleet}
+    before = [node.status()["started_at"] for node in fleet]
+    with pytest.raises(EdgeError, match=r"n1: node\.toml is not taken.*hartbeat"):
+        asyncio.run(configured(fleet, texts | {"n1": texts["n1"] + "[hartbeat]\n"}))
+    assert [node.status()["started_at"] for node in fleet] == before
+    assert [node.status()["lease"] for node in fleet] == [None, None]
+
+
+# --- the command itself ---------------------------------------------------------------------------------------
+
+FLEET = """
+[fleet]
+name = "rig"
+version = "{version}"
+[access]
+transport = "unix"
+socket = "{directory}/{{name}}/admin.sock"
+[secrets]
+key_ring = "ring.toml"
+certificate = "cert.pem"
+private_key = "key.pem"
+[defaults.service]
+addresses = ["127.0.0.1"]
+manage_addresses = false
+[sites.here]
+"""
+NODE = """
+[[nodes]]
+name = "{name}"
+site = "here"
+server_id = "{number:016x}"
+addresses = ["127.0.0.{number}"]
+announce = false
+config.service.port = {port}
+"""
+
+
+def fleet_file(nodes: list[RigNode], version: str) -> Path:
+    directory = nodes[0].directory.parent
+    text = FLEET.format(version=version, directory=directory)
+    for number, node in enumerate(nodes, 2):
+        port = re.search(r"^port = (\d+)$", (node.directory / "node.toml").read_text(), re.MULTILINE)
+        assert port is not None
+        text += NODE.format(name=node.name, number=number, port=port[1])
+    (directory / "fleet.toml").write_text(text)
+    return directory / "fleet.toml"
+
+
+def edgectl(file: Path, *argv: object, node: RigNode | None = None) -> subprocess.CompletedProcess[str]:
+    """``node``: on whose machine programs are run, for there is but one here."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "EDGECTL_FLEET": str(file)}
+    if node is not None:
+        programs = file.parent / "bin"
+        programs.mkdir(exist_ok=True)
+        rig = ROOT / "tests/rollout_rig.py"
+        sudo = f'#!/bin/sh\nshift 2\nPYTHONPATH={ROOT}/tests:{ROOT} exec {sys.executable} {rig} {node.directory} "$@"\n'
+        (programs / "sudo").write_text(sudo)
+        (programs / "sudo").chmod(0o755)
+        environment["PATH"] = f"{programs}:{environment['PATH']}"
+    command = [sys.executable, "-m", "edge.cli", *map(str, argv)]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=UPGRADE_S, stdin=subprocess.DEVNULL
+    )
+
+
+def test_the_last_one_is_known_by_the_fleet_where_nodes_see_nobody(fleet: list[RigNode]) -> None:
+    file = fleet_file(fleet, OLD)
+    done = edgectl(file, "drain", "n2", "--reason", "a new disk")
+    assert done.returncode == 0, done.stderr
+    try:
+        done = edgectl(file, "drain", "n1")
+        assert done.returncode == 6
+        assert "n1 would leave the service without any node that announces" in done.stderr
+        done = edgectl(file, "withdraw", "n1")
+        assert done.returncode == 6
+    finally:
+        assert edgectl(file, "undrain", "n2").returncode == 0
+        until_announced(fleet[1])
+
+
+def test_the_command_and_a_call_to_the_node(fleet: list[RigNode]) -> None:
+    """Of a fleet of one, for all nodes of this machine share its programs."""
+    node, version = fleet[0], "0.4.0"
+    was = node.status()["version"]
+    file = fleet_file([node], version)
+    house = wheelhouse(file.parent / "house", version)
+    upgrade = ("upgrade", "--wheelhouse", house, "--soak", "1s", "--insecure")
+    asked = edgectl(file, *upgrade, "--force", node=node)
+    assert asked.returncode == 2
+    assert "say --yes" in asked.stderr
+    refused = edgectl(file, *upgrade, "--yes", node=node)
+    assert refused.returncode == 6, refused.stderr
+    planned = edgectl(file, *upgrade, "--force", "--dry-run", "-o", "json", node=node)
+    assert planned.returncode == 0, planned.stderr
+    document = json.loads(planned.stdout)
+    assert (document["kind"], document["state"]) == ("FleetChange", "planned")
+    assert node.status()["operation"] != document["id"]
+    done = edgectl(file, *upgrade, "--force", "--yes", "-o", "json", node=node)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["state"] == "done"
+    assert document["nodes"] == [
+        {"name": "n1", "from": was, "to": version, "state": "done", "step": "", "diff": ""}
+    ]
+    assert "n1: call\n" in done.stderr
+    assert_all_run([node], version)
+    again = edgectl(file, *upgrade, "--force", "--yes", node=node)
+    assert again.stdout == "nothing to do: every node is as it is to be\n"
+    done = edgectl(file, "rollback", "--force", "--yes", "--soak", "1s", "--insecure", node=node)
+    assert done.returncode == 0, done.stderr
+    assert_all_run([node], was)

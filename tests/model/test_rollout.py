@@ -334,6 +334,7 @@ def test_a_release_that_does_not_run_stops_there_and_can_be_taken_back(
     back = prepared(fleet, Kind.ROLLBACK, 1, False, TERMS)
     carried_out(fleet, back)
     assert back.failure is None, back.failure
+    assert planning.unfinished(fleet.look()) is None, "nodes know that it is over"
     for name, machine in fleet.machines.items():
         assert machine.running == OLD, name
         assert machine.in_service, name
