@@ -117,10 +117,6 @@ def _all_different(document: Document) -> Iterator[Finding]:
 
 def _each_node(document: Document) -> Iterator[Finding]:
     for index, entry in enumerate(document.nodes):
-        if len({address.version for address in entry.addresses}) < len(entry.addresses):
-            yield Finding(
-                ("nodes", index, "addresses"), "at most one IPv4 and one IPv6 address; remove the other"
-            )
         if entry.url is not None and not is_origin(entry.url):
             yield Finding(("nodes", index, "url"), f"{entry.url!r} is not like https://NAME:PORT")
     if document.access.transport == "unix":
@@ -209,8 +205,8 @@ def _quorum(nodes: Sequence[Node]) -> Iterator[Finding]:
             told.add(path)
             yield Finding(
                 path,
-                f"while {dark} is dark, {node.name} cannot leave for load: fewer than {policy.min_announcing} others are "
-                "left (policy.min_announcing)",
+                f"while {dark[0]} is dark, {node.name} cannot leave for load: others that announce are then {dark[1]}, and "
+                f"policy.min_announcing is {policy.min_announcing}",
                 note=True,
             )
 
@@ -221,8 +217,9 @@ def _said(node: Node, path: KeyPath) -> KeyPath:
     return origin if origin is not None else ("nodes",)
 
 
-def _site_that_is_needed(node: Node, others: Sequence[Node], needed: int) -> str | None:
+def _site_that_is_needed(node: Node, others: Sequence[Node], needed: int) -> tuple[str, int] | None:
+    """The site of most others, and how many are left without it, if those are too few."""
     for site, count in Counter(str(other.site) for other in others).most_common(1):
         if site != node.site and len(others) - count < needed:
-            return site
+            return site, len(others) - count
     return None

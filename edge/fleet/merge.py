@@ -22,7 +22,7 @@ class Merged:
         self._lay(self.document, tables, (), origin)
 
     def put(self, path: KeyPath, value: Any, origin: KeyPath) -> None:
-        """Set one key. The last part of ``path`` is a key of a table; tables on the way are made."""
+        """Set one key. The last part of ``path`` is a key of a table; tables on the way are made. A list is that of ``origin``."""
         *outer, key = path
         table: Any = self.document
         for length, part in enumerate(outer, 1):
@@ -74,7 +74,7 @@ class Merged:
 
     def _remember(self, path: KeyPath, value: Any, origin: KeyPath) -> None:
         for inner in _paths(value):
-            self.origins[*path, *inner] = origin
+            self.origins[*path, *inner] = (*origin, *inner)
 
 
 def _paths(value: Any) -> Iterator[KeyPath]:

@@ -1,298 +1,371 @@
-"""Commands over a fleet: which nodes are meant, what is shown of those that answer, and how it ends if some do not."""
+"""What is made of the fleet file, on the command line: validate, show, init, render, inventory, sd and cid."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Callable
+import socket
+import stat
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from fleet_files import write_fleet
+from click.testing import CliRunner
+from fleet_text import BASE
 
-from edge.cli import main, where
-from edge.cli import status as status_command
-from edge.errors import UnreachableError
-from edge.fleet.observed import Seen, Wanted, understood
-from edge.runtime.admin import AnnounceOrder
+from edge.cid import encode
+from edge.cli import main
+from edge.cli.fleet import fleet
+from edge.cli.sd import target_server
+from edge.config.key_file import write_ring
+from edge.fleet import load_fleet
+from edge.fleet.render import config_hash, members_toml, node_toml
+from edge.keys import KeyRing
+from edge.quic import cid_configs
 
-Output = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No fleet but the test's, and no node on this machine."""
-    for name in ("EDGECTL_FLEET", "EDGECTL_CONTEXT", where.SOCKET_VARIABLE):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setattr(where, "DEFAULT_SOCKET", tmp_path / "no.sock")
-    monkeypatch.setattr(where, "_LAB_DIR", tmp_path / "no-lab")
-    monkeypatch.setattr(status_command, "POLL_S", 0.01)
-    monkeypatch.chdir(tmp_path)
+RING = KeyRing.new(bytes(32), datetime(2026, 11, 21, tzinfo=UTC))
 
 
 @pytest.fixture
-def fleet(tmp_path: Path, serve: Callable[[Path], None]) -> str:
-    """ams-1 and ams-2 answer, fra-1 does not run."""
-    names = ("ams-1", "ams-2", "fra-1")
-    (tmp_path / "voice").mkdir()
-    file = write_fleet(tmp_path / "voice", {name: f'socket = "{tmp_path}/{name}.sock"' for name in names})
-    for name in names[:2]:
-        serve(tmp_path / f"{name}.sock")
-    return str(file)
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Here, and with its key ring."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EDGECTL_FLEET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "fleet.toml").write_text(BASE)
+    (tmp_path / "secrets").mkdir()
+    write_ring(tmp_path / "secrets" / "ring.toml", RING)
+    return tmp_path / "fleet.toml"
 
 
-def test_one_that_does_not_run_is_named_and_the_others_are_shown(fleet: str, capsys: Output) -> None:
-    assert main(["--fleet", fleet, "status"]) == 3
-    out, err = capsys.readouterr()
-    assert err.startswith("edgectl: error: 1 of 3 nodes failed: fra-1: ")
-    assert err.count("\n") == 1
-    lines = out.splitlines()
-    assert lines[0] == "voice: 3 nodes at 2 sites, 2 announce, 14 calls, pressure up to 0.00 (e1)"
-    assert lines[2].startswith("✗ fra    dark: none of its 1 nodes is known to announce; 1 of them cannot")
-    assert lines[3].startswith("✗ fra-1  unreachable: ")
-    table = lines[lines.index("") + 1 :][lines[lines.index("") + 1 :].index("") + 1 :]
-    assert [line.split()[:4] for line in table] == [
-        ["NODE", "SITE", "STATE", "ROUTES"],
-        ["✗", "fra-1", "fra", "unreachable"],
-        ["ams-1", "ams", "announced", "announced"],
-        ["ams-2", "ams", "announced", "announced"],
+def document(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+# validate
+
+
+def test_a_good_file_is_valid_and_its_notes_stop_nothing(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fleet", "validate", "--no-secrets"]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("fleet.toml:19: $.defaults.policy.min_announcing: while ams is dark")
+    assert said.out.endswith("(note)\n")
+    assert said.err == "fleet.toml: 3 nodes at 2 sites: valid\n"
+
+
+def test_every_problem_is_a_line_on_stdout(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(BASE.replace("local_as = 64601", "local_as = 0").replace("med = 50", "med = -1"))
+    assert main(["fleet", "validate", "fleet.toml"]) == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["fleet.toml:15", "fleet.toml:46"]
+
+
+def test_missing_secrets_are_problems_unless_they_are_elsewhere(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["fleet", "validate", "-o", "json"]) == 2
+    told = document(capsys)
+    assert (told["kind"], told["valid"]) == ("FleetProblems", False)
+    wrong = [problem for problem in told["problems"] if problem["severity"] == "error"]
+    assert [(problem["line"], problem["where"]) for problem in wrong] == [
+        (7, "$.secrets.certificate"),
+        (8, "$.secrets.private_key"),
+        (9, "$.secrets.bgp_md5"),
     ]
+    assert main(["fleet", "validate", "-o", "json", "--no-secrets"]) == 0
+    assert document(capsys)["valid"]
 
 
-def test_all_that_fail_alike_end_as_one_would(fleet: str, capsys: Output) -> None:
-    assert main(["--fleet", fleet, "status", "fra-1"]) == 5
-    assert main(["--fleet", fleet, "status", "--site", "fra"]) == 5
-    assert capsys.readouterr().err.count("edgectl: error: fra-1: ") == 2
+@pytest.mark.parametrize("how", ["argument", "option", "environment"])
+def test_a_file_can_be_named_in_three_ways(
+    how: str, file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = file.with_name("other.toml")
+    other.write_text(BASE.replace('name = "voice"', 'name = "other"'))
+    if how == "environment":
+        monkeypatch.setenv("EDGECTL_FLEET", str(other))
+    if how == "argument":
+        assert main(["fleet", "validate", str(other), "--no-secrets"]) == 0
+        assert str(other) in capsys.readouterr().err
+    else:
+        assert (
+            main(["fleet", "show", "-o", "json", *(["--fleet", str(other)] if how == "option" else [])]) == 0
+        )
+        assert document(capsys)["name"] == "other"
+
+
+def test_without_a_file_one_is_told_how_to_make_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EDGECTL_FLEET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert main(["fleet", "show"]) == 2
+    assert "make one with 'edgectl fleet init'" in capsys.readouterr().err
+
+
+# show
+
+
+def test_show_tells_of_sites_and_nodes(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fleet", "show"]) == 0
+    said = capsys.readouterr().out
+    assert "fleet voice, version 0.1.0, by ssh: 3 nodes at 2 sites" in said
+    assert "ams-2  ams   00000000000000a2  198.51.100.12, 2001:db8:a1::12  ams-2.mgmt.example" in said
+
+
+def test_show_has_what_follows_for_a_node(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fleet", "show", "--node", "ams-1", "-o", "json"]) == 0
+    told = document(capsys)
+    assert told["kind"] == "FleetNode"
+    assert told["metrics"] == "198.51.100.11:9464"
+    assert told["neighbors"] == ["198.51.100.1"]
+    assert main(["config", "render", "ams-1"]) == 0
+    assert told["config_hash"] == config_hash(capsys.readouterr().out)
+    assert main(["fleet", "show", "--node", "ams-9"]) == 2
+
+
+# init
+
+INIT = [
+    *("fleet", "init", "--yes", "--name", "voice", "--service", "192.0.2.1", "--local-as", "64601"),
+    *(
+        "--node",
+        "ams-1,198.51.100.11",
+        "--node",
+        "ams-2,198.51.100.12",
+        "--upstream",
+        "ams,198.51.100.1,64500",
+    ),
+]
+
+
+def test_init_asks_nothing_with_yes(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*INIT, "new.toml"]) == 0
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "new.toml: 2 nodes at 1 site" in said.err
+    assert "ring.toml" not in said.err, "is there"
+    assert "still missing: " in said.err
+    assert main(["fleet", "validate", "new.toml", "--no-secrets"]) == 0
+
+
+def test_init_leaves_a_file_that_is_there(file: Path) -> None:
+    assert main(INIT) == 6
+    assert file.read_text() == BASE
 
 
 @pytest.mark.parametrize(
-    "words,meant",
-    [
-        ([], ["ams-1", "ams-2", "fra-1"]),
-        (["ams-2"], ["ams-2"]),
-        (["ams-2", "ams-2"], ["ams-2"]),
-        (["--site", "ams"], ["ams-1", "ams-2"]),
-        (["fra-1", "--site", "ams"], ["fra-1", "ams-1", "ams-2"]),
-    ],
+    "without,says",
+    [("--service", "--service: is missing"), ("--node", "--node: is missing"), ("--local-as", "local-as")],
 )
-def test_which_nodes_are_meant(fleet: str, capsys: Output, words: list[str], meant: list[str]) -> None:
-    main(["status", "--fleet", fleet, "-o", "json", *words])
-    document = json.loads(capsys.readouterr().out)
-    assert (document["apiVersion"], document["kind"], document["fleet"]) == (
-        "edge/v1",
-        "FleetStatus",
-        "voice",
-    )
-    assert [node["name"] for node in document["nodes"]] == meant
+def test_init_says_what_is_missing(
+    without: str, says: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = list(INIT)
+    while without in words:
+        start = words.index(without)
+        del words[start : start + 2]
+    assert main([*words, "new.toml"]) == 2
+    assert says in capsys.readouterr().err
+    assert not file.with_name("new.toml").exists()
 
 
-def test_the_document_has_what_each_node_says_or_why_it_says_nothing(fleet: str, capsys: Output) -> None:
-    assert main(["status", "--fleet", fleet, "-o", "json"]) == 3
-    document = json.loads(capsys.readouterr().out)
-    first, _, last = document["nodes"]
-    assert (first["site"], first["error"], first["status"]["kind"]) == ("ams", None, "NodeStatus")
-    assert (last["status"], last["error"]["exit_code"]) == (None, 5)
-    assert [(one["severity"], one["about"], one["what"]) for one in document["findings"]] == [
-        ("broken", "fra", "dark"),
-        ("broken", "fra-1", "unreachable"),
+def test_init_writes_nothing_that_does_not_hold(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*INIT, "--node", "ams-3,198.51.100.11", "new.toml"]) == 2
+    assert "198.51.100.11 is that of nodes[0] (ams-1)" in capsys.readouterr().err
+    assert not file.with_name("new.toml").exists()
+
+
+def test_init_asks_for_what_is_not_said(file: Path) -> None:
+    answers = [
+        "",
+        "192.0.2.1, 2001:db8:1::1",
+        "ams-1 198.51.100.11",
+        "ams-1,198.51.100.11,2001:db8:a1::11",
+        "",
     ]
+    answers += ["ams,198.51.100.1,64500", "", "64601"]
+    result = CliRunner().invoke(
+        fleet,
+        ["init", "new.toml"],
+        input="\n".join(answers) + "\n",
+        standalone_mode=False,
+        catch_exceptions=False,
+    )
+    assert result.exception is None
+    assert "'ams-1 198.51.100.11' is no node" in result.stderr
+    assert result.stdout == ""
+    made = load_fleet(file.with_name("new.toml"))
+    assert (made.name, made.names) == ("voice", ("ams-1",))
+    assert made.nodes[0].config.bgp is not None
 
 
-def test_yaml_is_the_same_document(fleet: str, capsys: Output) -> None:
-    main(["status", "--fleet", fleet, "ams-1", "-o", "yaml"])
-    as_yaml = yaml.safe_load(capsys.readouterr().out)
-    main(["status", "--fleet", fleet, "ams-1", "-o", "json"])
-    as_json = json.loads(capsys.readouterr().out)
-    assert as_yaml["nodes"] == as_json["nodes"]
+# config render
+
+
+def test_all_configurations_go_into_a_folder(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "render", "--all", "--out", "out"]) == 0
+    made = load_fleet(file)
+    for node in made.nodes:
+        folder = file.parent / "out" / node.name
+        assert (folder / "node.toml").read_text() == node_toml(made, node)
+        assert (folder / "members.toml").read_text() == members_toml(made)
+        assert config_hash(node_toml(made, node)) in capsys.readouterr().out or node.name != "ams-1"
+
+
+def test_the_members_file_goes_to_stdout(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "render", "--members"]) == 0
+    assert capsys.readouterr().out == members_toml(load_fleet(file))
 
 
 @pytest.mark.parametrize(
-    "arguments,says",
-    [
-        (["status", "lon-1"], "no node 'lon-1'; there are ams-1, ams-2, fra-1"),
-        (["status", "--site", "lon"], "no site 'lon'; there are ams, fra"),
-        (["status", "--wait", "ams-1"], "'ams-1' is not one of"),
-        (["explain", "lon-1"], "no node 'lon-1'"),
-        (["status", "--timeout", "0"], "0"),
-        (["status", "--context", "test"], "no context 'test'"),
-    ],
+    "words", [[], ["--all"], ["ams-1", "--members"], ["--all", "--members", "--out", "o"], ["ams-9"]]
 )
-def test_wrong_words_are_one_line(fleet: str, capsys: Output, arguments: list[str], says: str) -> None:
-    assert (
-        main([arguments[0], *arguments[1:], *([] if "--context" in arguments else ["--fleet", fleet])]) == 2
+def test_render_has_to_know_whose(words: list[str], file: Path) -> None:
+    assert main(["config", "render", *words]) == 2
+
+
+# inventory
+
+
+def test_ansible_asks_in_two_ways(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inventory", "--list"]) == 0
+    listed = document(capsys)
+    assert main(["inventory", "--host", "fra-1"]) == 0
+    assert document(capsys) == listed["_meta"]["hostvars"]["fra-1"]
+    assert main(["inventory"]) == 0
+    assert document(capsys)["all"]["children"]["edge"]["hosts"] == listed["_meta"]["hostvars"]
+
+
+def test_terraforms_nodes_are_in_the_inventory(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    node = {"name": "fra-2", "site": "fra", "server_id": "00000000000000f2", "unicast_v4": "203.0.113.12"}
+    nodes = {"fra-2": {**node, "unicast_v6": "2001:db8:f1::12"}}
+    file.with_name("nodes.json").write_text(json.dumps(nodes))
+    assert main(["inventory", "--from-terraform", "nodes.json", "--host", "fra-2"]) == 0
+    assert document(capsys)["ansible_host"] == "203.0.113.12"
+    assert main(["inventory", "--from-terraform", "nodes.json", "-o", "prometheus"]) == 0
+    assert document(capsys)[3]["labels"] == {"site": "fra", "node": "fra-2"}
+
+
+@pytest.mark.parametrize("words", [["--list", "--host", "x"], ["-o", "prometheus", "--list"]])
+def test_an_inventory_is_one_thing_at_a_time(words: list[str], file: Path) -> None:
+    assert main(["inventory", *words]) == 2
+
+
+# sd
+
+
+def test_targets_are_replaced_as_a_whole_and_only_if_they_change(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sd", "--write", "targets.json"]) == 0
+    targets = file.with_name("targets.json")
+    first = targets.stat()
+    assert stat.S_IMODE(first.st_mode) == 0o644, "another user reads it"
+    assert len(json.loads(targets.read_text())) == 3
+    assert main(["sd", "--write", "targets.json"]) == 0
+    assert targets.stat().st_ino == first.st_ino
+    assert "is up to date" in capsys.readouterr().err
+    file.write_text(BASE.replace('name = "fra-1"', 'name = "fra-9"'))
+    assert main(["sd", "--write", "targets.json"]) == 0
+    assert targets.stat().st_ino != first.st_ino
+    assert "fra-9" in targets.read_text()
+    assert [path.name for path in file.parent.glob("*targets*")] == ["targets.json"], (
+        "nothing is left lying around"
     )
-    out, err = capsys.readouterr()
-    assert (out, err.count("\n")) == ("", 1)
-    assert says in err
 
 
-def test_without_any_fleet(capsys: Output) -> None:
-    assert main(["status"]) == 5
-    assert "no node is running on this machine" in capsys.readouterr().err
-    assert main(["status", "--site", "ams"]) == 2
-    assert "--site needs a fleet" in capsys.readouterr().err
-    assert main(["probe", "./a.sock"]) == main(["config", "diff", "./a.sock"]) == 2
+def test_a_fleet_that_is_wrong_leaves_the_targets_alone(file: Path) -> None:
+    assert main(["sd", "--write", "targets.json"]) == 0
+    before = file.with_name("targets.json").read_bytes()
+    file.write_text("[fleet]\n")
+    assert main(["sd", "--write", "targets.json"]) == 2
+    assert file.with_name("targets.json").read_bytes() == before
 
 
-def test_an_order_goes_to_a_node_of_the_fleet(
-    fleet: str, node: Any, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    monkeypatch.setenv("EDGECTL_FLEET", fleet)
-    assert main(["announce", "ams-2", "--reason", "back"]) == 0
-    (order,) = node.orders
-    assert isinstance(order, AnnounceOrder)
-    assert main(["announce", "fra-1"]) == 5
-    assert len(node.orders) == 1
+@pytest.mark.parametrize(
+    "listen,code", [("9000", 2), ("0.0.0.0:9000", 2), ("192.0.2.77:9000", 5)]
+)  # fmt: skip
+def test_where_nobody_can_listen(listen: str, code: int, file: Path) -> None:
+    assert main(["sd", "--listen", listen]) == code
 
 
-def test_contexts_name_fleets(fleet: str, capsys: Output, tmp_path: Path) -> None:
-    assert main(["context", "add", "prod", fleet]) == 0
-    assert main(["status", "ams-1"]) == 0
-    other = tmp_path / "other"
-    other.mkdir()
-    write_fleet(other, {"lon-1": f'socket = "{tmp_path}/ams-1.sock"'})
-    assert main(["context", "add", "test", str(other / "fleet.toml")]) == 0
-    assert main(["-c", "test", "status", "lon-1"]) == main(["status", "-c", "test"]) == 0
-    assert main(["context", "use", "test"]) == 0
-    capsys.readouterr()
-    assert main(["context", "ls", "-o", "json"]) == 0
-    document = json.loads(capsys.readouterr().out)
-    assert [(one["name"], one["current"]) for one in document["contexts"]] == [
-        ("prod", False),
-        ("test", True),
-    ]
-    assert main(["context", "rm", "test"]) == 0
-    assert main(["context", "add", "bad", str(tmp_path / "none.toml")]) == 2
-    assert main(["context", "ls"]) == 0
-    assert capsys.readouterr().out.splitlines() == ["  NAME  FLEET", f"  prod  {fleet}"]
+def test_prometheus_asks_and_the_fleet_file_is_read_anew(file: Path) -> None:
+    async def answers() -> list[tuple[str, bytes]]:
+        server = target_server(file)
+        sock = socket.create_server(("127.0.0.1", 0))
+        sock.setblocking(False)
+        port = sock.getsockname()[1]
+        await server.listen(sock)
+        said = []
+        try:
+            for text in (BASE, BASE.replace('name = "fra-1"', 'name = "fra-9"'), "[fleet"):
+                await asyncio.to_thread(file.write_text, text)
+                said.append(await _get(port))
+        finally:
+            await server.close()
+        return said
+
+    good, changed, wrong = asyncio.run(answers())
+    assert good[0].startswith("HTTP/1.1 200")
+    assert "Content-Type: application/json\r\n" in good[0]
+    assert [group["labels"]["node"] for group in json.loads(good[1])] == ["ams-1", "ams-2", "fra-1"]
+    assert b"fra-9" in changed[1]
+    assert wrong[0].startswith("HTTP/1.1 400")
+    assert b"is not TOML" in wrong[1]
 
 
-def test_waiting_ends_when_the_last_one_is_ready(
-    fleet: str, node: Any, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    answers = iter([node.status() | {"state": "starting", "announced": False}] * 3)
-    ready = node.status()
-    monkeypatch.setattr(node, "status", lambda: next(answers, ready))
-    assert main(["status", "--fleet", fleet, "--site", "ams", "--wait"]) == 0
-    out, err = capsys.readouterr()
-    assert err.splitlines()[0] == "not ready yet: ams-1 (starting), ams-2 (starting)"
-    assert "announced" in out
+async def _get(port: int) -> tuple[str, bytes]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /targets HTTP/1.1\r\nHost: here\r\nX-Prometheus-Refresh-Interval-Seconds: 60\r\n\r\n")
+    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return head.decode() + "\r\n", body
 
 
-def test_waiting_in_vain_names_those_that_lack(fleet: str, capsys: Output) -> None:
-    assert main(["status", "--fleet", fleet, "--wait=announced", "--wait-for", "0.05s"]) == 4
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "edgectl: error: after 0.1 s not announced: fra-1 (" in err
-    assert "ams-1" not in err
+# cid
 
 
-@pytest.mark.parametrize("name,ready", [("up", True), ("down", False)])
-def test_ready_is_more_than_announced(name: str, ready: bool) -> None:
-    status = understood(
-        {"node": "a", "state": "announced", "announced": True, "bgp": {"neighbors": {"198.51.100.1": name}}}
-    )
-    assert status_command.STATES["ready"](status) is ready
-    assert status_command.STATES["announced"](status)
+def test_a_connection_id_is_told_whose_it_is(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config,) = cid_configs("edge", RING)
+    cid = encode(config, bytes.fromhex("00000000000000a2"), bytes(8), 1).hex(":")
+    assert main(["cid", "decode", cid, "-o", "json"]) == 0
+    told = document(capsys)
+    assert (told["kind"], told["node"], told["site"], told["worker"]) == ("ConnectionId", "ams-2", "ams", 1)
+    assert main(["cid", "decode", cid]) == 0
+    assert "node           ams-2" in capsys.readouterr().out
 
 
-def test_calls_are_listed_with_their_node(
-    fleet: str, node: Any, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    count = {"frames": 7, "bytes": 700, "digest": "", "lost": 0}
-    call = {"call_id": "sess_1", "worker": 0, "carrier": "quic", "outcome": "on_anycast", "ended": False}
-    old = call | {"call_id": "sess_2", "age_s": 3720.0, "heard": count, "said": count}
-    over = old | {"call_id": "sess_3", "ended": True}
-
-    async def calls() -> list[Any]:
-        return [over, call | {"age_s": 1.5, "heard": count, "said": count}, old]
-
-    monkeypatch.setattr(node, "calls", calls)
-    assert main(["calls", "ls", "--fleet", fleet, "ams-1"]) == 0
-    _, first, second = capsys.readouterr().out.splitlines()
-    assert first.split() == ["ams-1", "sess_2", "quic", "on", "anycast", "1", "h", "2", "min", "7", "7"]
-    assert second.split()[:2] == ["ams-1", "sess_1"]
-    assert main(["calls", "ls", "--fleet", fleet, "--ended", "-o", "json"]) == 3
-    document = json.loads(capsys.readouterr().out)
-    assert [(node["name"], len(node["calls"])) for node in document["nodes"]] == [("ams-1", 3), ("ams-2", 3)]
+def test_a_connection_id_of_nobody_and_what_is_none(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config,) = cid_configs("edge", RING)
+    assert main(["cid", "decode", encode(config, bytes(8), bytes(8)).hex()]) == 1
+    assert "no node of fleet.toml has this server ID" in capsys.readouterr().err
+    assert main(["cid", "decode", "xyz"]) == 2
+    assert main(["cid", "decode", "00"]) == 2
 
 
-def test_differences_between_what_runs_and_what_is_wanted(
-    fleet: str, node: Any, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    assert main(["config", "render", "--fleet", fleet, "ams-1"]) == 0
-    wanted = capsys.readouterr().out
-    monkeypatch.setattr(node, "config_text", lambda: wanted)
-    assert main(["config", "diff", "--fleet", fleet, "ams-1"]) == 0
-    assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(node, "config_text", lambda: wanted.replace("port = 443", "port = 444\n\x1b[2J"))
-    assert main(["config", "diff", "--fleet", fleet, "ams-1"]) == 1
-    out = capsys.readouterr().out
-    assert out.startswith("--- ams-1 (runs)\n+++ ams-1 (fleet file)\n")
-    assert "\n-port = 444\n" in out.replace("  # defaults", "").replace(" " * 30, "")
-    assert "\x1b" not in out
-    assert main(["config", "diff", "--fleet", fleet, "--site", "ams", "-o", "json"]) == 1
-    document = json.loads(capsys.readouterr().out)
-    assert [node["same"] for node in document["nodes"]] == [False, False]
-    assert main(["config", "diff", "--fleet", fleet]) == 3
+def test_keys_are_in_the_table_only_if_one_asks(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (config,) = cid_configs("edge", RING)
+    key = (config.key or b"").hex()
+    assert main(["cid", "table"]) == 0
+    assert key not in capsys.readouterr().out
+    assert main(["cid", "table", "-o", "json"]) == 0
+    (listed,) = document(capsys)["configurations"]
+    assert (listed["cid_key"], listed["config_id"], listed["issued"]) == (None, 0, True)
+    assert main(["cid", "table", "--show-keys"]) == 0
+    assert key in capsys.readouterr().out
 
 
-def test_versions_of_the_fleet(
-    fleet: str, node: Any, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    monkeypatch.setenv("EDGECTL_FLEET", fleet)
-    status = node.status() | {"version": "0.0.9"}
-    monkeypatch.setattr(node, "status", lambda: status)
-    assert main(["version", "--fleet"]) == 3
-    _, *rows = capsys.readouterr().out.splitlines()
-    assert [row.split() for row in rows] == [["ams-1", "0.0.9", "0.1.0"], ["ams-2", "0.0.9", "0.1.0"]]
-    Path(fleet).write_text(
-        Path(fleet).read_text().partition('[[nodes]]\nname = "fra-1"')[0].replace("[sites.fra]", "")
-    )
-    assert main(["version", "--fleet"]) == 1
-    status["version"] = "0.1.0"
-    assert main(["version", "--fleet"]) == 0
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_completes_names_of_the_fleet(
-    fleet: str, shell: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
-) -> None:
-    assert main(["completion", shell]) == 0
-    assert "_EDGECTL_COMPLETE" in capsys.readouterr().out
-
-    def completed(words: str) -> list[str]:
-        monkeypatch.setenv("_EDGECTL_COMPLETE", "bash_complete")
-        monkeypatch.setenv("COMP_WORDS", words)
-        monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
-        with pytest.raises(SystemExit):
-            main([])
-        return [line.partition(",")[2] for line in capsys.readouterr().out.splitlines() if line]
-
-    assert completed(f"edgectl --fleet {fleet} status a") == ["ams-1", "ams-2"]
-    assert completed(f"edgectl status --fleet {fleet} --site ") == ["ams", "fra"]
-    assert completed("edgectl comp") == ["completion"]
-    monkeypatch.setenv("EDGECTL_FLEET", "spoiled")
-    assert completed("edgectl explain ") == []
-
-
-def test_top_prints_pages_where_there_is_no_terminal(fleet: str, capsys: Output) -> None:
-    assert main(["top", "--fleet", fleet, "--interval", "0.01s", "--count", "2"]) == 0
-    out, err = capsys.readouterr()
-    assert out.count("voice: 3 nodes at 2 sites") == 2
-    assert out.count("✗ fra-1  unreachable") == 2
-    assert ("\x1b" in out, err) == (False, "")
-
-
-def test_a_node_that_is_asked_by_its_path_is_called_by_its_name(
-    tmp_path: Path, fleet: str, capsys: Output
-) -> None:
-    assert main(["status", str(tmp_path / "ams-1.sock")]) == 0
-    assert capsys.readouterr().out.splitlines()[-1].split()[0] == "e1"
-
-
-def test_seen_is_at_its_site() -> None:
-    assert Seen(Wanted("a", "ams"), error=UnreachableError("gone")).site == "ams"
+def test_a_ring_in_a_vault_is_named_decrypted(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ring = file.parent / "secrets" / "ring.toml"
+    copy = file.parent / "copy.toml"
+    write_ring(copy, RING)
+    ring.write_text("$ANSIBLE_VAULT;1.1;AES256\n61\n")
+    assert main(["cid", "table"]) == 2
+    assert "name a decrypted copy with --ring" in capsys.readouterr().err
+    assert main(["cid", "table", "--ring", str(copy)]) == 0
