@@ -11,7 +11,6 @@ from edge.cli.layout import table
 from edge.cli.output import output_option, print_json
 from edge.fleet.context import contexts_file, read_contexts, write_contexts
 
-
 _name = click.argument("name", shell_complete=completing(contexts))
 
 

@@ -38,9 +38,7 @@ def fleet(tmp_path: Path, serve: Callable[[Path], None]) -> str:
     """ams-1 and ams-2 answer, fra-1 does not run."""
     names = ("ams-1", "ams-2", "fra-1")
     (tmp_path / "voice").mkdir()
-    file = write_fleet(
-        tmp_path / "voice", {name: f'socket = "{tmp_path}/{name}.sock"' for name in names}
-    )
+    file = write_fleet(tmp_path / "voice", {name: f'socket = "{tmp_path}/{name}.sock"' for name in names})
     for name in names[:2]:
         serve(tmp_path / f"{name}.sock")
     return str(file)
@@ -83,7 +81,11 @@ def test_all_that_fail_alike_end_as_one_would(fleet: str, capsys: Output) -> Non
 def test_which_nodes_are_meant(fleet: str, capsys: Output, words: list[str], meant: list[str]) -> None:
     main(["status", "--fleet", fleet, "-o", "json", *words])
     document = json.loads(capsys.readouterr().out)
-    assert (document["apiVersion"], document["kind"], document["fleet"]) == ("edge/v1", "FleetStatus", "voice")
+    assert (document["apiVersion"], document["kind"], document["fleet"]) == (
+        "edge/v1",
+        "FleetStatus",
+        "voice",
+    )
     assert [node["name"] for node in document["nodes"]] == meant
 
 
@@ -119,7 +121,9 @@ def test_yaml_is_the_same_document(fleet: str, capsys: Output) -> None:
     ],
 )
 def test_wrong_words_are_one_line(fleet: str, capsys: Output, arguments: list[str], says: str) -> None:
-    assert main([arguments[0], *arguments[1:], *([] if "--context" in arguments else ["--fleet", fleet])]) == 2
+    assert (
+        main([arguments[0], *arguments[1:], *([] if "--context" in arguments else ["--fleet", fleet])]) == 2
+    )
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert says in err
@@ -156,7 +160,10 @@ def test_contexts_name_fleets(fleet: str, capsys: Output, tmp_path: Path) -> Non
     capsys.readouterr()
     assert main(["context", "ls", "-o", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert [(one["name"], one["current"]) for one in document["contexts"]] == [("prod", False), ("test", True)]
+    assert [(one["name"], one["current"]) for one in document["contexts"]] == [
+        ("prod", False),
+        ("test", True),
+    ]
     assert main(["context", "rm", "test"]) == 0
     assert main(["context", "add", "bad", str(tmp_path / "none.toml")]) == 2
     assert main(["context", "ls"]) == 0
@@ -205,7 +212,7 @@ def test_calls_are_listed_with_their_node(
 
     monkeypatch.setattr(node, "calls", calls)
     assert main(["calls", "ls", "--fleet", fleet, "ams-1"]) == 0
-    head, first, second = capsys.readouterr().out.splitlines()
+    _, first, second = capsys.readouterr().out.splitlines()
     assert first.split() == ["ams-1", "sess_2", "quic", "on", "anycast", "1", "h", "2", "min", "7", "7"]
     assert second.split()[:2] == ["ams-1", "sess_1"]
     assert main(["calls", "ls", "--fleet", fleet, "--ended", "-o", "json"]) == 3
@@ -240,9 +247,11 @@ def test_versions_of_the_fleet(
     status = node.status() | {"version": "0.0.9"}
     monkeypatch.setattr(node, "status", lambda: status)
     assert main(["version", "--fleet"]) == 3
-    head, *rows = capsys.readouterr().out.splitlines()
+    _, *rows = capsys.readouterr().out.splitlines()
     assert [row.split() for row in rows] == [["ams-1", "0.0.9", "0.1.0"], ["ams-2", "0.0.9", "0.1.0"]]
-    Path(fleet).write_text(Path(fleet).read_text().partition('[[nodes]]\nname = "fra-1"')[0].replace("[sites.fra]", ""))
+    Path(fleet).write_text(
+        Path(fleet).read_text().partition('[[nodes]]\nname = "fra-1"')[0].replace("[sites.fra]", "")
+    )
     assert main(["version", "--fleet"]) == 1
     status["version"] = "0.1.0"
     assert main(["version", "--fleet"]) == 0

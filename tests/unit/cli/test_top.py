@@ -42,7 +42,9 @@ def silent(number: int) -> Seen:
     return Seen(Wanted(f"n-{number}", "ams"), error=UnreachableError("connection refused"))
 
 
-def drawn(nodes: list[Seen], width: int = 120, height: int = 24, sort: str = "trouble", offset: int = 0) -> list[str]:
+def drawn(
+    nodes: list[Seen], width: int = 120, height: int = 24, sort: str = "trouble", offset: int = 0
+) -> list[str]:
     look = Look(AT, "voice", tuple(nodes), {})
     return [line.plain for line in screen(look, sort=sort, offset=offset, width=width, height=height)]
 
@@ -72,11 +74,15 @@ def test_what_does_not_fit_is_counted() -> None:
 
 def test_where_all_fits_nothing_is_said_of_more() -> None:
     lines = drawn([node(1), silent(2)])
-    assert [line for line in lines if line.startswith("✗ n-2")] == ["✗ n-2    unreachable: connection refused"]
+    assert [line for line in lines if line.startswith("✗ n-2")] == [
+        "✗ n-2    unreachable: connection refused"
+    ]
     assert "not shown" not in lines[-1]
 
 
-@pytest.mark.parametrize("sort,first", [("trouble", "n-7"), ("name", "n-1"), ("pressure", "n-9"), ("calls", "n-3")])
+@pytest.mark.parametrize(
+    "sort,first", [("trouble", "n-7"), ("name", "n-1"), ("pressure", "n-9"), ("calls", "n-3")]
+)
 def test_it_is_sorted_as_one_likes(sort: str, first: str) -> None:
     nodes = [node(9), silent(7), node(1), node(3, calls=4)]
     lines = drawn(nodes, sort=sort)
@@ -105,12 +111,11 @@ class Terminal:
         self.slave = slave
         self.text = ""
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "edge.cli", "top", *arguments],
+            ["setsid", "--ctty", sys.executable, "-P", "-m", "edge.cli", "top", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,
             env=os.environ | {"TERM": "xterm"},
-            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(slave, termios.TIOCSCTTY, 0)),
         )
 
     def until(self, holds: Callable[[str], bool]) -> None:

@@ -109,7 +109,9 @@ def test_it_is_for_its_user_alone(file: Path) -> None:
     assert [path.name for path in file.parent.iterdir()] == ["contexts.toml"]
 
 
-@pytest.mark.parametrize("text", ["current = [", 'current = "a"\ncolour = "red"\n', "current = 1\n", "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["current = [", 'current = "a"\ncolour = "red"\n', "current = 1\n", "\udcff"]
+)
 def test_one_that_is_spoiled_is_told_with_its_path(tmp_path: Path, text: str) -> None:
     file = tmp_path / "contexts.toml"
     file.write_bytes(text.encode("utf-8", "surrogateescape"))

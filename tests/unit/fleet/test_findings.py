@@ -45,7 +45,12 @@ def test_where_all_is_well_there_is_nothing_to_say() -> None:
 @pytest.mark.parametrize(
     "changes,severity,what,sentence",
     [
-        ({"state": "fenced", "reason": "4 probes failed"}, Severity.BROKEN, "fenced", "fenced: 4 probes failed"),
+        (
+            {"state": "fenced", "reason": "4 probes failed"},
+            Severity.BROKEN,
+            "fenced",
+            "fenced: 4 probes failed",
+        ),
         ({"state": "depreferred", "reason": "busy"}, Severity.WARNING, "depreferred", "depreferred: busy"),
         (
             {"bgp": {"neighbors": {"198.51.100.1": "down", "2001:db8::1": "up"}}},
@@ -98,7 +103,15 @@ def test_where_all_is_well_there_is_nothing_to_say() -> None:
             "go on with: edgectl upgrade --resume",
         ),
         (
-            {"operation": {"state": "failed", "kind": "upgrade", "who": "bob", "step": "verify", "reason": "no"}},
+            {
+                "operation": {
+                    "state": "failed",
+                    "kind": "upgrade",
+                    "who": "bob",
+                    "step": "verify",
+                    "reason": "no",
+                }
+            },
             Severity.WARNING,
             "failed",
             "upgrade by bob failed at verify: no",
@@ -125,7 +138,9 @@ def test_a_hold_is_worth_a_warning_once_it_may_be_forgotten() -> None:
     drained = HELD | {"drain": {"hand_over": True, "deadline": None}}
     others = node("ams-2")
     fresh, old = (
-        findings([node(announced=False, state="held", calls=3, hold=drained | {"since": NOW - age}), others], NOW)
+        findings(
+            [node(announced=False, state="held", calls=3, hold=drained | {"since": NOW - age}), others], NOW
+        )
         for age in (LONG_S, LONG_S + 1)
     )
     assert [(one.severity, one.what) for one in (*fresh, *old)] == [

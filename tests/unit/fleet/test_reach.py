@@ -98,13 +98,13 @@ def test_a_value_that_is_none_is_one() -> None:
 
 @pytest.mark.parametrize("kind", [UsageError, DeadlineError, UnreachableError, RefusedError, EdgeError])
 def test_all_that_fail_alike_end_as_one_of_them_would(kind: type[EdgeError]) -> None:
-    with pytest.raises(kind, match="^2 of 2 nodes failed: a: gone; b: gone, too$") as caught:
+    with pytest.raises(kind, match=r"^2 of 2 nodes failed: a: gone; b: gone, too$") as caught:
         settle({"a": failed(kind("gone")), "b": failed(kind("gone, too"))})
     assert caught.value.exit_code == kind.exit_code
 
 
 def test_one_alone_is_not_counted() -> None:
-    with pytest.raises(RefusedError, match="^a: it is the last$"):
+    with pytest.raises(RefusedError, match=r"^a: it is the last$"):
         settle({"a": failed(RefusedError("it is the last"))})
 
 
@@ -115,5 +115,5 @@ def test_all_that_fail_differently_are_plainly_failed() -> None:
 
 
 def test_some_that_fail_are_named_and_no_others() -> None:
-    with pytest.raises(PartialError, match="^1 of 3 nodes failed: b: late$"):
+    with pytest.raises(PartialError, match=r"^1 of 3 nodes failed: b: late$"):
         settle({"a": WELL, "b": failed(DeadlineError("late")), "c": WELL})

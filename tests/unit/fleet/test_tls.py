@@ -105,7 +105,9 @@ def test_one_that_is_not_there(files: Path) -> None:
         asyncio.run(way(files, port).request("GET", "/status", timeout_s=10.0))
 
 
-@pytest.mark.parametrize("spoiled,says", [("node.pem", "cannot be used as ca"), ("ops.key", "a certificate and its key")])
+@pytest.mark.parametrize(
+    "spoiled,says", [("node.pem", "cannot be used as ca"), ("ops.key", "a certificate and its key")]
+)
 def test_files_that_cannot_be_used_are_named(files: Path, spoiled: str, says: str) -> None:
     for damage in (lambda path: path.write_text("spoiled"), Path.unlink):
         damage(files / spoiled)
