@@ -251,12 +251,12 @@ def test_everything_that_is_wrong_is_told_at_once(base: str) -> None:
         ('key_ring = "secrets/ring.toml"', "key_ring = 1"),
         ('name = "ams-2"', 'name = "AMS"'),
         ('"00000000000000a2"', '"x"'),
-        ('description = "Amsterdam"', "descripton = 1"),
+        ('description = "Amsterdam"', "descriptoin = 1"),
     )
     assert [problem.where for problem in problems_of(text)] == [
         "$.fleet.version",
         "$.secrets.key_ring",
-        "$.sites.ams.descripton",
+        "$.sites.ams.descriptoin",
         "$.nodes[1].name",
         "$.nodes[1].server_id",
     ]
