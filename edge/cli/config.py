@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.cli.config_diff import diff
 from edge.cli.fleet_option import fleet_option, loaded
 from edge.cli.layout import table
 from edge.errors import UnreachableError, UsageError
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Make the nodes' configurations from the fleet file."""
+    """Make the nodes' configurations from the fleet file, and compare."""
+
+
+config.add_command(diff)
 
 
 @config.command("render")

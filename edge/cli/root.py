@@ -8,6 +8,9 @@ from importlib import import_module
 from typing import NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
+
+from edge.cli.choice import fleet_options
 
 
 class Entry(NamedTuple):
@@ -24,6 +27,16 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "call": Entry("edge.cli.call", "Place a spoken call to an edge and account for every frame."),
         "load": Entry(
             "edge.cli.load", "Place many calls at once, to see what an edge does when there are too many."
+        ),
+    },
+    "Over the fleet": {
+        "status": Entry(
+            "edge.cli.status", "Show how nodes stand: what is wrong first, then a line for each."
+        ),
+        "top": Entry("edge.cli.top", "Watch the nodes live: routes, pressure, calls, and what is wrong."),
+        "calls": Entry("edge.cli.calls", "Look at the calls that are up."),
+        "probe": Entry(
+            "edge.cli.probe", "Call each node, and the fleet at its service addresses, from here."
         ),
     },
     "On a node": {
@@ -64,7 +77,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
     },
     "About": {
-        "version": Entry("edge.cli.version", "Print the versions that a bug report needs."),
+        "context": Entry("edge.cli.context", "Name fleets, and say which one is meant."),
+        "completion": Entry("edge.cli.completion", "Have a shell complete commands and names of nodes."),
+        "version": Entry("edge.cli.version", "Print the versions that a bug report needs, or of the fleet."),
     },
 }
 
@@ -82,6 +97,15 @@ class TableOfContents(click.Group):
                 return command
         return None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the table alone: click would import every command for its help."""
+        return [
+            CompletionItem(name, help=entry.summary)
+            for entries in SECTIONS.values()
+            for name, entry in entries.items()
+            if name.startswith(incomplete)
+        ] or super().shell_complete(ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(len(name) for name in self.list_commands(ctx))
         for title, entries in SECTIONS.items():
@@ -89,7 +113,11 @@ class TableOfContents(click.Group):
                 formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
 
 
-@click.command(cls=TableOfContents, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=TableOfContents,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EDGECTL"},
+)
+@fleet_options
 @click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for every detail.")
 def edgectl(verbose: int) -> None:
     """Anycast edges for voice: run one, call one, and watch a lab of them survive."""
