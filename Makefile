@@ -22,11 +22,16 @@ SCENARIO ?= overload
 FAST := $(wildcard tests/unit tests/sim tests/model tests/vectors)
 # These measure time on a real kernel, so they run after the others, and one at a time.
 REAL := $(wildcard tests/lab tests/interop)
+# Booted machines are for root alone; what they need is installed for nobody else.
+ifeq ($(shell id -u),0)
+REAL += $(wildcard tests/provision)
+PROGRAMS_PROVISION := programs-provision
+endif
 SPHINX := sphinx-build -W --keep-going -n -q -b html docs build/docs
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(DEV) programs-lab programs-test ## Prepare this machine for everything below
@@ -40,9 +45,13 @@ unit: $(DEV) ## Run the tests that need no kernel: about two minutes
 	@pytest -n auto $(FAST) $(ARGS)
 
 .PHONY: test
-test: $(DEV) programs-lab programs-test ## Run every test
-	@pytest -n auto $(FAST) tests/packaging $(ARGS)
+test: $(DEV) programs-lab programs-test $(PROGRAMS_PROVISION) ## Run every test
+	@pytest -n auto $(FAST) tests/packaging tests/terraform $(ARGS)
 	@pytest $(REAL) $(ARGS)
+
+.PHONY: provision-test
+provision-test: $(DEV) programs-provision ## Provision booted machines and run a fleet on them (root)
+	@pytest tests/provision $(ARGS)
 
 .PHONY: long
 long: $(DEV) programs-lab ## Play the longer stories, and see that each check can fail: about ten minutes
@@ -74,16 +83,20 @@ lock: $(BASE) ## Choose versions anew and write the lock files
 		pyproject.toml requirements/build.in); \
 	"$${compile[@]}" --output-file requirements/base.txt --extra demo; \
 	"$${compile[@]}" --output-file requirements/dev.txt --constraint requirements/base.txt \
-		--extra simulate --extra demo --extra test --extra check --extra docs; \
+		--extra simulate --extra demo --extra dashboards --extra test --extra check --extra docs; \
 	"$${compile[@]}" --output-file requirements/bench.txt --constraint requirements/dev.txt --all-extras
+
+.PHONY: refresh-schemas
+refresh-schemas: $(DEV) ## Write the schemas of Terraform's providers anew (needs terraform and its registry)
+	@PYTHONPATH=tests python -m terraform.refresh
 
 .PHONY: clean
 clean: ## Remove what was built (the environment stays; it is .venv)
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: programs-lab programs-test programs-bench
-programs-lab programs-test programs-bench:
+.PHONY: programs-lab programs-test programs-bench programs-provision
+programs-lab programs-test programs-bench programs-provision:
 	@requirements/setup.sh debian $(@:programs-%=%)
 
 # A larger environment contains the smaller ones at the same versions.

@@ -19,7 +19,9 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-TIERS_WITH_A_MARKER = {"lab", "interop"}
+# Programs that Debian does not have, and where they come from.
+ELSEWHERE = {"terraform": "https://developer.hashicorp.com/terraform/install"}
+TIERS_WITH_A_MARKER = {"lab", "interop", "provision"}
 # Debian keeps routers where an ordinary user's PATH does not look, and those of FRR where nobody's does.
 SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/lib/frr"])
 
@@ -81,14 +83,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for program in marker.args:
             if shutil.which(program, path=SEARCH_PATH) is None:
-                pytest.skip(f"needs {program}: apt-get install {_debian_package(program)}")
+                pytest.skip(f"needs {program}: {_how_to_get(program)}")
 
 
-def _debian_package(program: str) -> str:
+def _how_to_get(program: str) -> str:
+    if program in ELSEWHERE:
+        return f"see {ELSEWHERE[program]}"
     for line in (ROOT / "requirements" / "debian.txt").read_text().splitlines():
         match line.split(maxsplit=3):
             case [purpose, package, provides, *_] if purpose != "#" and provides == program:
-                return package
+                return f"apt-get install {package}"
     raise LookupError(f"{program} is not listed in requirements/debian.txt")
 
 

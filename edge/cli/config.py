@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.cli.config_apply import apply
 from edge.cli.config_diff import diff
 from edge.cli.fleet_option import fleet_option, loaded
 from edge.cli.layout import table
@@ -18,9 +19,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Make the nodes' configurations from the fleet file, and compare."""
+    """Make the nodes' configurations from the fleet file, compare them, and put them in place."""
 
 
+config.add_command(apply)
 config.add_command(diff)
 
 
