@@ -224,7 +224,7 @@ WRONG = [
     ("[defaults.bgp]\n", '[access]\nuser = "-x"\n[defaults.bgp]\n', "user =", "$.access.user", "is no login name"),
     ("[defaults.bgp]\n", '[access]\ntransport = "tls"\n[defaults.bgp]\n', "[access]", "$.access.ca", 'transport = "tls" needs it'),
     ("[defaults.bgp]\n", '[access]\ntransport = "unix"\n[defaults.bgp]\n', "[access]", "$.access.socket", "is that of 3 nodes of this machine"),
-    ("[sites.ams]\n", "[sites.a_b]\n[sites.'a.b']\n[sites.ams]\n", "[sites.'a.b']", "$.sites.a.b", "is site_a_b to Ansible"),
+    ("[sites.ams]\n", "[sites.a_b]\n[sites.'a.b']\n[sites.ams]\n", "[sites.'a.b']", '$.sites."a.b"', "is site_a_b to Ansible"),
     ("med = 50", "[nodes.config.forward]\nport = 4444", "port = 4444", "$.nodes[1].config.forward.port", "4444 at ams-2, and 4434 at others"),
     ('[sites.ams]\ndescription = "Amsterdam"', "[sites.ams]\ndescription = 5", "description = 5", "$.sites.ams.description", "expected str"),
 ]  # fmt: skip
