@@ -118,7 +118,7 @@ def test_a_report_is_written_of_those_that_answer(
     assert "<title>Fleet voice</title>" in out.read_text()
     gone = str(tmp_path / "none.sock")
     assert main(["report", running, gone, "--out", str(out)]) == 3
-    assert "without 1 of 2 nodes" in capsys.readouterr().err
+    assert "1 of 2 nodes failed" in capsys.readouterr().err
     assert "1 out of reach" in out.read_text()
     assert main(["report", running, "--out", str(tmp_path / "no" / "report.html")]) == 2
 

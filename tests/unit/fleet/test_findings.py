@@ -73,7 +73,7 @@ def test_where_all_is_well_there_is_nothing_to_say() -> None:
             "runs 0.1.0, the fleet file says 0.2.0",
         ),
         (
-            {"config": {"hash": "abd"}},
+            {"config": {"hash": "xyz"}},
             Severity.WARNING,
             "config-drift",
             "its configuration is not that of the fleet file; see: edgectl config diff ams-1",
