@@ -34,7 +34,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(DEV) programs-lab programs-test ## Prepare this machine for everything below
+setup: $(DEV) programs-lab programs-test $(PROGRAMS_PROVISION) ## Prepare this machine for everything below
 
 .PHONY: lab
 lab: $(BASE) programs-lab ## Run the lab's scenario (SCENARIO=overload, ARGS='--fault no-withdraw')
@@ -83,7 +83,7 @@ lock: $(BASE) ## Choose versions anew and write the lock files
 		pyproject.toml requirements/build.in); \
 	"$${compile[@]}" --output-file requirements/base.txt --extra demo; \
 	"$${compile[@]}" --output-file requirements/dev.txt --constraint requirements/base.txt \
-		--extra simulate --extra demo --extra dashboards --extra test --extra check --extra docs; \
+		--extra simulate --extra demo --extra dashboards --extra provision --extra test --extra check --extra docs; \
 	"$${compile[@]}" --output-file requirements/bench.txt --constraint requirements/dev.txt --all-extras
 
 .PHONY: clean

@@ -23,6 +23,7 @@ PROGRAMS = (
     "ssh",
     "curl",
     "terraform",
+    "ansible-playbook",
 )
 # The first of them waits for an image, wheels, and three machines that install.
 pytestmark = [pytest.mark.needs(*PROGRAMS), pytest.mark.timeout(1800)]

@@ -23,6 +23,7 @@ PROGRAMS = (
     "ssh",
     "curl",
     "terraform",
+    "ansible-playbook",
     "prometheus",
     "prometheus-alertmanager",
 )
