@@ -22,7 +22,7 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 # Programs that Debian does not have, or not as new, and where they come from.
 ELSEWHERE = {
     "terraform": "https://developer.hashicorp.com/terraform/install",
-    "ansible-playbook": "`make setup`",
+    "ansible-playbook": "requirements/ansible.txt, or let `make provision-test` install it",
 }
 TIERS_WITH_A_MARKER = {"lab", "interop", "provision"}
 # Python's programs are beside it. Debian keeps routers where an ordinary user's PATH does not look, and those of FRR

@@ -32,7 +32,7 @@ def report(nodes: tuple[str, ...], lab: str | None, out: Path, title: str) -> No
         out.write_text(fleet_page(title, snapshots, time.time()))
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
-    lost = [f"{one.name}: {one.problem}" for one in snapshots if one.problem]
+    lost = [one.problem for one in snapshots if one.problem]
     if lost:
         raise PartialError(
             f"{out} is written, without {len(lost)} of {len(snapshots)} nodes: {'; '.join(lost)}"
