@@ -6,12 +6,14 @@ They may stand before or behind the command; the nearest one counts.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 from click.core import ParameterSource
+
+from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from edge.fleet.model import Fleet
@@ -32,7 +34,24 @@ def _note(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
             noted[parameter.name] = (value, typed)
 
 
-def _complete_context(*_: object) -> list[str]:
+def completing(
+    words: Callable[[], Iterable[str]],
+) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """What a parameter takes as ``shell_complete``: those of ``words`` that begin as typed. A shell has no place for errors."""
+
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+        # click has left the context by now.
+        with ctx.scope(cleanup=False):
+            try:
+                return [word for word in words() if word.startswith(incomplete)]
+            except EdgeError:
+                return []
+
+    return complete
+
+
+def contexts() -> list[str]:
+    """The names of all."""
     from edge.fleet.context import contexts_file, read_contexts
 
     return sorted(read_contexts(contexts_file()).contexts)
@@ -57,7 +76,7 @@ _which: Final = (
         envvar="EDGECTL_CONTEXT",
         expose_value=False,
         callback=_note,
-        shell_complete=_complete_context,
+        shell_complete=completing(contexts),
         help="The context whose fleet is meant, see `edgectl context`.  [env var: EDGECTL_CONTEXT]",
     ),
 )

@@ -6,16 +6,12 @@ from pathlib import Path
 
 import click
 
+from edge.cli.choice import completing, contexts
 from edge.cli.layout import table
 from edge.cli.output import output_option, print_json
 from edge.fleet.context import contexts_file, read_contexts, write_contexts
 
-
-def _complete(*_: object) -> list[str]:
-    return sorted(read_contexts(contexts_file()).contexts)
-
-
-_name = click.argument("name", shell_complete=_complete)
+_name = click.argument("name", shell_complete=completing(contexts))
 
 
 @click.group()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +12,44 @@ import click
 
 from edge.cli.layout import printable
 from edge.cli.output import output_option, print_json
-from edge.cli.where import Place, find
+from edge.cli.where import find
 from edge.doctor import Finding, Patient, Verdict, examine, worst
-from edge.errors import EdgeError, UnreachableError
+from edge.errors import EdgeError, UnreachableError, UsageError
 
 CONFIG = Path("/etc/edge/node.toml")
 
 
+def patient_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``[SOCKET]`` and ``--config``; ``command`` gets the node as ``patient``."""
+
+    @click.argument("socket", required=False)
+    @click.option(
+        "--config",
+        type=click.Path(path_type=Path, readable=False),
+        help=f"The node's configuration.  [default: what the running node was started with, or {CONFIG}]",
+    )
+    @functools.wraps(command)
+    def with_patient(socket: str | None, config: Path | None, **options: Any) -> Any:
+        if socket is not None and "/" not in socket:
+            raise UsageError(
+                f"{socket}: this looks at the machine it runs on, so run it on that node; here, name the path of a socket"
+            )
+        return command(patient=received(socket, config), **options)
+
+    return with_patient
+
+
 @click.command()
-@click.argument("node", required=False)
-@click.option("--lab", help="NODE is in this standing lab, if there are several.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, readable=False),
-    help=f"The node's configuration.  [default: what the running node was started with, or {CONFIG}]",
-)
+@patient_options
 @output_option
-def doctor(node: str | None, lab: str | None, config: Path | None, as_json: bool) -> int:
+def doctor(patient: Patient, as_json: bool) -> int:
     """Look for what is wrong with this machine as a node, and say what to do about it.
 
     The kernel, the addresses and ports, the certificate, keys and who may read them, the ways out, the BGP sessions, and
-    what the node says of itself, if it runs. Nothing is changed. Some files are for root to look at. NODE is the path of
-    the node's admin socket; without it, this machine's. The exit code is 1 if something fails, not if it only warns.
+    what the node says of itself, if it runs. Nothing is changed. Some files are for root to look at. It looks at the
+    machine that it runs on: for another node, run it there. SOCKET is the node's admin socket. The exit code is 1 if
+    something fails, not if it only warns.
     """
-    patient = received(node, lab, config)
     findings = asyncio.run(examine(patient))
     verdict = worst(findings)
     if as_json:
@@ -51,22 +67,24 @@ def doctor(node: str | None, lab: str | None, config: Path | None, as_json: bool
     return 1 if verdict is Verdict.FAIL else 0
 
 
-def received(node: str | None, lab: str | None, config: Path | None) -> Patient:
+def received(socket: str | None, config: Path | None) -> Patient:
     """What is known of the node before it is looked at. Raises if there is no configuration to be found."""
     from edge.config import load_config
+
+    def ask(target: str) -> Any:
+        return find(socket).ask("GET", target)
 
     status: Any = None
     peers: Any = None
     problem = ""
     try:
-        place: Place = find(node, lab)
-        status, peers = place.ask("GET", "/status"), place.ask("GET", "/bgp/peers")
+        status, peers = ask("/status"), ask("/bgp/peers")
     except EdgeError as error:
         problem = str(error)
     known = (status or {}).get("config") or {}
     path = config or Path(known.get("file") or CONFIG)
     try:
-        return Patient(load_config(path), status, peers, problem)
+        return Patient(load_config(path), status, peers, problem, ask)
     except UnreachableError as error:
         raise UnreachableError(f"{error}; or name another with --config") from error
 

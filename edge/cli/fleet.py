@@ -44,7 +44,7 @@ def validate(file: Path | None, no_secrets: bool, as_json: bool) -> int:
     path = chosen(file)
     found, problems = read_fleet(path)
     if found is not None and not no_secrets:
-        problems += secret_problems(found, datetime.now(UTC))
+        problems = sorted([*problems, *secret_problems(found, datetime.now(UTC))])
     wrong = [problem for problem in problems if not problem.note]
     if as_json:
         listed = [_problem(problem) for problem in problems]
@@ -199,7 +199,7 @@ def _node_document(fleet: Fleet, node: Node) -> dict[str, Any]:
         "user": node.user,
         "socket": str(node.socket),
         "url": node.url,
-        "metrics": node.metrics,
+        "metrics": node.metrics and str(node.metrics),
         "service_addresses": [str(address) for address in node.config.service.addresses],
         "prefixes": list(bgp.prefixes) if bgp else [],
         "neighbors": [neighbor.address for neighbor in bgp.neighbors] if bgp else [],

@@ -1,4 +1,4 @@
-"""Which fleet file a command is about that works on the file itself, and asks no node."""
+"""The fleet file that a command reads which is about nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def chosen(named: Path | None) -> Path:
-    """The file that is ``named``, or that of the fleet that is meant, or the one that would be here."""
+    """The file that is ``named``, or the one that is meant where none is; it need not be there."""
     return named or fleet_path() or FLEET_FILE
 
 

@@ -11,7 +11,7 @@ from edge.cli.incident import STATE_STYLES
 from edge.cli.layout import printable, table
 from edge.cli.looking import Look
 from edge.fleet.findings import Finding, Severity, worst
-from edge.fleet.observed import NodeStatus, Seen
+from edge.fleet.observed import Seen, Status, neighbors_down
 
 MARKS: Final = {
     Severity.BROKEN: ("✗", "bold red"),
@@ -52,8 +52,8 @@ def summary(look: Look) -> Text:
         f"{sum(status.announced for status in answers)} announce",
         _many(sum(status.calls for status in answers), "call"),
     ]
-    migrated = sum(status.connections.migrated for status in answers)
-    if came := migrated + sum(status.connections.on_anycast for status in answers):
+    migrated = sum(status.connections.get("migrated", 0) for status in answers)
+    if came := migrated + sum(status.connections.get("on_anycast", 0) for status in answers):
         parts.append(f"{migrated / came:.0%} migrated")
     if answers:
         highest = max(answers, key=lambda status: status.pressure)
@@ -120,7 +120,7 @@ def _cells(look: Look, node: Seen) -> tuple[str, ...]:
     if status is None:
         silence = "unreachable" if node.error is None or node.error.exit_code == 5 else "no answer"
         return (mark, node.name, node.site, silence, *("-" for _ in HEAD[4:]))
-    share = status.migrated_share
+    share = status.migrated_ratio
     return (
         mark,
         node.name,
@@ -137,11 +137,11 @@ def _cells(look: Look, node: Seen) -> tuple[str, ...]:
     )
 
 
-def _sessions(status: NodeStatus) -> str:
+def _sessions(status: Status) -> str:
     if status.bgp is None:
         return "-"
     total = len(status.bgp.neighbors)
-    return f"{total - len(status.neighbors_down)}/{total}"
+    return f"{total - len(neighbors_down(status))}/{total}"
 
 
 def _bar(fraction: float) -> str:
@@ -149,7 +149,7 @@ def _bar(fraction: float) -> str:
     return "█" * filled + "░" * (_BAR - filled)
 
 
-def _config(node: Seen, status: NodeStatus) -> str:
+def _config(node: Seen, status: Status) -> str:
     config = status.config
     if config is None or not config.hash:
         return "-"
@@ -160,7 +160,7 @@ def _config(node: Seen, status: NodeStatus) -> str:
     return config.hash
 
 
-def _work(status: NodeStatus) -> str:
+def _work(status: Status) -> str:
     """What somebody does to it now."""
     words = []
     if status.hold is not None and status.hold.kind == "announce":
@@ -169,9 +169,9 @@ def _work(status: NodeStatus) -> str:
         words.append(f"drain {status.drain.phase}, {status.drain.left} left")
     elif status.hold is not None and status.hold.kind == "withdraw":
         words.append("kept out")
-    if status.operation is not None and status.operation.state != "done":
-        state = "interrupted" if status.operation.interrupted else status.operation.state
-        words.append(f"{status.operation.kind} {state}")
+    if status.operation is not None and status.operation.get("state") != "done":
+        state = "interrupted" if status.operation.get("interrupted") else status.operation.get("state")
+        words.append(f"{status.operation.get('kind')} {state}")
     if status.lease is not None:
         words.append(f"lease {status.lease.who}")
     return ", ".join(words) or "-"

@@ -96,7 +96,7 @@ def probe(
     else:
         head = ("CALLED", "ANSWERED", "PATH", "HANDSHAKE", "ROUND TRIP", "FRAMES")
         click.echo(table([head, *_rows(outcomes)]))
-    settle(outcomes)
+    settle(outcomes, "calls")
 
 
 def _ways(fleet: Fleet, nodes: Sequence[Node], *, service: bool, server_name: str | None) -> Iterator[Way]:

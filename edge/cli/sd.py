@@ -50,18 +50,23 @@ def sd(fleet_file: Path, file: Path | None, listen: str | None) -> None:
 
 async def _serve(fleet_file: Path, listen: str) -> None:
     """Until SIGINT or SIGTERM."""
-    from edge.fleet.targets import targets_json
-
-    async def answer(_request: Request) -> Response:
-        return Response(targets_json(await asyncio.to_thread(loaded, fleet_file)))
-
-    server = HttpServer({("GET", "/"): answer, ("GET", "/targets"): answer})
+    server = target_server(fleet_file)
     await server.listen(_bound(listen))
     click.echo(f"targets of {fleet_file} at http://{listen}/targets", err=True)
     try:
         await until_signal(_forever())
     finally:
         await server.close()
+
+
+def target_server(fleet_file: Path) -> HttpServer:
+    """Not listening yet."""
+    from edge.fleet.targets import targets_json
+
+    async def answer(_request: Request) -> Response:
+        return Response(targets_json(await asyncio.to_thread(loaded, fleet_file)))
+
+    return HttpServer({("GET", "/"): answer, ("GET", "/targets"): answer})
 
 
 async def _forever() -> None:

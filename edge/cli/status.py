@@ -15,13 +15,13 @@ from edge.cli.output import output_option, print_json
 from edge.cli.screen import show
 from edge.cli.where import Choice, nodes_argument
 from edge.errors import DeadlineError
-from edge.fleet.observed import NodeStatus, Seen
+from edge.fleet.observed import Seen, Status, neighbors_down
 from edge.fleet.reach import settle
 
 POLL_S: Final = 1.0
 
-STATES: Final[Mapping[str, Callable[[NodeStatus], bool]]] = {
-    "ready": lambda node: node.state == "announced" and node.announced and not node.neighbors_down,
+STATES: Final[Mapping[str, Callable[[Status], bool]]] = {
+    "ready": lambda node: node.state == "announced" and node.announced and not neighbors_down(node),
     "announced": lambda node: node.announced,
     "withdrawn": lambda node: not node.announced,
     "drained": lambda node: node.drain is not None and node.drain.phase == "empty",
@@ -117,5 +117,5 @@ def _await(again: Callable[[], tuple[Look, Any]], state: str, patience_s: float)
 def _standing(node: Seen) -> str:
     if node.status is None:
         return f"{node.name} ({node.error})"
-    down = f", BGP down with {', '.join(node.status.neighbors_down)}" if node.status.neighbors_down else ""
-    return f"{node.name} ({node.status.state}{down})"
+    down = neighbors_down(node.status)
+    return f"{node.name} ({node.status.state}" + (f", BGP down with {', '.join(down)})" if down else ")")

@@ -7,25 +7,17 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import click
 
-from edge.cli.doctor import CONFIG, received
-from edge.cli.where import find
-from edge.doctor import examine
+from edge.cli.doctor import patient_options
+from edge.doctor import Patient, examine
 from edge.errors import UsageError
 from edge.support import Bundle, Source, packed
 
 
 @click.command("support-bundle")
-@click.argument("node", required=False)
-@click.option("--lab", help="NODE is in this standing lab, if there are several.")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, readable=False),
-    help=f"The node's configuration.  [default: what the running node was started with, or {CONFIG}]",
-)
+@patient_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -33,25 +25,18 @@ from edge.support import Bundle, Source, packed
 )
 @click.option("--unit", default="edge", show_default=True, help="The node's unit, for its journal.")
 @click.option("--with-addresses", is_flag=True, help="Leave addresses of callers as they are.")
-def support_bundle(
-    node: str | None, lab: str | None, config: Path | None, out: Path | None, unit: str, with_addresses: bool
-) -> None:
+def support_bundle(patient: Patient, out: Path | None, unit: str, with_addresses: bool) -> None:
     """Pack what helps to understand a node, to be sent to somebody: no secrets, and no addresses of callers.
 
     In it are the node's status, explanation, BGP sessions and routes, drain, metrics and configuration (without comments,
     and without what backends are told in words), the journal's last lines, versions, and what edgectl doctor finds. What
     looks like a secret is taken out of all of it; addresses that are neither a node's nor a router's are given names. Run
-    it as root: it can take out only those keys that it can read. The manifest says what is missing, and why.
+    it as root, on the node: it can take out only those keys that it can read. The manifest says what is missing, and why.
     """
-    patient = received(node, lab, config)
-
-    def ask(target: str) -> Any:
-        return find(node, lab).ask("GET", target)
-
     now = time.time()
     findings = asyncio.run(examine(patient))
     source = Source(
-        config=patient.config, ask=ask, findings=findings, unit=unit, with_addresses=with_addresses
+        config=patient.config, ask=patient.ask, findings=findings, unit=unit, with_addresses=with_addresses
     )
     bundle = Bundle.of(source, now)
     name = f"edge-{patient.config.node.name}-{datetime.fromtimestamp(now, UTC):%Y%m%dT%H%M%SZ}"

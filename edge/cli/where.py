@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.cli.choice import chosen_fleet, fleet_options, is_named
+from edge.cli.choice import chosen_fleet, completing, fleet_options, is_named
 from edge.cli.choice import timeout_s as patience
 from edge.cli.session import session
-from edge.errors import EdgeError, UnreachableError, UsageError
+from edge.errors import UnreachableError, UsageError
 from edge.fleet.transport import Transport
 from edge.fleet.unix import UnixTransport
 
@@ -65,10 +65,24 @@ class Choice:
     whole: bool = False
 
 
+def _known_nodes() -> list[str]:
+    """Names of the fleet that is chosen, else of labs."""
+    if (fleet := chosen_fleet()) is not None:
+        return list(fleet.names)
+    from edge.lab import standing
+
+    return sorted({name for lab in standing.names() for name in _nodes(_lab_dir(lab))})
+
+
+def _known_sites() -> list[str]:
+    fleet = chosen_fleet()
+    return [] if fleet is None else [str(site) for site in fleet.sites]
+
+
 def node_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``[NODE]``, ``--lab`` and the options of `edge.cli.choice`; ``command`` gets the node as ``place``."""
 
-    @click.argument("node", required=False, shell_complete=_complete_node)
+    @click.argument("node", required=False, shell_complete=completing(_known_nodes))
     @click.option("--lab", help="NODE is in this standing lab, if there are several.")
     @fleet_options
     @functools.wraps(command)
@@ -81,13 +95,13 @@ def node_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 def nodes_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds ``[NODE]...``, ``--site``, ``--lab`` and the same options; ``command`` gets the nodes as ``choice``."""
 
-    @click.argument("nodes", nargs=-1, metavar="[NODE]...", shell_complete=_complete_node)
+    @click.argument("nodes", nargs=-1, metavar="[NODE]...", shell_complete=completing(_known_nodes))
     @click.option(
         "--site",
         "sites",
         multiple=True,
         metavar="SITE",
-        shell_complete=_complete_site,
+        shell_complete=completing(_known_sites),
         help="The nodes of this site of the fleet, too; may be repeated.",
     )
     @click.option("--lab", help="The nodes are in this standing lab; without NODE, all of it.")
@@ -202,24 +216,3 @@ def _is_there(socket: Path) -> bool:
 
 def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or "none"
-
-
-def _complete_node(*_: object) -> list[str]:
-    """Names of the fleet that is chosen, else of labs."""
-    try:
-        fleet = chosen_fleet()
-        if fleet is not None:
-            return list(fleet.names)
-        from edge.lab import standing
-
-        return sorted({name for lab in standing.names() for name in _nodes(_lab_dir(lab))})
-    except EdgeError:
-        return []  # a shell has no place for it
-
-
-def _complete_site(*_: object) -> list[str]:
-    try:
-        fleet = chosen_fleet()
-    except EdgeError:
-        return []
-    return [] if fleet is None else [str(site) for site in fleet.sites]

@@ -19,6 +19,7 @@ from edge.errors import ConfigError, UnreachableError
 Struct = TypeVar("Struct", bound=msgspec.Struct)
 
 _FIELD = re.compile(r"`(?P<name>[^`]*)`")
+_MEANT = re.compile(r"unknown key; did you mean '(?P<name>\w+)'")
 _KEY_FIRST = re.compile(r"(?P<key>(?P<name>\w+)(?:\[\d+\])?)(?P<colon>: )?")
 
 
@@ -67,39 +68,49 @@ def read_tables(tables: Mapping[str, Any], directory: Path) -> tuple[NodeConfig 
     config, errors = decoded(tables, NodeConfig, directory)
     if config is None:
         return None, errors
-    config = _completed(config, tables, directory)
-    errors = list(problems(config))
-    return (None if errors else config), errors
+    if not errors:
+        config = _completed(config, tables, directory)
+    found = [error for error in problems(config) if not _follows(error, errors)]
+    return (None if errors or found else config), [*errors, *found]
 
 
 def decoded(
     tables: Mapping[str, Any], kind: type[Struct], directory: Path
 ) -> tuple[Struct | None, list[ConfigError]]:
-    """``tables`` as a ``kind``, or everything that is wrong with them: what is found wrong is taken out, for the rest to be read."""
+    """``tables`` as a ``kind``, and everything that is wrong with them: that is taken out, for the rest to be read.
+
+    None if what is left is none.
+    """
     left: dict[str, Any] = deepcopy(dict(tables))
     errors: list[ConfigError] = []
+    renamed: list[ConfigError] = []
     while True:
         try:
             value = msgspec.convert(left, kind, dec_hook=decoder_hook(directory))
         except msgspec.ValidationError as error:
             problem = explained(error, kind)
-            # What is missed now, or not right without it, is so because of what was taken out.
-            if not any(_is_within(problem.where, known.where) for known in errors):
+            if not _follows(problem, [*errors, *renamed]):
                 errors.append(problem)
-            if not _take_out(left, problem.where):
+            meant = _MEANT.search(problem.problem)
+            if meant is not None:
+                table, _, _ = problem.where.rpartition(".")
+                renamed.append(ConfigError(f"{table}.{meant['name']}", problem.problem))
+            if not _take_out(left, problem.where, meant and meant["name"]):
                 return None, errors
         else:
-            return (None if errors else value), errors
+            return value, errors
 
 
-def _is_within(one: str, other: str) -> bool:
-    """Whether one path leads through the other, whichever."""
-    short, long = sorted((one, other), key=len)
-    return long == short or long.startswith((f"{short}.", f"{short}["))
+def _follows(error: ConfigError, known: list[ConfigError]) -> bool:
+    """Whether ``error`` is so because of what was taken out: its path leads to that of a ``known`` one, or from there."""
+    return any(
+        long == short or long.startswith((f"{short}.", f"{short}["))
+        for short, long in (sorted((error.where, other.where), key=len) for other in known)
+    )
 
 
-def _take_out(tables: dict[str, Any], where: str) -> bool:
-    """The innermost key at ``where`` that is there; false if there is none."""
+def _take_out(tables: dict[str, Any], where: str, meant: str | None) -> bool:
+    """The innermost key at ``where`` that is there; false if there is none. What is under it may be ``meant`` for another."""
     parts = [name or int(index) for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", where)]
     for length in range(len(parts), 0, -1):
         table: Any = tables
@@ -110,7 +121,9 @@ def _take_out(tables: dict[str, Any], where: str) -> bool:
         except (KeyError, IndexError, TypeError):
             continue
         if isinstance(table, dict) and key in table:
-            del table[key]
+            value = table.pop(key)
+            if meant is not None:
+                table.setdefault(meant, value)
             return True
     return False
 

@@ -16,12 +16,16 @@ from edge.runtime.netlink import Netlink
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A node and what it says of itself, as builtins; without a ``status`` it does not run, and ``problem`` says why."""
+    """A node and what it says of itself, as builtins; without a ``status`` it does not run, and ``problem`` says why.
+
+    ``ask``: its answer to ``GET target``. Raises `EdgeError`.
+    """
 
     config: NodeConfig
     status: Mapping[str, Any] | None
     peers: Mapping[str, Any] | None
-    problem: str = ""
+    problem: str
+    ask: Callable[[str], Any]
 
 
 async def examine(patient: Patient) -> tuple[Finding, ...]:

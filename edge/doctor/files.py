@@ -19,6 +19,7 @@ from edge.spans import span
 RENEW: Final = timedelta(days=10)
 """A certificate that has less to live should have been renewed by now."""
 ROTATE: Final = timedelta(days=366)
+TOLD: Final = 4  # names
 
 _AS_ROOT: Final = "run edgectl doctor as root, to have this looked at"
 
@@ -42,7 +43,7 @@ def check_certificate(config: NodeConfig, now: datetime) -> Iterator[Finding]:
         found = f"{path}: ends in {span(max(0.0, left.total_seconds()))}"
         yield warn(check, found, "renew it, then: edgectl node reload")
     else:
-        yield ok(check, f"{path}: good for {left.days} d, for {', '.join(_names(leaf)) or 'no name at all'}")
+        yield ok(check, f"{path}: good for {left.days} d, for {_told(_names(leaf))}")
     missing = _not_covered(config, leaf)
     if missing:
         yield warn(
@@ -52,6 +53,11 @@ def check_certificate(config: NodeConfig, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield ok("certificate names", "it is for where callers are sent")
+
+
+def _told(names: list[str]) -> str:
+    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
+    return (", ".join(names[:TOLD]) or "no name at all") + more
 
 
 def _names(leaf: x509.Certificate) -> list[str]:

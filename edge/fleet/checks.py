@@ -117,10 +117,6 @@ def _all_different(document: Document) -> Iterator[Finding]:
 
 def _each_node(document: Document) -> Iterator[Finding]:
     for index, entry in enumerate(document.nodes):
-        if len({address.version for address in entry.addresses}) < len(entry.addresses):
-            yield Finding(
-                ("nodes", index, "addresses"), "at most one IPv4 and one IPv6 address; remove the other"
-            )
         if entry.url is not None and not is_origin(entry.url):
             yield Finding(("nodes", index, "url"), f"{entry.url!r} is not like https://NAME:PORT")
     if document.access.transport == "unix":

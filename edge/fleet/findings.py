@@ -6,11 +6,13 @@ Pure: the nodes as they were found and the time in, findings out.
 from __future__ import annotations
 
 import enum
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edge.fleet.observed import NodeStatus, Seen
+from edge.fleet.observed import Seen, Status, neighbors_down
+from edge.spans import span
 
 LONG_S: Final = 3600.0
 """A node that an operator keeps out for longer may have been forgotten."""
@@ -66,13 +68,13 @@ def _of_node(node: Seen, now: float) -> Iterator[Finding]:
         return
     status = node.status
     yield from _of_state(node.name, status, now)
-    if status.neighbors_down:
-        every = status.bgp is not None and len(status.neighbors_down) == len(status.bgp.neighbors)
+    if down := neighbors_down(status):
+        every = status.bgp is not None and len(down) == len(status.bgp.neighbors)
         yield Finding(
             Severity.BROKEN if every else Severity.WARNING,
             node.name,
             "bgp-down",
-            f"BGP is down with {', '.join(status.neighbors_down)}; see: edgectl bgp peers {node.name}",
+            f"BGP is down with {', '.join(down)}; see: edgectl bgp peers {node.name}",
         )
     for problem in status.problems:
         yield Finding(Severity.WARNING, node.name, "problem", problem)
@@ -84,7 +86,7 @@ def _of_node(node: Seen, now: float) -> Iterator[Finding]:
     yield from _of_work(node.name, status, now)
 
 
-def _of_state(name: str, status: NodeStatus, now: float) -> Iterator[Finding]:
+def _of_state(name: str, status: Status, now: float) -> Iterator[Finding]:
     hold = status.hold
     if hold is not None:
         for_long = hold.kind == "withdraw" and now - hold.since > LONG_S
@@ -96,14 +98,14 @@ def _of_state(name: str, status: NodeStatus, now: float) -> Iterator[Finding]:
             Severity.WARNING if for_long else Severity.NOTE,
             name,
             "held-long" if for_long else "held",
-            f"{word}{who} for {_span(now - hold.since)}{left}{reason}",
+            f"{word}{who} for {span(now - hold.since)}{left}{reason}",
         )
     elif status.state in ("fenced", "withdrawn", "depreferred", "starting"):
         severity = Severity.BROKEN if status.state == "fenced" else Severity.WARNING
         yield Finding(severity, name, status.state, f"{status.state}: {status.reason}")
 
 
-def _of_release(node: Seen, status: NodeStatus) -> Iterator[Finding]:
+def _of_release(node: Seen, status: Status) -> Iterator[Finding]:
     wanted, config = node.wanted, status.config
     if wanted.version and status.version and status.version != wanted.version:
         yield Finding(
@@ -130,22 +132,22 @@ def _of_release(node: Seen, status: NodeStatus) -> Iterator[Finding]:
         )
 
 
-def _of_work(name: str, status: NodeStatus, now: float) -> Iterator[Finding]:
+def _of_work(name: str, status: Status, now: float) -> Iterator[Finding]:
     lease, operation = status.lease, status.operation
     if lease is not None:
         yield Finding(
             Severity.NOTE,
             name,
             "leased",
-            f"{lease.who} works on it ({lease.what}) for {_span(now - lease.since)}",
+            f"{lease.who} works on it ({lease.what}) for {span(now - lease.since)}",
         )
     if operation is None:
         return
-    if operation.interrupted:
-        yield Finding(Severity.WARNING, name, "interrupted", operation.advice)
-    elif operation.state == "failed":
-        failed = f"{operation.kind} by {operation.who} failed at {operation.step}: {operation.reason}"
-        yield Finding(Severity.WARNING, name, "failed", failed)
+    if operation.get("interrupted"):
+        yield Finding(Severity.WARNING, name, "interrupted", str(operation.get("advice")))
+    elif operation.get("state") == "failed":
+        told = "{kind} by {who} failed at {step}: {reason}".format_map(defaultdict(str, operation))
+        yield Finding(Severity.WARNING, name, "failed", told)
 
 
 def _of_keys(nodes: Sequence[Seen]) -> Iterator[Finding]:
@@ -160,16 +162,3 @@ def _of_keys(nodes: Sequence[Seen]) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING, "", "keys-differ", f"not all nodes have version {newest} of the key ring: {old}"
         )
-
-
-def _span(seconds: float) -> str:
-    """``3 min``, ``2 h 5 min``: as coarse as a glance needs."""
-    minutes = int(max(0.0, seconds)) // 60
-    if minutes < 1:
-        return "less than a minute"
-    if minutes < 60:
-        return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    return f"{hours // 24} days"

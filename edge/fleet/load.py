@@ -236,7 +236,10 @@ class _Reading:
             layers.insert(0, (self._joined.layers[entry.name], (_LAYER, str(entry.name))))
         merged = node_tables(document, index, layers)
         config, errors = read_tables(merged.document, self._directory)
-        located = [(merged.origin(unspelled(error.where)) or ("nodes", index), error) for error in errors]
+        located = [
+            (merged.origin(unspelled(error.where)) or ("nodes", index), _whole(error, merged))
+            for error in errors
+        ]
         node = None if config is None else _node(document, entry, config, merged)
         return node, merged, located
 
@@ -282,6 +285,14 @@ def _own_secrets(document: Document, entry: NodeEntry, merged: Merged) -> Secret
     named = [str(origin[-1]) for origin in md5_origins(merged)]
     file = secrets.md5_files()[named[0]] if named else secrets.bgp_md5
     return msgspec.structs.replace(secrets, bgp_md5=file, md5={})
+
+
+def _whole(error: ConfigError, merged: Merged) -> ConfigError:
+    """With the key in it that is missing: it is told where the table is."""
+    path = unspelled(error.where)
+    if path in merged.origins or not path or not error.problem.startswith("is missing"):
+        return error
+    return ConfigError(error.where, f"{path[-1]} {error.problem}")
 
 
 def _some(names: list[str], limit: int = 3) -> str:

@@ -64,8 +64,8 @@ def answers(outcomes: Mapping[str, Outcome[Value]]) -> dict[str, Value]:
     return {name: cast(Value, one.value) for name, one in outcomes.items() if one.error is None}
 
 
-def settle(outcomes: Mapping[str, Outcome[Value]]) -> None:
-    """Returns if all went well. Raises `PartialError` naming those that failed if others did not.
+def settle(outcomes: Mapping[str, Outcome[Value]], what: str = "nodes") -> None:
+    """Returns if all went well. Raises `PartialError` naming those that failed if others did not; ``what`` they are.
 
     If all failed, it is by what they failed: the class that they have in common, else plain `EdgeError`.
     """
@@ -76,7 +76,7 @@ def settle(outcomes: Mapping[str, Outcome[Value]]) -> None:
     if len(outcomes) == 1:
         (error,) = failed.values()
         raise type_of([error])(told)
-    counted = f"{len(failed)} of {len(outcomes)} nodes failed: {told}"
+    counted = f"{len(failed)} of {len(outcomes)} {what} failed: {told}"
     raise (PartialError if len(failed) < len(outcomes) else type_of(failed.values()))(counted)
 
 

@@ -32,6 +32,7 @@ FAILED = 255
 _READY = "edge-is-here"
 _GREETING = f"echo {_READY}; exec cat"
 _PATIENCE_S = 1.0
+_MOMENT_S = 0.2
 _TAIL_BYTES = 8192
 _LOOK = "test -S {0} || exit 3; test -r {0} && test -w {0} || exit 4"
 
@@ -67,6 +68,17 @@ class _Master:
     def control(self) -> Path:
         return self.directory / "control"
 
+    async def has_ended(self) -> bool:
+        """Its end is told to us a moment after it has come."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_MOMENT_S):
+                await self.process.wait()
+        return self.process.returncode is not None
+
+
+class _Lost(UnreachableError):
+    """The connection ended before the answer came."""
+
 
 class SshTransport:
     """``host`` is what one would type after ``ssh``; ``user`` None is what ssh's own configuration says."""
@@ -81,22 +93,35 @@ class SshTransport:
     async def request(
         self, method: str, target: str, body: object = None, *, timeout_s: float, lease: str | None = None
     ) -> Answer:
+        """A question is asked once more where the connection turns out to be lost; an order may have been obeyed."""
         try:
             async with asyncio.timeout(timeout_s):
-                master = await self._connected(timeout_s)
                 try:
-                    return await admin_request(
-                        master.socket,
-                        method,
-                        target,
-                        body,
-                        timeout_s=timeout_s + _PATIENCE_S,  # the one around is to end it
-                        headers=lease_headers(lease),
-                    )
-                except UnreachableError as error:
-                    raise await self._explained(master, error) from error
+                    return await self._ask(method, target, body, timeout_s, lease)
+                except _Lost:
+                    if method != "GET":
+                        raise
+                    return await self._ask(method, target, body, timeout_s, lease)
         except TimeoutError as error:
             raise self._late(target, timeout_s) from error
+
+    async def _ask(
+        self, method: str, target: str, body: object, timeout_s: float, lease: str | None
+    ) -> Answer:
+        master = await self._connected(timeout_s)
+        try:
+            return await admin_request(
+                master.socket,
+                method,
+                target,
+                body,
+                timeout_s=timeout_s + _PATIENCE_S,  # the one around is to end it
+                headers=lease_headers(lease),
+            )
+        except UnreachableError as error:
+            if await master.has_ended():
+                raise _Lost(f"ssh {self._destination}: the connection was lost") from error
+            raise await self._explained(master, error) from error
 
     async def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
         """A program that is still running when the time is over may go on there."""

@@ -107,9 +107,10 @@ def _row(node: Facts) -> tuple[Child, ...]:
         "\N{EN DASH}" if share is None else f"{share:.0%}",
         e(
             "div",
+            e("span", f"{status.pressure:.0%}", class_="num"),
             bar([(status.pressure, load_tone(status.pressure))]),
-            style="min-width:70px",
-            title=f"{status.pressure:.0%} by {status.pressure_signal}",
+            class_="load",
+            title=f"by {status.pressure_signal}",
         ),
         e(
             "span",

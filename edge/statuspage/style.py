@@ -34,6 +34,7 @@ header{display:flex;flex-wrap:wrap;gap:6px 14px;align-items:center;margin-bottom
 .big small{font-size:15px;font-weight:400;color:var(--soft)}
 .bar{display:flex;height:8px;border-radius:4px;overflow:hidden;background:var(--well);margin:10px 0}
 .bar i{display:block;height:100%}.bg-good{background:var(--good)}.bg-warn{background:var(--warn)}.bg-bad{background:var(--bad)}.bg-calm{background:var(--calm)}.bg-soft{background:var(--soft)}
+.load{display:grid;grid-template-columns:38px minmax(60px,1fr);align-items:center}.load .bar{margin:0}
 .key{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:13px;color:var(--soft)}
 .key+p{margin-top:8px}.key i{display:inline-block;width:9px;height:9px;border-radius:2px;margin-right:5px}
 .meter{display:grid;grid-template-columns:minmax(84px,auto) 1fr 46px;gap:3px 10px;align-items:center;font-size:13px}

@@ -76,8 +76,8 @@ def site(directory: Path) -> Iterator[Site]:
     """In ``directory``, whose name must be short: sockets are in it."""
     with contextlib.ExitStack() as stack:
         config = stack.enter_context(_ssh(directory))
-        node = stack.enter_context(_node(directory))
-        yield Site(directory, config, directory / "admin.sock", node)
+        process = stack.enter_context(node(directory))
+        yield Site(directory, config, directory / "admin.sock", process)
 
 
 @contextlib.contextmanager
@@ -110,7 +110,8 @@ def _ssh(directory: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _node(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+def node(directory: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A node that listens at ``admin.sock`` in ``directory``, configured by ``node.toml`` there."""
     certify(directory)
     config = directory / "node.toml"
     config.write_text(CONFIG.replace("PORT", str(free_port(HOST, "127.0.0.2"))) + "[workers]\ncount = 1\n")

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fleet_files import write_fleet
 from interop.ssh_rig import Site, site, ssh_processes
 
+from edge.cli import main
 from edge.errors import DeadlineError, EdgeError, UnreachableError
 from edge.fleet.reach import each
 from edge.fleet.ssh import PROGRAM_VARIABLE, SshTransport
@@ -30,14 +37,39 @@ def there() -> Iterator[Site]:
 
 
 @pytest.fixture(autouse=True)
-def _leaves_nothing(there: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Neither a process nor a file, however a test ends."""
+def scratch(there: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Where temporary files are made. Neither a process nor a file is left, however a test ends."""
     with tempfile.TemporaryDirectory(prefix="edge-tmp-") as scratch:
         monkeypatch.setattr(tempfile, "tempdir", scratch)
+        monkeypatch.setenv("TMPDIR", scratch)
         monkeypatch.setenv(PROGRAM_VARIABLE, f"ssh -F {there.config}")
-        yield
+        yield scratch
         assert os.listdir(scratch) == []
         assert ssh_processes(there.config) == []
+
+
+@pytest.fixture
+def fleet(there: Site) -> str:
+    """Of ams-1 that is there, fra-1 that says nothing, and lon-1 that does not let us in."""
+    hosts = {"ams-1": "node", "fra-1": "silent", "lon-1": "denied"}
+    nodes = {name: f'ssh = "{host}"\nsocket = "{there.socket}"' for name, host in hosts.items()}
+    return str(write_fleet(there.directory, nodes, access='transport = "ssh"'))
+
+
+def started(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "edge.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def through(
@@ -182,7 +214,9 @@ def test_a_node_that_does_not_run(there: Site) -> None:
 def test_a_socket_that_is_not_for_us(there: Site) -> None:
     there.socket.chmod(0o000)
     try:
-        with pytest.raises(UnreachableError, match=r"may not use .*admin\.sock there; make this user a member"):
+        with pytest.raises(
+            UnreachableError, match=r"may not use .*admin\.sock there; make this user a member"
+        ):
             through(there, "node", status)
     finally:
         there.socket.chmod(0o660)
@@ -219,3 +253,44 @@ def test_one_that_hangs_does_not_hold_up_the_others(there: Site) -> None:
     assert outcomes["node"].value["node"] == "unit"
     assert isinstance(outcomes["silent"].error, DeadlineError)
     assert isinstance(outcomes["denied"].error, UnreachableError)
+
+
+def test_a_fleet_of_which_some_cannot_be_reached(fleet: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["status", "--fleet", fleet, "--timeout", "8", "-o", "json"]) == 3
+    out, err = capsys.readouterr()
+    good, late, denied = json.loads(out)["nodes"]
+    assert (good["error"], good["status"]["node"]) == (None, "unit")
+    assert (late["error"]["exit_code"], denied["error"]["exit_code"]) == (4, 5)
+    assert err.startswith("edgectl: error: 2 of 3 nodes failed: fra-1: ")
+    assert "lon-1: ssh denied: permission denied" in err
+    assert err.count("\n") == 1
+
+
+def test_a_command_for_one_node_goes_there(fleet: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "--fleet", fleet, "ams-1"]) == 0
+    assert capsys.readouterr().out.startswith("unit has been ")
+    assert main(["explain", "--fleet", fleet, "lon-1"]) == 5
+    assert main(["explain", "--fleet", fleet, "--timeout", "0.5", "fra-1"]) == 4
+
+
+def test_ctrl_c_ends_all_of_it(there: Site, fleet: str) -> None:
+    """Which the fixture sees: no ssh and no directory is left."""
+    process = started("status", "--fleet", fleet, "--timeout", "60")
+    until(lambda: len(ssh_processes(there.config)) > 0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+
+
+def test_a_command_that_is_killed_leaves_no_connection(there: Site, fleet: str, scratch: str) -> None:
+    process = started("top", "--fleet", fleet, "ams-1")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("voice: 1 node at 1 site")
+    assert len(ssh_processes(there.config)) == 1
+    process.kill()
+    process.communicate(timeout=TIMEOUT_S)
+    until(lambda: ssh_processes(there.config) == [])
+    for left in Path(scratch).iterdir():  # it could not be removed, and nobody else may look into it
+        assert left.stat().st_mode & 0o077 == 0
+        shutil.rmtree(left)

@@ -81,6 +81,13 @@ def test_the_doctor_fails_where_there_is_no_node(
     assert main(["doctor", str(tmp_path / "none.sock"), "--config", str(tmp_path / "none.toml")]) == 2
 
 
+@pytest.mark.parametrize("command", ["doctor", "support-bundle"])
+def test_another_machine_is_not_looked_at_from_here(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its status beside this machine's addresses would be a diagnosis of nobody."""
+    assert main([command, "fra-1"]) == 2
+    assert "run it on that node" in capsys.readouterr().err
+
+
 def test_a_bundle_is_its_owners_and_is_not_written_over_another_file(
     running: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -160,14 +160,8 @@ def test_nodes_of_this_machine_have_a_socket_each_and_the_operators_files(
 
 
 def test_over_tls_nodes_listen_where_the_operator_asks(base: str, read: Callable[[str], Fleet]) -> None:
-    text = changed(
-        base,
-        (
-            "[defaults.bgp]",
-            '[access]\ntransport = "tls"\nca = "ca"\ncertificate = "c"\nprivate_key = "k"\n'
-            '[defaults.admin]\nca = "/a"\ncertificate = "/b"\nprivate_key = "/c"\n[defaults.bgp]',
-        ),
-    )
+    files = 'ca = "/a"\ncertificate = "/b"\nprivate_key = "/c"\n'
+    text = base + f'[access]\ntransport = "tls"\n{files}[defaults.admin]\n{files}'
     assert read(text).node("fra-1").config.admin.listen == "203.0.113.11:4435"
 
 
@@ -218,7 +212,7 @@ WRONG = [
     ("min_announcing = 1", "min_announcing = 3", "min_announcing = 3", "$.defaults.policy.min_announcing", "would need 3 others that announce, and there are 2"),
     ("local_as = 64601", "local_as = 0", "local_as = 0", "$.defaults.bgp.local_as", "$.bgp.local_as of ams-1, ams-2, fra-1"),
     ("local_as = 64601", "local_az = 64601", "local_az =", "$.defaults.bgp.local_az", "did you mean 'local_as'"),
-    ("peer_as = 64500", "", '[[sites.ams.defaults.bgp.neighbors]]', "$.sites.ams.defaults.bgp.neighbors[0]", "$.bgp.neighbors[0].peer_as of ams-1, ams-2"),
+    ("peer_as = 64500", "", '[[sites.ams.defaults.bgp.neighbors]]', "$.sites.ams.defaults.bgp.neighbors[0]", "peer_as is missing; it has no default ($.bgp.neighbors[0].peer_as of ams-1, ams-2)"),
     ("peer_as = 64501", 'peer_as = "x"', 'peer_as = "x"', "$.sites.fra.defaults.bgp.neighbors[0].peer_as", "of fra-1"),
     ("med = 50", "med = -1", "med = -1", "$.nodes[1].config.bgp.med", "$.bgp.med of ams-2"),
     ("[nodes.config.bgp]\nmed = 50", '[nodes.config.node]\nname = "x"', "[nodes.config.node]", "$.nodes[1].config.node", "is not written here"),
@@ -287,6 +281,16 @@ def test_everything_that_is_wrong_with_the_nodes_is_told_at_once(base: str) -> N
     ]
 
 
+def test_a_slip_hides_nothing_and_makes_no_second_mistake(base: str) -> None:
+    """What follows it is read as if it had been written as it was meant."""
+    text = changed(
+        base, ("local_as = 64601", "local_az = 64601"), ('"192.0.2.0/24", "2001', '"192.0.2.1/32", "2001')
+    )
+    slip, prefix = problems_of(text)
+    assert (slip.where, prefix.where) == ("$.defaults.bgp.local_az", "$.defaults.bgp.prefixes[0]")
+    assert "did you mean 'local_as'?" in slip.what
+
+
 def test_the_first_is_raised_and_the_others_counted(base: str, tmp_path: Path) -> None:
     file = tmp_path / "fleet.toml"
     file.write_text(changed(base, ("local_as = 64601", "local_as = 0"), ("med = 50", "med = -1")))
@@ -313,15 +317,16 @@ def test_what_is_no_fleet_at_all(text: str, line: int, says: str) -> None:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: No such file or directory; .*edgectl fleet init"):
+    with pytest.raises(ConfigError, match=r"cannot be read: No such file or directory; .*edgectl fleet init"):
         read_fleet(tmp_path / "fleet.toml")
 
 
 def test_a_quorum_that_stands_and_falls_with_one_site_is_worth_a_note(base: str) -> None:
-    assert [str(note) for note in problems_of(base, notes=True)] == [
-        "/srv/fleet.toml:19: $.defaults.policy.min_announcing: while ams is dark, fra-1 cannot leave for load: others that "
-        "announce are then 0, and policy.min_announcing is 1"
-    ]
+    (note,) = problems_of(base, notes=True)
+    assert (note.line, note.where) == (19, "$.defaults.policy.min_announcing")
+    assert note.what == (
+        "while ams is dark, fra-1 cannot leave for load: others that announce are then 0, and policy.min_announcing is 1"
+    )
 
 
 def test_a_quorum_that_nobody_has_written_down_is_one_too(base: str) -> None:
