@@ -33,7 +33,7 @@ SPHINX := sphinx-build -W --keep-going -n -q -b html docs build/docs
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: $(DEV) programs-lab programs-test $(PROGRAMS_PROVISION) ## Prepare this machine for everything below
@@ -48,7 +48,7 @@ unit: $(DEV) ## Run the tests that need no kernel: about two minutes
 
 .PHONY: test
 test: $(DEV) programs-lab programs-test $(PROGRAMS_PROVISION) ## Run every test
-	@pytest -n auto $(FAST) tests/packaging $(ARGS)
+	@pytest -n auto $(FAST) tests/packaging tests/terraform $(ARGS)
 	@pytest $(REAL) $(ARGS)
 
 .PHONY: provision-test
@@ -104,6 +104,10 @@ lock: $(BASE) ## Choose versions anew and write the lock files
 	python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["ansible"], sep="\n")' | \
 		build/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate - --output-file requirements/ansible.txt
+
+.PHONY: refresh-schemas
+refresh-schemas: $(DEV) ## Write the schemas of Terraform's providers anew (needs terraform and its registry)
+	@PYTHONPATH=tests python -m terraform.refresh
 
 .PHONY: clean
 clean: ## Remove what was built (the environment stays; it is .venv)

@@ -58,7 +58,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "A fleet": {
         "fleet": Entry("edge.cli.fleet", "Write the fleet file, check it, and look at what it says."),
-        "config": Entry("edge.cli.config", "Make the nodes' configurations from the fleet file."),
+        "config": Entry(
+            "edge.cli.config", "Make the nodes' configurations from the fleet file, and put them in place."
+        ),
+        "upgrade": Entry("edge.cli.upgrade", "Bring a release to all nodes, one after the other."),
+        "rollback": Entry("edge.cli.rollback", "Take all nodes back to the release of before."),
         "inventory": Entry("edge.cli.inventory", "Print the fleet as an Ansible inventory."),
         "sd": Entry("edge.cli.sd", "Tell Prometheus where the nodes are."),
         "cid": Entry(

@@ -79,7 +79,7 @@ class Node:
         self._config_file = file
         self._manager = manager or ServiceManager()
         self._started_at = time.time()
-        self.desk = Desk(config.node.name, config.state.directory)
+        self.desk = Desk(str(config.node.name), config.state.directory)
         self._metrics = NodeMetrics(edge.__version__)
         self._metrics.set(metric.START, self._started_at)
         if file is not None:

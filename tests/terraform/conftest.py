@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import harness
 import pytest
+
+from terraform import harness
 
 
 @pytest.fixture(scope="session")

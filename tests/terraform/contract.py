@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from harness import TERRAFORM
 from jsonschema import Draft202012Validator
+from terraform.harness import TERRAFORM
 
 SCHEMA = json.loads((TERRAFORM / "contract" / "edge_nodes.schema.json").read_text())
 

@@ -14,13 +14,21 @@ def _node(letter: str, **more: Any) -> dict[str, Any]:
 
 
 def _host(letter: str, last: int) -> dict[str, Any]:
-    bgp = {"local_as": 64601, "peers": [{"address": "198.51.100.1", "as": 64496, "md5_secret_ref": "bgp_md5"}]}
+    bgp = {
+        "local_as": 64601,
+        "peers": [{"address": "198.51.100.1", "as": 64496, "md5_secret_ref": "bgp_md5"}],
+    }
     return _node(letter, unicast_v4=f"198.51.100.{last}", unicast_v6=f"2001:db8:{letter}::1", bgp=bgp)
 
 
 def _contract(letter: str) -> dict[str, Any]:
     node = _node(letter, name=f"{letter}-1", provider="hosts", unicast_v4="192.0.2.9", unicast_v6=None)
     return {f"{letter}-1": node | {"ssh_host": "192.0.2.9", "ssh_user": "ops", "bgp": None}}
+
+
+def _zone(letter: str, prefix: str, address: str) -> dict[str, Any]:
+    server_id = f"00000000000000{letter}1"
+    return {"id": f"subnet-{letter}", "prefix": prefix, "address": address, "server_id": server_id}
 
 
 GIVEN: dict[str, dict[str, Any]] = {
@@ -60,8 +68,8 @@ GIVEN: dict[str, dict[str, Any]] = {
         "vpc_id": "vpc-1",
         "ami": "ami-1",
         "subnets": {
-            "a": {"id": "subnet-a", "prefix": "198.51.100.0/28", "server_id": "00000000000000a1"},
-            "b": {"id": "subnet-b", "prefix": "198.51.100.16/28", "server_id": "00000000000000b1"},
+            "a": _zone("a", "198.51.100.0/28", "198.51.100.11"),
+            "b": _zone("b", "198.51.100.16/28", "198.51.100.21"),
         },
         "ssh_public_keys": [KEY],
         "office": ["192.0.2.0/24"],

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from schema_files import SCHEMAS, load
+from terraform.schema_files import SCHEMAS, load
 
 ROOT = Path(__file__).resolve().parents[2]
 TERRAFORM = ROOT / "terraform"
@@ -52,7 +52,9 @@ def version(provider: str) -> str:
 
 def platform() -> str:
     """What Terraform calls this machine, such as `linux_amd64`."""
-    told = subprocess.run(["terraform", "version", "-json"], capture_output=True, check=True, env=_environment({}))
+    told = subprocess.run(
+        ["terraform", "version", "-json"], capture_output=True, check=True, env=_environment({})
+    )
     return json.loads(told.stdout)["platform"]
 
 
@@ -75,7 +77,9 @@ def _environment(more: dict[str, str]) -> dict[str, str]:
     """Nothing of the user's Terraform, nor of his clouds, comes in."""
     kept = {name: value for name, value in os.environ.items() if name in {"PATH", "LANG", "LC_ALL"}}
     # Nowhere: without it Terraform reads the user's own configuration.
-    return kept | {"TF_CLI_CONFIG_FILE": os.devnull, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"} | more
+    return (
+        kept | {"TF_CLI_CONFIG_FILE": os.devnull, "CHECKPOINT_DISABLE": "1", "TF_IN_AUTOMATION": "1"} | more
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,14 +111,18 @@ class Workspace:
             "TF_CLI_CONFIG_FILE": str(self.config),
             "TF_DISABLE_PLUGIN_TLS": "1",
             "HOME": str(self.config.parent),
-            "TMPDIR": str(self.config.parent),
         }
         return _environment(dict(self.environment) | own)
 
     def run(self, *arguments: str) -> Ran:
         command = ["terraform", f"-chdir={self.folder}", *arguments]
         done = subprocess.run(
-            command, env=self.everything, capture_output=True, text=True, timeout=TIMEOUT_S, stdin=subprocess.DEVNULL
+            command,
+            env=self.everything,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
         )
         return Ran(done.returncode, done.stdout, done.stderr)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import hcl2
-from harness import TERRAFORM
+from terraform.harness import TERRAFORM
 
 
 def variables(inner: str) -> dict[str, dict[str, Any]]:

@@ -7,12 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness import TERRAFORM
-from hcl import outputs, variables
+from terraform.harness import TERRAFORM
+from terraform.hcl import outputs, variables
 
 BEGIN, END = "<!-- written by tests/terraform/readmes.py -->", "<!-- to here -->"
 FOLDERS = sorted(
-    path.relative_to(TERRAFORM).as_posix() for kind in ("modules", "examples") for path in (TERRAFORM / kind).iterdir()
+    path.relative_to(TERRAFORM).as_posix()
+    for kind in ("modules", "examples")
+    for path in (TERRAFORM / kind).iterdir()
 )
 
 
@@ -21,9 +23,13 @@ def tables(inner: str) -> str:
     lines = ["## Inputs", "", "| name | type | default | |", "|---|---|---|---|"]
     for name, variable in variables(inner).items():
         default = _as_code(variable["default"]) if "default" in variable else "required"
-        lines.append(f"| `{name}` | {_type(variable['type'])} | {default} | {_in_a_cell(variable['description'])} |")
+        lines.append(
+            f"| `{name}` | {_type(variable['type'])} | {default} | {_in_a_cell(variable['description'])} |"
+        )
     lines += ["", "## Outputs", "", "| name | |", "|---|---|"]
-    lines += [f"| `{name}` | {_in_a_cell(output['description'])} |" for name, output in outputs(inner).items()]
+    lines += [
+        f"| `{name}` | {_in_a_cell(output['description'])} |" for name, output in outputs(inner).items()
+    ]
     return "\n".join(lines)
 
 

@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness import PROVIDERS, address, version
-from schema_files import SCHEMAS, as_text, cut_down, load
+from terraform.harness import PROVIDERS, address, version
+from terraform.schema_files import SCHEMAS, as_text, cut_down, load
 
 MAIN = """
 terraform {{
@@ -60,4 +60,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"{' '.join(error.cmd)}: exit code {error.returncode}; is the registry within reach?")

@@ -2,9 +2,10 @@
 
 import json
 
-import harness
 import pytest
-from given import ANOTHER_KEY, GIVEN, KEY
+from terraform.given import ANOTHER_KEY, GIVEN, KEY
+
+from terraform import harness
 
 pytestmark = pytest.mark.needs("terraform")
 

@@ -2,9 +2,10 @@
 
 import copy
 
-import contract
 import pytest
 from jsonschema import Draft202012Validator
+
+from terraform import contract
 
 NODE = {
     "name": "ams-1",

@@ -1,7 +1,7 @@
 """What the providers' schemas are here for: a module that does not fit them is refused, with the place and the reason."""
 
 import pytest
-from given import GIVEN
+from terraform.given import GIVEN
 
 pytestmark = pytest.mark.needs("terraform")
 
@@ -82,7 +82,10 @@ def test_a_provider_of_which_nothing_is_known_here_is_refused(workspace):
     "change, said",
     [
         ({"ssh_from": "everywhere"}, "list of string required"),
-        ({"nodes": {"a-1": {"site": "a", "server_id": "00000000000000a1"}}}, 'attribute "region" is required'),
+        (
+            {"nodes": {"a-1": {"site": "a", "server_id": "00000000000000a1"}}},
+            'attribute "region" is required',
+        ),
         ({"bgp": {"local_as": "AS64601"}}, "not suitable for var.bgp declared at variables.tf"),
     ],
 )

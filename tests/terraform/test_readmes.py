@@ -1,10 +1,10 @@
 """Each module and each example says what it takes and what it gives, and says it as it is."""
 
 import pytest
-from given import GIVEN
-from harness import TERRAFORM
-from hcl import outputs, variables
-from readmes import FOLDERS, page
+from terraform.given import GIVEN
+from terraform.harness import TERRAFORM
+from terraform.hcl import outputs, variables
+from terraform.readmes import FOLDERS, page
 
 
 def test_the_tests_know_of_every_module_and_example():
@@ -14,7 +14,7 @@ def test_the_tests_know_of_every_module_and_example():
 @pytest.mark.parametrize("inner", FOLDERS)
 def test_the_tables_are_as_the_files(inner):
     readme = TERRAFORM / inner / "README.md"
-    assert readme.read_text() == page(readme), "run: python tests/terraform/readmes.py"
+    assert readme.read_text() == page(readme), "run: PYTHONPATH=tests python -m terraform.readmes"
 
 
 @pytest.mark.parametrize("inner", FOLDERS)

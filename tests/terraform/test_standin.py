@@ -1,12 +1,14 @@
 """The stand-in serves what the files say: else the modules are held to something else than we believe."""
 
 import json
+import subprocess
+import sys
 
 import pytest
-from given import GIVEN
-from harness import PROVIDERS, TERRAFORM, address, version
-from refresh import refreshed
-from schema_files import SCHEMAS, as_text, cut_down, load
+from terraform.given import GIVEN
+from terraform.harness import PROVIDERS, SERVE, TERRAFORM, address, version
+from terraform.refresh import refreshed
+from terraform.schema_files import SCHEMAS, as_text, cut_down, load
 
 pytestmark = pytest.mark.needs("terraform")
 
@@ -58,6 +60,12 @@ def test_behaviour_is_of_attributes_that_there_are(provider):
         assert all(attributes[answer].get("computed") for answer in traits.get("answers", {})), name
 
 
+def test_by_hand_it_says_that_it_is_not_for_hands():
+    done = subprocess.run([sys.executable, SERVE, "x.json", "y.json"], capture_output=True, text=True, env={})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "which Terraform starts" in done.stderr
+
+
 def test_a_schema_is_cut_down_to_what_is_used_and_without_prose():
     block = {
         "attributes": {"description": {"type": "string", "optional": True, "description": "Words."}},
@@ -80,7 +88,11 @@ def test_a_resource_that_a_provider_has_no_more_is_named():
     printed = {
         "format_version": "1.0",
         "provider_schemas": {
-            ADDRESS: {"provider": {"version": 0, "block": {}}, "resource_schemas": {}, "data_source_schemas": {}}
+            ADDRESS: {
+                "provider": {"version": 0, "block": {}},
+                "resource_schemas": {},
+                "data_source_schemas": {},
+            }
         },
     }
     with pytest.raises(KeyError, match="gone"):

@@ -2,10 +2,11 @@
 
 import re
 
-import contract
 import pytest
-from given import GIVEN, VARIANTS
-from hcl import variables
+from terraform.given import GIVEN, VARIANTS
+from terraform.hcl import variables
+
+from terraform import contract
 
 pytestmark = pytest.mark.needs("terraform")
 

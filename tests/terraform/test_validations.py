@@ -9,8 +9,8 @@ import copy
 from typing import Any
 
 import pytest
-from given import GIVEN
-from hcl import variables
+from terraform.given import GIVEN
+from terraform.hcl import variables
 
 pytestmark = pytest.mark.needs("terraform")
 
@@ -33,7 +33,10 @@ CASES: dict[str, list[tuple[Change, str]]] = {
         ((("nodes.a-1.unicast_v4", "192.0.2.11/24"),), "a-1 (192.0.2.11/24): unicast_v4 is no IPv4 address"),
         ((("nodes.a-1.unicast_v4", "2001:db8::1"),), "a-1 (2001:db8::1): unicast_v4 is no IPv4 address"),
         ((("nodes.a-1.unicast_v6", "192.0.2.11"),), "a-1 (192.0.2.11): unicast_v6 is no IPv6 address"),
-        ((("nodes.b-1.unicast_v4", "198.51.100.11"),), "b-1 (198.51.100.11): one unicast address for several"),
+        (
+            (("nodes.b-1.unicast_v4", "198.51.100.11"),),
+            "b-1 (198.51.100.11): one unicast address for several",
+        ),
         ((("nodes.a-1.bgp.peers.0.address", "router"),), "a-1 (router): a BGP peer's address is no address"),
         ((("nodes.a-1.bgp.peers.0.as", 0),), "an AS number is out of range"),
         ((("nodes.a-1.bgp.local_as", 4294967295),), "an AS number is out of range"),
@@ -78,7 +81,10 @@ CASES: dict[str, list[tuple[Change, str]]] = {
         ((("ipv6", True),), "AWS has no dual-stack balancer with a QUIC listener"),
         ((("nlb.subnet_ids", []),), "nlb.subnet_ids: there is none"),
         ((("nlb.health_from", []),), "nlb.health_from: give the prefixes of the balancer's subnets"),
-        ((("nlb", None), ("global_accelerator", {"health_from": []})), "global_accelerator.health_from: give"),
+        (
+            (("nlb", None), ("global_accelerator", {"health_from": []})),
+            "global_accelerator.health_from: give",
+        ),
         ((("global_accelerator", {"health_from": ["192.0.2.0/24"]}),), "either this or nlb"),
     ],
 }
@@ -90,7 +96,9 @@ for module in ("modules/vultr-node", "modules/aws-node"):
     CASES[module].append(((("forward_from", {"c-1": "192.0.2.300/32"}),), "c-1 (192.0.2.300/32): no prefix"))
 for module in ("hosts", "vultr-node", "cherry-node", "aws-node"):
     bad = GIVEN[f"modules/{module}"]["nodes"]["a-1"]
-    CASES[f"modules/{module}"].append(((("nodes.a-1", MISSING), ("nodes.A_1-", bad)), "A_1-: no name of a node"))
+    CASES[f"modules/{module}"].append(
+        ((("nodes.a-1", MISSING), ("nodes.A_1-", bad)), "A_1-: no name of a node")
+    )
 
 ALL = [(module, change, said) for module, cases in CASES.items() for change, said in cases]
 

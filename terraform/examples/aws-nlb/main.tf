@@ -19,8 +19,8 @@ variable "vpc_id" {
 }
 
 variable "subnets" {
-  description = "A public subnet for each zone, by the zone's letter; its ID, its prefix, and the server ID of the node in it."
-  type        = map(object({ id = string, prefix = string, server_id = string }))
+  description = "A public subnet for each zone, by the zone's letter; its ID, its prefix, and the node in it: its private address, which the fleet file has as its service address, and its server ID."
+  type        = map(object({ id = string, prefix = string, address = string, server_id = string }))
 }
 
 variable "ami" {
@@ -42,9 +42,10 @@ module "nodes" {
   source = "../../modules/aws-node"
 
   nodes = { for zone, subnet in var.subnets : "${zone}-1" => {
-    site      = "zone-${zone}"
-    server_id = subnet.server_id
-    subnet_id = subnet.id
+    site       = "zone-${zone}"
+    server_id  = subnet.server_id
+    subnet_id  = subnet.id
+    private_ip = subnet.address
   } }
   vpc_id          = var.vpc_id
   ami             = var.ami

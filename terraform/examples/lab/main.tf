@@ -29,21 +29,39 @@ variable "nodes" {
       server_id  = "00000000000000a1"
       unicast_v4 = "198.51.100.11"
       unicast_v6 = "2001:db8:a1::11"
-      bgp        = { local_as = 64601, peers = [{ address = "198.51.100.1", as = 64999, md5_secret_ref = "bgp_md5" }] }
+      bgp = {
+        local_as = 64601
+        peers = [
+          { address = "198.51.100.1", as = 64999, md5_secret_ref = "bgp_md5" },
+          { address = "2001:db8:a1::1", as = 64999, md5_secret_ref = "bgp_md5" },
+        ]
+      }
     }
     fra-1 = {
       site       = "fra"
       server_id  = "00000000000000b1"
       unicast_v4 = "198.51.100.21"
       unicast_v6 = "2001:db8:b1::11"
-      bgp        = { local_as = 64601, peers = [{ address = "198.51.100.17", as = 64999, md5_secret_ref = "bgp_md5" }] }
+      bgp = {
+        local_as = 64601
+        peers = [
+          { address = "198.51.100.17", as = 64999, md5_secret_ref = "bgp_md5" },
+          { address = "2001:db8:b1::1", as = 64999, md5_secret_ref = "bgp_md5" },
+        ]
+      }
     }
     waw-1 = {
       site       = "waw"
       server_id  = "00000000000000c1"
       unicast_v4 = "198.51.100.37"
       unicast_v6 = "2001:db8:c1::11"
-      bgp        = { local_as = 64601, peers = [{ address = "198.51.100.33", as = 64999, md5_secret_ref = "bgp_md5" }] }
+      bgp = {
+        local_as = 64601
+        peers = [
+          { address = "198.51.100.33", as = 64999, md5_secret_ref = "bgp_md5" },
+          { address = "2001:db8:c1::1", as = 64999, md5_secret_ref = "bgp_md5" },
+        ]
+      }
     }
   }
 }

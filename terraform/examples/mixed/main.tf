@@ -54,8 +54,8 @@ module "hosts" {
       bgp = {
         local_as = var.local_as
         peers = [
-          { address = "198.51.100.1", as = 64497, md5_secret_ref = "bgp_md5" },
-          { address = "2001:db8:a1::1", as = 64497, md5_secret_ref = "bgp_md5" },
+          { address = "198.51.100.1", as = 64497, md5_secret_ref = "bgp_md5_ams" },
+          { address = "2001:db8:a1::1", as = 64497, md5_secret_ref = "bgp_md5_ams" },
         ]
       }
     }
@@ -66,7 +66,7 @@ module "vultr" {
   source = "../../modules/vultr-node"
 
   nodes           = { ewr-1 = { site = "ewr", server_id = "00000000000000b1", region = "ewr" } }
-  bgp             = { local_as = var.local_as }
+  bgp             = { local_as = var.local_as, md5_secret_ref = "bgp_md5_vultr" }
   ssh_public_keys = var.ssh_public_keys
   ssh_from        = var.office
   monitoring_from = var.office

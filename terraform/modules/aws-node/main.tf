@@ -13,6 +13,7 @@ resource "aws_instance" "node" {
   ami                    = var.ami
   instance_type          = each.value.instance_type
   subnet_id              = each.value.subnet_id
+  private_ip             = each.value.private_ip
   vpc_security_group_ids = [aws_security_group.nodes.id]
   ipv6_address_count     = var.ipv6 ? 1 : null
   user_data              = module.cloud_init[each.key].user_data

@@ -1,9 +1,10 @@
 variable "nodes" {
-  description = "The machines to make in one region, by the names of the nodes. `subnet_id` is a public subnet of `vpc_id`."
+  description = "The machines to make in one region, by the names of the nodes. `subnet_id` is a public subnet of `vpc_id`; `private_ip` an address in it, which AWS chooses unless it is given."
   type = map(object({
     site          = string
     server_id     = string
     subnet_id     = string
+    private_ip    = optional(string)
     instance_type = optional(string, "c7i.large")
   }))
 

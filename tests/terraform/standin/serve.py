@@ -71,7 +71,9 @@ def main(schemas: str, behaviour: str) -> None:
         server.start()
         sys.stdout.write(f"1|6|unix|{folder}/socket|grpc\n")
         sys.stdout.flush()
-        done.wait()
+        terraform = os.getppid()
+        while not done.wait(timeout=1) and os.getppid() == terraform:
+            pass  # Terraform that was killed has not said good-bye.
         server.stop(grace=1).wait()
 
 

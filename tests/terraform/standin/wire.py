@@ -72,7 +72,9 @@ def _classes() -> dict[str, type[Message]]:
         for field, (number, kind) in fields.items():
             repeated, kind = kind.endswith("*"), kind.removesuffix("*")
             added = message.field.add(name=field, number=number)
-            added.label = FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
+            added.label = (
+                FieldDescriptorProto.LABEL_REPEATED if repeated else FieldDescriptorProto.LABEL_OPTIONAL
+            )
             if kind in TABLE:
                 added.type, added.type_name = FieldDescriptorProto.TYPE_MESSAGE, f".{PACKAGE}.{kind}"
             else:
