@@ -22,15 +22,11 @@ def mentions(pattern: str) -> list[tuple[str, str]]:
 
 
 def test_every_make_target_that_is_named_exists():
-<<<<<<< HEAD
-    named = [(page, target) for page, words in mentions(r"make((?: [a-z-]+)+)") for target in words.split()]
-=======
     named = [
         (page, target)
         for page, words in mentions(r"make((?: [a-z]+(?:-[a-z]+)*)+)")
         for target in words.split()
     ]
->>>>>>> i6-fleet
     assert len(named) > 5
     assert [(page, target) for page, target in named if target not in TARGETS] == []
 
