@@ -19,11 +19,23 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-# Programs that Debian does not have, and where they come from.
-ELSEWHERE = {"terraform": "https://developer.hashicorp.com/terraform/install"}
+# Programs that Debian does not have, or not as new, and where they come from.
+ELSEWHERE = {
+    "terraform": "https://developer.hashicorp.com/terraform/install",
+    "ansible-playbook": "requirements/ansible.txt, or let `make provision-test` install it",
+}
 TIERS_WITH_A_MARKER = {"lab", "interop", "provision"}
-# Debian keeps routers where an ordinary user's PATH does not look, and those of FRR where nobody's does.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/lib/frr"])
+# Python's programs are beside it. Debian keeps routers where an ordinary user's PATH does not look, and those of FRR
+# where nobody's does.
+SEARCH_PATH = os.pathsep.join(
+    [
+        os.path.dirname(sys.executable),
+        os.environ.get("PATH", os.defpath),
+        "/usr/sbin",
+        "/sbin",
+        "/usr/lib/frr",
+    ]
+)
 
 # No deadline: two shared cores make any single example slow now and then. CI draws the same examples every
 # time, so that a red run is about the change; developers' runs look for new ones.

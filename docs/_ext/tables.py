@@ -53,8 +53,7 @@ def alerts() -> Table:
 def objectives() -> Table:
     header = ("alert", "promised", "the share that is bad", "from so many on", "why so")
     rows = [
-        (f"`{one.alert}`", f"{one.share:.1%}", one.what, str(one.enough), one.because)
-        for one in OBJECTIVES
+        (f"`{one.alert}`", f"{one.share:.1%}", one.what, str(one.enough), one.because) for one in OBJECTIVES
     ]
     return header, rows
 

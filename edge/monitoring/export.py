@@ -14,7 +14,8 @@ DEFAULT_RUNBOOKS: Final = "docs/runbooks/{page}.md"
 """Where they are in a checkout; a link that can be followed from an alert needs an address of yours."""
 FILES: Final = files("edge.monitoring") / "files"
 RULES: Final = "edge.rules.yml"
-EXAMPLES: Final = ("prometheus.example.yml", "alertmanager.example.yml")
+EXAMPLES: Final = ("examples/prometheus.yml", "examples/alertmanager.yml")
+"""In a folder of their own: many have Prometheus read whatever lies beside the rules."""
 DASHBOARDS: Final = ("edge-fleet.json", "edge-node.json", "edge-calls.json", "edge-routing.json")
 
 
@@ -39,6 +40,7 @@ def _write(directory: Path, texts: dict[str, str]) -> Iterator[Path]:
         directory.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
             path = directory / name
+            path.parent.mkdir(exist_ok=True)
             path.write_text(text)
             yield path
     except OSError as error:

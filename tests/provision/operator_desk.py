@@ -48,6 +48,9 @@ addresses = [{addresses}]
 [defaults.bgp]
 prefixes = [{prefixes}]
 
+[defaults.shutdown]
+grace_s = 3.0  # no router is far away here
+
 [sites.ams]
 description = "Amsterdam"
 

@@ -23,6 +23,7 @@ PROGRAMS = (
     "ssh",
     "curl",
     "terraform",
+    "ansible-playbook",
 )
 # The first of them waits for an image, wheels, and three machines that install.
 pytestmark = [pytest.mark.needs(*PROGRAMS), pytest.mark.timeout(1800)]
@@ -144,7 +145,7 @@ def test_no_secret_is_in_what_an_operator_keeps_or_sees(fleet: Desk) -> None:
 def test_the_search_for_secrets_finds_them(fleet: Desk) -> None:
     """A word is put where none belongs: in a file, in the journal, among a process's arguments."""
     word = "a-word-that-is-nowhere-else"
-    planted = f"install -m 0644 /dev/null /var/tmp/planted; echo {word} | tee /var/tmp/planted | logger; echo {word} >/root/own"
+    planted = f"install -m 0644 /dev/null /var/tmp/planted; echo {word} | tee /var/tmp/planted | logger; umask 077; echo {word} >/etc/own"
     fleet.bed.run("ams-1", "sh", "-c", planted, check=True)
     fleet.bed.run("ams-1", "journalctl", "--sync", check=True)
     logs, readable = secrecy.on_node(fleet.bed, "ams-1", [word])

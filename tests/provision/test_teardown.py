@@ -77,8 +77,9 @@ def test_one_that_fails_to_come_up_leaves_nothing(tmp_path: Path) -> None:
     assert traces() == set()
 
 
-def test_only_root_may() -> None:
-    done = command("up", as_whom=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
+@pytest.mark.parametrize("who", ["nobody"])
+def test_only_root_may(who: str) -> None:
+    done = command("up", as_whom=["setpriv", f"--reuid={who}", "--regid=65534", "--clear-groups"])
     assert done.returncode == UnreachableError.exit_code
     assert done.stderr == "bed: a bed boots whole machines, which only root may do here\n"
 

@@ -83,7 +83,8 @@ def move_in(home: Path, directory: Path) -> None:
 
 def environment(home: Path) -> dict[str, str]:
     """For whatever runs on the controller, or at the client."""
-    path = [home / "bin", Path(sys.executable).parent, os.environ.get("PATH", os.defpath)]
+    ansible = ROOT / "build" / "ansible" / "bin"
+    path = [home / "bin", Path(sys.executable).parent, os.environ.get("PATH", os.defpath), ansible]
     return {
         "HOME": str(home),
         "USER": "root",
