@@ -72,7 +72,11 @@ def keys(document) -> set[str]:
     if isinstance(document, list):
         return set().union(*map(keys, document))
     if isinstance(document, dict):
-        nested = [document[name] for name in ("block", "rescue", "always", "tasks", "post_tasks") if name in document]
+        nested = [
+            document[name]
+            for name in ("block", "rescue", "always", "tasks", "post_tasks")
+            if name in document
+        ]
         return set(document) | keys(nested)
     return set()
 
@@ -104,6 +108,8 @@ def test_units_have_no_key_that_systemd_does_not_know(tmp_path):
     broken = (place / "edge.service").read_text().replace("[Service]", "[Service]\nPrivateTemp=yes")
     (place / "edge.service").write_text(broken)
     again = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", f"--root={tmp_path}", "edge.service"], capture_output=True, text=True
+        ["systemd-analyze", "verify", "--man=no", f"--root={tmp_path}", "edge.service"],
+        capture_output=True,
+        text=True,
     )
     assert "PrivateTemp" in again.stderr
