@@ -30,10 +30,14 @@ directory = "state"
 """
 
 
-def configured(directory: Path, more: str) -> NodeConfig:
-    """With a certificate and everything else in ``directory``, at a port that is free; ``more``: further tables."""
+def configured(directory: Path, more: str, *, admin: str = "") -> NodeConfig:
+    """With a certificate and everything else in ``directory``, at a port that is free; ``more``: further tables.
+
+    ``admin``: further keys of that table.
+    """
     certify(directory)
-    return parse_config(CONFIG.replace("PORT", str(free_port())) + more, directory)
+    text = CONFIG.replace("PORT", str(free_port())).replace("[state]", f"{admin}\n[state]")
+    return parse_config(text + more, directory)
 
 
 def free_port() -> int:

@@ -11,6 +11,7 @@ from edge.cli.output import output_option, print_json
 from edge.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from edge.config import NodeConfig
     from edge.config.fleet_file import FleetFile
 
 _port = click.IntRange(1, 65535)
@@ -73,20 +74,27 @@ def register(
     configs: tuple[Path, ...],
     as_json: bool,
 ) -> None:
-    """Print the commands that make the nodes of FLEET, the fleet file, targets of a Network Load Balancer.
+    """Print the commands that make the nodes of FLEET targets of a Network Load Balancer.
 
-    Nothing is run and nobody is asked. Look at the lines, then give them to a shell, one after the other. Each node is
-    registered by its IPv4 address in FLEET and its server ID, which its connection IDs carry.
+    FLEET is the operator's fleet file, of which each node's configuration is then known and checked, or the members file
+    that the nodes have. Nothing is run and nobody is asked. Look at the lines, then give them to a shell, one after the
+    other. Each node is registered by its IPv4 address in FLEET and its server ID, which its connection IDs carry.
     """
     from edge.cli.elbv2 import Wishes, check_node, commands
     from edge.config import load_config
 
     wishes = Wishes(port, group, vpc, name, balancer, with_tcp, health_port)
-    members = _read(fleet)
+    members, known = _read(fleet)
     try:
         lines = commands(members, wishes, only)
     except ConfigError as error:
         raise _in(fleet, error) from error
+    for node in known:
+        if not only or node.node.name in only:
+            try:
+                check_node(members, node, wishes)
+            except ConfigError as error:
+                raise ConfigError(f"{fleet}: {error.where} of {node.node.name}", error.problem) from error
     for file in configs:
         try:
             check_node(members, load_config(file), wishes)
@@ -102,14 +110,23 @@ def register(
         click.echo("no load balancer listens for this target group yet; see --load-balancer-arn", err=True)
 
 
-def _read(file: Path) -> FleetFile:
+def _read(file: Path) -> tuple[FleetFile, tuple[NodeConfig, ...]]:
+    """The members, and their configurations where the file is the operator's."""
     from edge.config.fleet_file import parse_fleet
+    from edge.fleet import is_fleet, load_fleet
+    from edge.fleet.render import members_toml
 
     try:
-        return parse_fleet(file.read_text())
+        text = file.read_text()
+        if is_fleet(text):
+            fleet = load_fleet(file)
+            return parse_fleet(members_toml(fleet)), tuple(node.config for node in fleet.nodes)
+        return parse_fleet(text), ()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        raise UsageError(f"{file}: {reason}; name the file that the nodes have as fleet.file") from error
+        raise UsageError(
+            f"{file}: {reason}; name the operator's fleet file, or the members that the nodes have as fleet.file"
+        ) from error
     except ConfigError as error:
         raise _in(file, error) from error
 

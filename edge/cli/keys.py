@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.cli.choice import which_fleet
 from edge.cli.layout import table
 from edge.cli.output import output_option, print_json
 from edge.errors import EdgeError, RefusedError, UnreachableError, UsageError
@@ -99,12 +100,13 @@ def drop(file: Path, generation: int) -> None:
 
 @keys.command("rotate")
 @_file
+@which_fleet
 @click.option(
     "--node",
     "nodes",
     multiple=True,
-    help="A node that uses this ring: the path of its admin socket, or its name in a lab; all of them have to be named."
-    "  [default: this machine's]",
+    help="A node that uses this ring: its name in the fleet or a lab, or the path of its admin socket; all of them have "
+    "to be named.  [default: all of the fleet, or this machine's]",
 )
 @click.option(
     "--push",
@@ -127,11 +129,11 @@ def rotate(file: Path, nodes: tuple[str, ...], push: str, timeout_s: float) -> N
     old generation. If that takes too long, run it again: it goes on where it stopped.
     """
     from edge.cli.rotation import Rotation
-    from edge.cli.where import find
+    from edge.cli.where import find_all
     from edge.keys import SECRET_BYTES
 
     ring = _read(file)
-    places = [(node, find(node)) for node in nodes] or [("this node", find(None))]
+    places = [(place.name, place) for place in find_all(nodes).places]
     rotation = Rotation(
         places,
         save=lambda before, after: _replace(file, before, after),

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
 import re
 from datetime import datetime
 from typing import Any
 
 import click
 
+from edge.spans import span
+
+__all__ = ["Moment", "Span", "moment", "span"]
+
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SPAN = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhd])+")
 _PART = re.compile(r"([0-9.]+)([smhd])")
 _LONGEST_S = 366 * 86400.0
-_STEPS = (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1))
 
 
 class Span(click.ParamType[float]):
@@ -55,17 +57,6 @@ def _within_reach(
     if seconds > _LONGEST_S:
         kind.fail(f"{value!r} is more than a year away; for a hold without end leave it out", param, ctx)
     return seconds
-
-
-def span(seconds: float) -> str:
-    """``3 min 12 s``: the two largest units, or tenths of a second for what is short."""
-    if seconds < 10:
-        return f"{max(0.0, seconds):.1f} s"
-    for large, size_s, small, part_s in _STEPS:
-        if seconds >= size_s:
-            count, rest = divmod(math.floor(seconds), size_s)
-            return f"{count} {large} {rest // part_s} {small}" if rest >= part_s else f"{count} {large}"
-    return f"{math.floor(seconds)} s"
 
 
 def moment(at: float, now: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 import msgspec
@@ -13,20 +13,32 @@ from edge.errors import EdgeError
 
 Kind = TypeVar("Kind")
 
+_META: Final = "edge.cli.output"
+
 
 def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``-o table|json``; ``command`` gets ``as_json``."""
+    """Adds ``-o table|json|yaml``; ``command`` gets ``as_json``: whether a document is wanted, for `print_json`."""
 
-    @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+    @click.option(
+        "-o", "--output", type=click.Choice(["table", "json", "yaml"]), default="table", show_default=True
+    )
     @functools.wraps(command)
     def with_output(output: str, **options: Any) -> Any:
-        return command(as_json=output == "json", **options)
+        click.get_current_context().meta[_META] = output
+        return command(as_json=output != "table", **options)
 
     return with_output
 
 
 def print_json(document: object) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
+    """In the form that was asked for: the same as YAML with ``-o yaml``."""
+    context = click.get_current_context(silent=True)
+    if context is not None and context.meta.get(_META) == "yaml":
+        # Through JSON, so that both have the same values: YAML would know moments, and keys that are no text.
+        plain = msgspec.json.decode(msgspec.json.encode(document))
+        click.echo(msgspec.yaml.encode(plain).decode(), nl=False)
+    else:
+        click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
 def understood(document: object, kind: type[Kind]) -> Kind:

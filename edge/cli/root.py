@@ -8,10 +8,13 @@ from importlib import import_module
 from typing import NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
+
+from edge.cli.choice import fleet_options
 
 
 class Entry(NamedTuple):
-    """Where a command lives: ``module`` holds a click command named like the command itself."""
+    """Where a command lives: ``module`` holds a click command named like the command itself, with ``_`` for ``-``."""
 
     module: str
     summary: str
@@ -26,14 +29,40 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "edge.cli.load", "Place many calls at once, to see what an edge does when there are too many."
         ),
     },
+    "Over the fleet": {
+        "status": Entry(
+            "edge.cli.status", "Show how nodes stand: what is wrong first, then a line for each."
+        ),
+        "top": Entry("edge.cli.top", "Watch the nodes live: routes, pressure, calls, and what is wrong."),
+        "calls": Entry("edge.cli.calls", "Look at the calls that are up."),
+        "probe": Entry(
+            "edge.cli.probe", "Call each node, and the fleet at its service addresses, from here."
+        ),
+    },
     "On a node": {
         "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Empty a node: its callers go on elsewhere."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
+        "doctor": Entry(
+            "edge.cli.doctor", "Look for what is wrong with this machine as a node, and say what to do."
+        ),
+        "report": Entry("edge.cli.report", "Write how nodes stand into an HTML file."),
+        "support-bundle": Entry(
+            "edge.cli.support_bundle", "Pack what helps to understand a node, without secrets."
+        ),
         "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
         "aws": Entry("edge.cli.aws", "Put a fleet behind an AWS Network Load Balancer."),
         "token": Entry(
             "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
+        ),
+    },
+    "A fleet": {
+        "fleet": Entry("edge.cli.fleet", "Write the fleet file, check it, and look at what it says."),
+        "config": Entry("edge.cli.config", "Make the nodes' configurations from the fleet file."),
+        "inventory": Entry("edge.cli.inventory", "Print the fleet as an Ansible inventory."),
+        "sd": Entry("edge.cli.sd", "Tell Prometheus where the nodes are."),
+        "cid": Entry(
+            "edge.cli.cid", "Say whose connection ID it is, and what a load balancer needs for that."
         ),
     },
     "Routing": {
@@ -52,7 +81,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
     },
     "About": {
-        "version": Entry("edge.cli.version", "Print the versions that a bug report needs."),
+        "context": Entry("edge.cli.context", "Name fleets, and say which one is meant."),
+        "completion": Entry("edge.cli.completion", "Have a shell complete commands and names of nodes."),
+        "version": Entry("edge.cli.version", "Print the versions that a bug report needs, or of the fleet."),
     },
 }
 
@@ -66,9 +97,18 @@ class TableOfContents(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         for entries in SECTIONS.values():
             if entry := entries.get(cmd_name):
-                command: click.Command = getattr(import_module(entry.module), cmd_name)
+                command: click.Command = getattr(import_module(entry.module), cmd_name.replace("-", "_"))
                 return command
         return None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """From the table alone: click would import every command for its help."""
+        return [
+            CompletionItem(name, help=entry.summary)
+            for entries in SECTIONS.values()
+            for name, entry in entries.items()
+            if name.startswith(incomplete)
+        ] or super().shell_complete(ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(len(name) for name in self.list_commands(ctx))
@@ -77,7 +117,11 @@ class TableOfContents(click.Group):
                 formatter.write_dl([(name.ljust(width), entry.summary) for name, entry in entries.items()])
 
 
-@click.command(cls=TableOfContents, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=TableOfContents,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EDGECTL"},
+)
+@fleet_options
 @click.option("-v", "--verbose", count=True, help="Say more on stderr; twice for every detail.")
 def edgectl(verbose: int) -> None:
     """Anycast edges for voice: run one, call one, and watch a lab of them survive."""

@@ -8,7 +8,7 @@ from ipaddress import ip_address, ip_network
 from bgp.neighbor import Role
 from bgp.route import RouteError
 from edge.config.schema import Bgp, NodeConfig
-from edge.config.values import Address
+from edge.config.values import Address, SocketAddress
 from edge.errors import ConfigError
 from edge.forward import ReturnPath
 from edge.quic import BEHIND_NLB
@@ -25,11 +25,12 @@ _UNIX_PATH_LIMIT = 107  # bytes; sun_path of unix(7) less its end
 
 def check(config: NodeConfig) -> None:
     """Raise the first `ConfigError` of ``config``, if it has any."""
-    for error in _errors(config):
+    for error in problems(config):
         raise error
 
 
-def _errors(config: NodeConfig) -> Iterator[ConfigError]:
+def problems(config: NodeConfig) -> Iterator[ConfigError]:
+    """All of them."""
     yield from _addresses(config)
     yield from _behind_nlb(config)
     yield from _callers(config)
@@ -135,17 +136,31 @@ def _source_routes(config: NodeConfig) -> Iterator[ConfigError]:
 
 
 def _operators_side(config: NodeConfig) -> Iterator[ConfigError]:
-    listen = config.metrics.listen
-    if (
-        listen is not None
-        and listen.host in config.service.addresses
-        and listen.host not in config.unicast.addresses
-    ):
-        yield ConfigError(
-            "$.metrics.listen",
-            f"{listen.host} is a service address, which the whole world reaches; use loopback or unicast",
-        )
-    length = len(bytes(config.admin.socket))
+    admin = config.admin
+    places = {
+        "metrics.listen": config.metrics.listen,
+        "admin.listen": admin.listen,
+        "admin.page_listen": admin.page_listen,
+    }
+    seen: dict[SocketAddress, str] = {}
+    for key, listen in places.items():
+        if listen is None:
+            continue
+        if listen.host in config.service.addresses and listen.host not in config.unicast.addresses:
+            yield ConfigError(
+                f"$.{key}",
+                f"{listen.host} is a service address, which the whole world reaches; use loopback or unicast",
+            )
+        if listen in seen:
+            yield ConfigError(f"$.{key}", f"{listen} is also {seen[listen]}; choose another port")
+        seen[listen] = f"$.{key}"
+    needed = ("ca", "certificate", "private_key")
+    for key in needed:
+        if admin.listen is not None and getattr(admin, key) is None:
+            yield ConfigError(f"$.admin.{key}", f"is missing; admin.listen needs {', '.join(needed)}")
+        if admin.listen is None and getattr(admin, key) is not None:
+            yield ConfigError(f"$.admin.{key}", "is for admin.listen, which is missing")
+    length = len(bytes(admin.socket))
     if length > _UNIX_PATH_LIMIT:
         yield ConfigError(
             "$.admin.socket",

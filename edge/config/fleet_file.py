@@ -49,7 +49,7 @@ def parse_fleet(text: str) -> FleetFile:
     for index, node in enumerate(fleet.nodes):
         if len({address.version for address in node.addresses}) < len(node.addresses):
             raise ConfigError(f"$.nodes[{index}].addresses", "two are of one family")
-        if node.url is not None and not _is_origin(node.url):
+        if node.url is not None and not is_origin(node.url):
             raise ConfigError(f"$.nodes[{index}].url", f"{node.url!r} is not like https://NAME:PORT")
     return fleet
 
@@ -69,7 +69,7 @@ def check_membership(fleet: FleetFile, config: NodeConfig) -> None:
         raise ConfigError("$.nodes", f"{own.name} has other addresses here than in its own file")
 
 
-def _is_origin(url: str) -> bool:
+def is_origin(url: str) -> bool:
     """Whether it names a host and no more."""
     try:
         parts = urlsplit(url)

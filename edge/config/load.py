@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import msgspec
 
-from edge.config.checks import check
+from edge.config.checks import check, problems
 from edge.config.schema import NodeConfig
 from edge.config.values import decoder_hook
 from edge.errors import ConfigError, UnreachableError
 
+Struct = TypeVar("Struct", bound=msgspec.Struct)
+
 _FIELD = re.compile(r"`(?P<name>[^`]*)`")
+_MEANT = re.compile(r"unknown key; did you mean '(?P<name>\w+)'")
 _KEY_FIRST = re.compile(r"(?P<key>(?P<name>\w+)(?:\[\d+\])?)(?P<colon>: )?")
 
 
@@ -54,10 +58,79 @@ def parse_config(text: str, directory: Path) -> NodeConfig:
         config = msgspec.toml.decode(text, type=NodeConfig, dec_hook=decoder_hook(directory))
     except msgspec.ValidationError as error:
         raise explained(error) from error
-    config = _with_absolute_files(_with_absolute_md5_files(config, directory), directory)
-    config = _with_capacity_of_all_workers(config, msgspec.toml.decode(text))
+    config = _completed(config, msgspec.toml.decode(text), directory)
     check(config)
     return config
+
+
+def read_tables(tables: Mapping[str, Any], directory: Path) -> tuple[NodeConfig | None, list[ConfigError]]:
+    """What `parse_config` makes of a file that is read already, or all that is wrong with it at once."""
+    config, errors = decoded(tables, NodeConfig, directory)
+    if config is None:
+        return None, errors
+    if not errors:
+        config = _completed(config, tables, directory)
+    found = [error for error in problems(config) if not _follows(error, errors)]
+    return (None if errors or found else config), [*errors, *found]
+
+
+def decoded(
+    tables: Mapping[str, Any], kind: type[Struct], directory: Path
+) -> tuple[Struct | None, list[ConfigError]]:
+    """``tables`` as a ``kind``, and everything that is wrong with them: that is taken out, for the rest to be read.
+
+    None if what is left is none.
+    """
+    left: dict[str, Any] = deepcopy(dict(tables))
+    errors: list[ConfigError] = []
+    renamed: list[ConfigError] = []
+    while True:
+        try:
+            value = msgspec.convert(left, kind, dec_hook=decoder_hook(directory))
+        except msgspec.ValidationError as error:
+            problem = explained(error, kind)
+            if not _follows(problem, [*errors, *renamed]):
+                errors.append(problem)
+            meant = _MEANT.search(problem.problem)
+            if meant is not None:
+                table, _, _ = problem.where.rpartition(".")
+                renamed.append(ConfigError(f"{table}.{meant['name']}", problem.problem))
+            if not _take_out(left, problem.where, meant and meant["name"]):
+                return None, errors
+        else:
+            return value, errors
+
+
+def _follows(error: ConfigError, known: list[ConfigError]) -> bool:
+    """Whether ``error`` is so because of what was taken out: its path leads to that of a ``known`` one, or from there."""
+    return any(
+        long == short or long.startswith((f"{short}.", f"{short}["))
+        for short, long in (sorted((error.where, other.where), key=len) for other in known)
+    )
+
+
+def _take_out(tables: dict[str, Any], where: str, meant: str | None) -> bool:
+    """The innermost key at ``where`` that is there; false if there is none. What is under it may be ``meant`` for another."""
+    parts = [name or int(index) for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", where)]
+    for length in range(len(parts), 0, -1):
+        table: Any = tables
+        *outer, key = parts[:length]
+        try:
+            for part in outer:
+                table = table[part]
+        except (KeyError, IndexError, TypeError):
+            continue
+        if isinstance(table, dict) and key in table:
+            value = table.pop(key)
+            if meant is not None:
+                table.setdefault(meant, value)
+            return True
+    return False
+
+
+def _completed(config: NodeConfig, tables: Mapping[str, Any], directory: Path) -> NodeConfig:
+    config = _with_absolute_files(_with_absolute_md5_files(config, directory), directory)
+    return _with_capacity_of_all_workers(config, tables)
 
 
 def _with_absolute_md5_files(config: NodeConfig, directory: Path) -> NodeConfig:
@@ -82,10 +155,10 @@ def _with_absolute_files(config: NodeConfig, directory: Path) -> NodeConfig:
     return msgspec.structs.replace(config, backends=backends)
 
 
-def _with_capacity_of_all_workers(config: NodeConfig, document: dict[str, Any]) -> NodeConfig:
+def _with_capacity_of_all_workers(config: NodeConfig, tables: Mapping[str, Any]) -> NodeConfig:
     """The defaults are one worker's."""
     overload = config.overload
-    given = document.get("overload", {}).get("capacity", {})
+    given = tables.get("overload", {}).get("capacity", {})
     capacity = overload.capacity.of_workers(config.workers.count, given=given)
     return msgspec.structs.replace(config, overload=msgspec.structs.replace(overload, capacity=capacity))
 

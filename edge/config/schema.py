@@ -232,7 +232,14 @@ class Workers(Table, frozen=True):
 
 
 class Admin(Table, frozen=True):
+    """``listen``: the same over HTTPS, for clients with a certificate of ``ca``. ``page_listen``: a page to look at, for all."""
+
     socket: Path = Path("/run/edge/admin.sock")
+    listen: SocketAddress | None = None
+    ca: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
+    page_listen: SocketAddress | None = None
 
 
 class Metrics(Table, frozen=True):

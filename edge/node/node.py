@@ -7,7 +7,7 @@ import contextlib
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -34,6 +34,7 @@ from edge.node.orders import Orders
 from edge.node.routing import Routing
 from edge.node.settings import Sockets, owners, worker_settings
 from edge.node.shared_files import SharedFiles
+from edge.node.status_page import page_routes
 from edge.node.watch import keep_informed
 from edge.quic import verify_engine
 from edge.runtime import metric_table as metric
@@ -48,6 +49,7 @@ from edge.runtime.admin import (
     metrics_routes,
     open_tcp,
 )
+from edge.runtime.admin_tls import AdminTls, TlsFiles
 from edge.runtime.desk import Desk
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
 from edge.runtime.http1 import HttpServer
@@ -106,6 +108,7 @@ class Node:
         self._credentials: Credentials
         self._token_keys: str
         self._files: SharedFiles
+        self._admin_tls: AdminTls | None = None
         self._leaving = False
         self.defect = ""  # of this program, for which it has stopped by itself
 
@@ -143,6 +146,7 @@ class Node:
             self._keep_control(),
             self._keep_drained(),
             keep_informed(self._manager, lambda: self.live().ok, self.status),
+            *([] if self._admin_tls is None else [self._admin_tls.watch()]),
         ):
             task = asyncio.create_task(work)
             stack.callback(task.cancel)
@@ -210,14 +214,23 @@ class Node:
             self._routing = routing
 
     async def _open_admin(self, stack: AsyncExitStack) -> None:
-        admin = AdminSocket(self.config.admin.socket, admin_routes(self))
-        await admin.open()
-        stack.push_async_callback(admin.close)
-        listen = self.config.metrics.listen
-        if listen is not None:
-            server = HttpServer(metrics_routes(self))
-            await server.listen(open_tcp(listen.host, listen.port))
-            stack.push_async_callback(server.close)
+        admin = self.config.admin
+        unix = AdminSocket(admin.socket, admin_routes(self))
+        await unix.open()
+        stack.push_async_callback(unix.close)
+        for listen, routes in (
+            (self.config.metrics.listen, metrics_routes(self)),
+            (admin.page_listen, page_routes(self, self.config.node.name)),
+        ):
+            if listen is not None:
+                server = HttpServer(routes)
+                await server.listen(open_tcp(listen.host, listen.port))
+                stack.push_async_callback(server.close)
+        if admin.listen is not None and admin.ca and admin.certificate and admin.private_key:
+            sock = stack.enter_context(open_tcp(admin.listen.host, admin.listen.port))
+            files = TlsFiles(admin.ca, admin.certificate, admin.private_key)
+            self._admin_tls = AdminTls(sock, files, admin_routes(self))
+            stack.push_async_callback(self._admin_tls.close)
 
     # --- several times a second -------------------------------------------------------------------------
 
@@ -238,7 +251,7 @@ class Node:
 
     def _publish(self) -> None:
         gauges = self._metrics
-        gauges.set(metric.FILE_PROBLEMS, len(self._files.problems))
+        gauges.set(metric.FILE_PROBLEMS, len(list(self._problems())))
         gauges.set(metric.CERTIFICATE_EXPIRY, self._credentials.expires_at.timestamp())
         gauges.set(metric.LEASE_HELD, self.desk.holder() is not None)
         gauges.set(metric.OPERATION_INTERRUPTED, (self.desk.operation() or {}).get("interrupted", False))
@@ -415,8 +428,14 @@ class Node:
                     for generation in self._files.keys
                 },
             },
-            "problems": list(self._files.problems.values()),
+            "problems": list(self._problems()),
         }
+
+    def _problems(self) -> Iterator[str]:
+        """Files that have changed to what this node cannot use."""
+        yield from self._files.problems.values()
+        if self._admin_tls is not None and self._admin_tls.problem:
+            yield self._admin_tls.problem
 
     def _config_status(self) -> dict[str, Any] | None:
         if self._config_file is None:

@@ -29,7 +29,7 @@ from edge.quic.events import (
 )
 from edge.quic.path import Path
 from edge.quic.private_names import verify_engine
-from edge.quic.secrets import BEHIND_NLB, CID_LENGTHS, CidProfile, Secrets
+from edge.quic.secrets import BEHIND_NLB, CID_LENGTHS, CidProfile, Secrets, cid_configs
 from edge.quic.table import ConnectionInfo
 from edge.quic.tickets import Ticket
 
@@ -63,5 +63,6 @@ __all__ = [
     "StreamReset",
     "Ticket",
     "TicketIssued",
+    "cid_configs",
     "verify_engine",
 ]

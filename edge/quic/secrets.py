@@ -45,6 +45,11 @@ CID_LENGTHS: Final[Mapping[CidProfile, int]] = {
 }
 
 
+def cid_configs(profile: CidProfile, keys: KeyRing) -> list[CidConfig]:
+    """Every configuration that is live, in the order of the ring; one alone where no key is in use."""
+    return list(dict.fromkeys(_CONFIGS[profile](generation) for generation in keys))
+
+
 class Secrets:
     """Of one worker. ``nonce_start``: see `edge.cid.issuer`; the wall-clock time in nanoseconds will do."""
 

@@ -45,7 +45,9 @@ class Response:
     body: bytes
     content_type: str = "application/json"
     status: int = HTTPStatus.OK
-    allow: str = ""  # the Allow field of a 405
+    fields: Mapping[str, str] = field(
+        default_factory=dict
+    )  # of the head, besides those that every answer has
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -81,7 +83,7 @@ class _Refused(Exception):
         self.response = Response(
             msgspec.json.encode({"error": why, "exit_code": EdgeError.exit_code}) + b"\n",
             status=status,
-            allow=allow,
+            fields={"Allow": allow} if allow else {},
         )
 
 
@@ -96,7 +98,7 @@ class HttpServer:
     async def listen(self, sock: socket.socket) -> None:
         """Serve on a bound stream socket (Unix or TCP), which now belongs to this server."""
         start = asyncio.start_unix_server if sock.family == socket.AF_UNIX else asyncio.start_server
-        self._servers.append(await start(self._connected, sock=sock, limit=HEAD_LIMIT))
+        self._servers.append(await start(self.connected, sock=sock, limit=HEAD_LIMIT))
 
     async def close(self) -> None:
         for server in self._servers:
@@ -106,7 +108,8 @@ class HttpServer:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer on a connection that somebody has accepted; it is over when this returns."""
         task = asyncio.current_task()
         assert task is not None  # asyncio runs every connection as a task
         self._connections.add(task)
@@ -117,7 +120,11 @@ class HttpServer:
                 response = await self._answer(reader)
             async with asyncio.timeout(WRITE_TIMEOUT_S):
                 writer.write(_encoded(response))
-                writer.write_eof()
+                if writer.can_write_eof():
+                    writer.write_eof()
+                else:  # TLS says it by itself: close_notify
+                    await writer.drain()
+                    writer.close()
                 # Closing over unread bytes would reset the connection and take the answer with it.
                 while await reader.read(HEAD_LIMIT):
                     pass
@@ -219,6 +226,5 @@ def _encoded(response: Response) -> bytes:
         "Cache-Control: no-store",
         "Connection: close",
     ]
-    if response.allow:
-        head.append(f"Allow: {response.allow}")
+    head += [f"{name}: {value}" for name, value in response.fields.items()]
     return "\r\n".join([*head, "", ""]).encode() + response.body

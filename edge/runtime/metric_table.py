@@ -250,7 +250,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     FILE_PROBLEMS := Gauge(
         name="edge_shared_file_problems",
-        help="Files that all nodes share (keys, fleet) and that changed to something this node cannot use.",
+        help="Files (keys, fleet, the admin certificate) that changed to something this node cannot use.",
     ),
     CONNECTIONS := Gauge(
         name="edge_connections",

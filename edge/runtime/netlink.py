@@ -12,6 +12,7 @@ import errno
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Final, Self
 
 from pyroute2 import AsyncIPRoute
@@ -60,6 +61,13 @@ class Netlink:
     async def has_address(self, address: str) -> bool:
         """Whether ``address`` is on any interface, whoever put it there."""
         return bool(await self._addresses(family=_family(address), address=address))
+
+    async def interfaces(self) -> dict[str, str]:
+        """Every address of this host, and the name of the interface that has it."""
+        return {
+            str(ip_address(found.get("local") or found.get("address"))): socket.if_indextoname(found["index"])
+            for found in await self._addresses()
+        }
 
     async def put_address(self, address: str) -> None:
         """Have ``address`` on ``lo`` as a host address; nothing changes if this host has it already."""

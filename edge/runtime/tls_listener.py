@@ -77,6 +77,10 @@ class TlsListener:
         for listener in self._sockets:
             self._loop.add_reader(listener, self._accept, listener)
 
+    def renew(self, context: ssl.SSLContext) -> None:
+        """Newcomers are shown this one's certificate from now on."""
+        self._secured["ssl"] = context
+
     def leave(self) -> None:
         """Accept no more; who has been accepted is served, others accept from these sockets."""
         for listener in self._sockets:

@@ -84,6 +84,28 @@ def test_inside_the_lab_a_name_is_enough(operator: Any) -> None:
     assert done.stdout.startswith("e1 has been ANNOUNCED for ")
 
 
+def test_the_doctor_finds_a_node_well_that_others_answer(operator: Any) -> None:
+    """Over links and routers: what it says of reach and MTU is of the network, and not of loopback."""
+    inside = ("lab", "exec", "--name", LAB, "e1", sys.executable, "-P", "-m", "edge.cli")
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        done = operator.edgectl(*inside, "doctor", "/run/lab/e1/admin.sock", "-o", "json")
+        findings = json.loads(done.stdout)["findings"]
+        failed = [finding for finding in findings if finding["verdict"] == "fail"]
+        if not failed:
+            break
+        assert time.monotonic() < deadline, failed  # the other nodes may not be up yet
+        time.sleep(0.2)
+    assert done.returncode == 0
+    found = [(finding["check"], finding["verdict"], finding["found"]) for finding in findings]
+    reach = [text for check, verdict, text in found if (check, verdict) == ("reach", "ok")]
+    assert (
+        sum("answered to it, over the network" in text for text in reach) == 2
+    )  # from each family's address
+    assert sum((check, verdict) == ("MTU", "ok") for check, verdict, _ in found) >= 2
+    assert ("unicast addresses", "ok") in {(check, verdict) for check, verdict, _ in found}
+
+
 def test_a_node_that_is_not_there(operator: Any) -> None:
     done = operator.edgectl("explain", "t1", "--lab", LAB)
     assert done.returncode == 2

@@ -59,6 +59,10 @@ peer_as = 64500
 )
 
 
+NEWLINE = "\n"
+ADMIN_FILES = 'ca="a"\ncertificate="b"\nprivate_key="c"\n'
+
+
 def parse(text: str) -> NodeConfig:
     return parse_config(text, Path("/etc/edge"))
 
@@ -288,6 +292,31 @@ def test_an_unknown_key_is_found_in_every_table(table: str) -> None:
         ),
         ("[tls]", "[workers]\ncount = 129\n[tls]", "$.workers.count", "128"),
         ("[tls]", '[metrics]\nlisten = "192.0.2.1:1"\n[tls]', "$.metrics.listen", "is a service address"),
+        (
+            "[tls]",
+            '[admin]\npage_listen = "192.0.2.1:1"\n[tls]',
+            "$.admin.page_listen",
+            "is a service address",
+        ),
+        (
+            "[tls]",
+            f'[admin]\nlisten = "192.0.2.1:1"\n{ADMIN_FILES}[tls]',
+            "$.admin.listen",
+            "is a service address",
+        ),
+        (
+            "[tls]",
+            f'[admin]\nlisten = "127.0.0.1:1"\n{ADMIN_FILES.partition(NEWLINE)[2]}[tls]',
+            "$.admin.ca",
+            "is missing",
+        ),
+        ("[tls]", f"[admin]\n{ADMIN_FILES}[tls]", "$.admin.ca", "is for admin.listen"),
+        (
+            "[tls]",
+            '[metrics]\nlisten = "127.0.0.1:1"\n[admin]\npage_listen = "127.0.0.1:1"\n[tls]',
+            "$.admin.page_listen",
+            "is also $.metrics.listen",
+        ),
         ("[tls]", f'[admin]\nsocket = "{"s" * 120}"\n[tls]', "$.admin.socket", "choose a shorter one"),
         ('["192.0.2.0/24"]', '["203.0.113.0/24"]', "$.bgp.prefixes[0]", "has no service address"),
         ('"192.0.2.1"', '"192.0.2.1", "203.0.113.1"', "$.service.addresses[1]", "is in no prefix"),

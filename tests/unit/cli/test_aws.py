@@ -204,3 +204,56 @@ def test_a_node_that_does_not_fit(
         with_node(fleet, NODE.replace(old, new), *options)
     assert str(caught.value).count("node.toml") == 1
     assert says in str(caught.value)
+
+
+OPERATORS = """\
+[fleet]
+name = "voice"
+version = "0.1.0"
+[secrets]
+key_ring = "ring.toml"
+certificate = "chain.pem"
+private_key = "key.pem"
+[defaults.cid]
+profile = "aws-nlb"
+[defaults.quic]
+preferred_address = false
+[defaults.unicast]
+name = "voice.example"
+[defaults.forward]
+return_path = "ingress"
+[sites.a]
+[[nodes]]
+name = "a"
+site = "a"
+server_id = "00000000000000A1"
+addresses = ["192.0.2.11"]
+[nodes.config.service]
+addresses = ["192.0.2.11"]
+[[nodes]]
+name = "b"
+site = "a"
+server_id = "00000000000000b2"
+addresses = ["192.0.2.12"]
+[nodes.config.service]
+addresses = ["192.0.2.12"]
+"""
+
+
+def test_the_operators_file_says_the_same_and_every_node_is_checked(fleet: Path) -> None:
+    said = run(fleet, "--target-group-arn", GROUP)
+    fleet.write_text(OPERATORS)
+    assert run(fleet, "--target-group-arn", GROUP, "--health-port", 9464) == said
+    with pytest.raises(
+        ConfigError, match=r"fleet.toml: \$.service.port of a: 443, and targets are registered with"
+    ):
+        run(fleet, "--target-group-arn", GROUP, "--port", 8443)
+    with pytest.raises(ConfigError, match=r"\$.metrics.listen of b: health checks come to 192.0.2.12:9000"):
+        run(fleet, "--target-group-arn", GROUP, "--health-port", 9000, "--node", "b")
+
+
+def test_a_mistake_in_the_operators_file_is_told_at_its_line(fleet: Path) -> None:
+    fleet.write_text(OPERATORS.replace('return_path = "ingress"', 'return_path = "direct"'))
+    with pytest.raises(ConfigError) as caught:
+        run(fleet, "--target-group-arn", GROUP)
+    assert str(caught.value).startswith(f"{fleet}:15: $.defaults.forward.return_path: answers have to leave")

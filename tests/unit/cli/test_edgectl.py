@@ -26,13 +26,13 @@ EVERY_ERROR = [
 
 @pytest.fixture
 def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Adds the command `probe`, which does what the test says."""
+    """Adds the command `planted`, which does what the test says."""
 
     def plant(body: Callable[[], object]) -> None:
         module = types.ModuleType("planted_command")
-        module.probe = click.command("probe")(body)  # type: ignore[attr-defined]
+        module.planted = click.command("planted")(body)  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "planted_command", module)
-        monkeypatch.setitem(SECTIONS["About"], "probe", Entry("planted_command", "for this test"))
+        monkeypatch.setitem(SECTIONS["About"], "planted", Entry("planted_command", "for this test"))
 
     return plant
 
@@ -43,7 +43,7 @@ def test_an_error_is_one_line_and_its_own_exit_code(plant, capsys, error, code):
         raise error
 
     plant(fail)
-    assert main(["probe"]) == code
+    assert main(["planted"]) == code
     out, err = capsys.readouterr()
     assert out == ""
     assert err == f"edgectl: error: {error}\n"
@@ -57,7 +57,7 @@ def test_every_error_class_is_covered_above():
 @pytest.mark.parametrize("result, code", [(None, 0), (0, 0), (3, 3)])
 def test_a_command_chooses_its_exit_code_by_returning_it(plant, result, code):
     plant(lambda: result)
-    assert main(["probe"]) == code
+    assert main(["planted"]) == code
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["version", "--nope"], ["version", "extra"]])
@@ -80,7 +80,7 @@ def test_no_arguments_show_the_table_of_contents_but_fail(capsys):
 def test_a_bug_keeps_its_traceback(plant):
     plant(lambda: {}["missing"])
     with pytest.raises(KeyError):
-        main(["probe"])
+        main(["planted"])
 
 
 def test_interrupt_is_quiet_and_ends_as_a_shell_expects(plant, capsys):
@@ -88,7 +88,7 @@ def test_interrupt_is_quiet_and_ends_as_a_shell_expects(plant, capsys):
         raise KeyboardInterrupt
 
     plant(interrupted)
-    assert main(["probe"]) == 130
+    assert main(["planted"]) == 130
     assert capsys.readouterr().err.strip() == ""
 
 
@@ -96,10 +96,10 @@ def test_closed_pipe_is_quiet():
     script = (
         "import click, sys, types; from edge.cli import main, root\n"
         "module = sys.modules['planted'] = types.ModuleType('planted')\n"
-        "module.probe = click.command('probe')(lambda: print('never read'))\n"
-        "root.SECTIONS['About']['probe'] = root.Entry('planted', '')\n"
+        "module.planted = click.command('planted')(lambda: print('never read'))\n"
+        "root.SECTIONS['About']['planted'] = root.Entry('planted', '')\n"
         "sys.stdin.read()\n"  # until the test has closed the other end of stdout
-        "sys.exit(main(['probe']))\n"
+        "sys.exit(main(['planted']))\n"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -145,5 +145,5 @@ def test_version_names_what_a_bug_report_needs(capsys):
 def test_verbosity_sets_the_log_level(plant, monkeypatch, flags, level):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     plant(lambda: None)
-    main([*flags, "probe"])
+    main([*flags, "planted"])
     assert logging.getLogger().level == logging.getLevelName(level)

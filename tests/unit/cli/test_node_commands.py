@@ -143,7 +143,7 @@ def test_a_guard_that_refuses_ends_with_its_own_code(
         (["announce", "--let-end"], "No such option"),
         (["undrain", "--reason", "x"], "No such option"),
         (["withdraw", "e1", "e2"], "unexpected extra argument"),
-        (["withdraw", "-o", "yaml"], "'yaml' is not one of"),
+        (["withdraw", "-o", "xml"], "'xml' is not one of"),
         (["withdraw", "--reason", "x" * 1001], "length <= 1000"),
         (["bgp", "routes", "--as-seen-by", "192.0.2.1"], "who tells of routes: 203.0.113.101, 203.0.113.102"),
     ],

@@ -9,6 +9,7 @@ import pytest
 
 from edge.cli import where
 from edge.errors import UnreachableError, UsageError
+from edge.fleet.unix import UnixTransport
 from edge.lab import standing
 
 
@@ -19,6 +20,7 @@ def _bare_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(where, "DEFAULT_SOCKET", tmp_path / "run" / "admin.sock")
     monkeypatch.setattr(where, "_LAB_DIR", tmp_path / "inside")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
 
 
 @pytest.fixture
@@ -36,6 +38,12 @@ def stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, lis
     return stand
 
 
+def socket_of(node: str | None, lab: str | None = None) -> Path:
+    transport = where.find(node, lab).transport
+    assert isinstance(transport, UnixTransport)
+    return transport.socket
+
+
 def furnish(directory: Path, edges: list[str]) -> None:
     for edge in edges:
         (directory / edge).mkdir(parents=True)
@@ -44,21 +52,21 @@ def furnish(directory: Path, edges: list[str]) -> None:
 
 
 def test_a_word_with_a_slash_is_a_path() -> None:
-    assert where.find("./admin.sock").socket == Path("admin.sock")
-    assert where.find("/srv/e1/admin.sock").socket == Path("/srv/e1/admin.sock")
+    assert socket_of("./admin.sock") == Path("admin.sock")
+    assert socket_of("/srv/e1/admin.sock") == Path("/srv/e1/admin.sock")
 
 
 def test_no_word_is_this_machines_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnreachableError, match="no node is running on this machine; start one with"):
         where.find(None)
     furnish(tmp_path, ["run"])
-    assert where.find(None).socket == tmp_path / "run" / "admin.sock"
+    assert socket_of(None) == tmp_path / "run" / "admin.sock"
     monkeypatch.setenv(where.SOCKET_VARIABLE, "/srv/admin.sock")
-    assert where.find(None).socket == Path("/srv/admin.sock")
+    assert socket_of(None) == Path("/srv/admin.sock")
 
 
 def test_a_name_without_any_lab() -> None:
-    with pytest.raises(UnreachableError, match=r"ams-1: a name means a node in a lab, and no lab is up"):
+    with pytest.raises(UnreachableError, match=r"ams-1: no fleet is chosen and no lab is up"):
         where.find("ams-1")
     with pytest.raises(UnreachableError, match=r"lab 'spare' is not up \(up: none\)"):
         where.find("e1", "spare")
@@ -67,16 +75,16 @@ def test_a_name_without_any_lab() -> None:
 def test_a_name_inside_a_lab(tmp_path: Path, stand: Callable[[str, list[str]], Path]) -> None:
     stand("default", ["e1"])
     furnish(tmp_path / "inside", ["e1", "e2"])
-    assert where.find("e1").socket == tmp_path / "inside" / "e1" / "admin.sock"
+    assert socket_of("e1") == tmp_path / "inside" / "e1" / "admin.sock"
     with pytest.raises(UsageError, match=r"no node 'e3': this lab has e1, e2$"):
         where.find("e3")
 
 
 def test_a_name_in_the_one_lab_that_has_it(stand: Callable[[str, list[str]], Path]) -> None:
     first, second = stand("default", ["e1", "e2"]), stand("spare", ["e2", "e3"])
-    assert where.find("e1").socket == first / "e1" / "admin.sock"
-    assert where.find("e3").socket == second / "e3" / "admin.sock"
-    assert where.find("e2", "spare").socket == second / "e2" / "admin.sock"
+    assert socket_of("e1") == first / "e1" / "admin.sock"
+    assert socket_of("e3") == second / "e3" / "admin.sock"
+    assert socket_of("e2", "spare") == second / "e2" / "admin.sock"
     with pytest.raises(UsageError, match="a node 'e2' in lab 'default', lab 'spare'; say which with --lab"):
         where.find("e2")
     with pytest.raises(UsageError, match="no node 'e9': lab 'default' has e1, e2; lab 'spare' has e2, e3"):
