@@ -68,6 +68,7 @@ def quality(bad: str, per_sample: float, total: str, of: float, **labels: str) -
     return {
         s(bad, **labels): f"0+{per_sample:g}x2000",
         s(total, **({"result": "completed"} if labels else {})): f"0+{of:g}x2000",
+        s("edge_self_probe_handshakes_total"): "0x2000",
     }
 
 
@@ -642,8 +643,31 @@ CASES: Final = (
         {
             s("edge_handshakes_total", result="failed"): "0+5x50 250x400",
             s("edge_handshakes_total", result="completed"): "0+10x400",
+            s("edge_self_probe_handshakes_total"): "0x400",
         },
         at="82m",
+    ),
+    Case(
+        "EdgeHandshakeErrors",
+        "no caller gets in, and the node's own handshakes do",
+        {
+            s("edge_handshakes_total", result="failed"): "0+5x400",
+            s("edge_handshakes_total", result="completed"): "0+240x400",
+            s("edge_self_probe_handshakes_total"): "0+240x400",
+        },
+        at="70m",
+        fires=tuple(
+            Fired(
+                severity,
+                f"100% of the handshakes failed over {long}, and as bad over {short}. 1.00% would be as promised, this"
+                f" is more than {times} times that.",
+                {"site": "ams"},
+            )
+            for severity, long, short, times in (
+                ("critical", "1h", "5m", "14.4"),
+                ("warning", "6h", "30m", "6"),
+            )
+        ),
     ),
     Case(
         "EdgeHandshakeErrors",

@@ -147,5 +147,35 @@ NODE_BOARD: Final = Board(
                 ),
             ),
         ),
+        Row(
+            "Upkeep",
+            (
+                Panel(
+                    title="Started",
+                    says="A node that was started a moment ago, and nobody knows why, has died.",
+                    queries=(Query(f"{here(of(metric.START), OF_NODES)} * 1000", "{{node}}"),),
+                    unit="dateTimeFromNow",
+                    kind="number",
+                ),
+                Panel(
+                    title="Configuration",
+                    says="The hash of the file that each node runs with; `edgectl config diff` says what differs.",
+                    queries=(Query(f"count by (node, hash) ({here(of(metric.CONFIG_INFO), OF_NODES)})"),),
+                    kind="table",
+                ),
+                Panel(
+                    title="An operator is about it",
+                    says="Whether somebody has the lease; and whether an operation was left in the middle.",
+                    queries=(
+                        Query(here(of(metric.LEASE_HELD), OF_NODES), "{{node}} lease"),
+                        Query(
+                            here(of(metric.OPERATION_INTERRUPTED), OF_NODES), "{{node}} left in the middle"
+                        ),
+                    ),
+                    unit="bool",
+                    kind="states",
+                ),
+            ),
+        ),
     ),
 )

@@ -31,7 +31,7 @@ WINDOWS: Final = (*(burn.short for burn in BURNS), *(burn.long for burn in BURNS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """``bad`` or ``good``, and ``all``, are counters' selectors, ``all`` being one or several that add up.
+    """``bad`` or ``good``, and ``all``, are counters' selectors, ``all`` being one or several that add up, without ``less``.
 
     ``scale`` makes of what they count what ``bad`` is a share of. ``enough``: so much of ``all`` in the long window, or
     nothing is said: of three calls one is a third.
@@ -43,6 +43,7 @@ class Objective:
     all: tuple[str, ...]
     bad: str = ""
     good: str = ""
+    less: str = ""
     scale: float = 1.0
     enough: int
     summary: str
@@ -58,12 +59,18 @@ class Objective:
 
     def ratio(self, window: str) -> str:
         """The share of bad events; NaN where there were none."""
-        everything = " + ".join(_over(window, selector) for selector in self.all)
-        everything = f"({everything})" if len(self.all) > 1 else everything
+        everything = self._everything(window, "rate")
         everything = everything if self.scale == 1.0 else f"({everything} * {self.scale:g})"
         if self.good:
             return f"1 - {_over(window, self.good)} / {everything}"
         return f"{_over(window, self.bad)} / {everything}"
+
+    def _everything(self, window: str, function: str) -> str:
+        total = " + ".join(_over(window, selector, function) for selector in self.all)
+        if self.less:
+            # They are counted in different places, one a moment after the other.
+            return f"clamp_min({total} - {_over(window, self.less, function)}, 0)"
+        return f"({total})" if len(self.all) > 1 else total
 
     def records(self) -> tuple[Record, ...]:
         return tuple(Record(name=self.record_name(window), expr=self.ratio(window)) for window in WINDOWS)
@@ -73,13 +80,13 @@ class Objective:
 
     def _burning(self, burn: Burn) -> Alert:
         limit = f"{burn.factor:g} * {self.budget:.4g}"
-        events = " + ".join(_over(burn.long, selector, "increase") for selector in self.all)
+        events = self._everything(burn.long, "increase")
         return Alert(
             name=self.alert,
             severity=burn.severity,
             expr=f"{self.record_name(burn.long)} > {limit}\n"
             f"and on ({SITE}) {self.record_name(burn.short)} > {limit}\n"
-            f"and on ({SITE}) ({events}) >= {self.enough}",
+            f"and on ({SITE}) {events} >= {self.enough}",
             wait="2m",
             because=f"{self.because} The two windows wait already; 2 minutes keep one evaluation from deciding.",
             summary=f"{self.summary} at {{{{ $labels.site }}}}",
@@ -98,10 +105,11 @@ HANDSHAKES: Final = Objective(
     share=0.99,
     bad=of(metric.HANDSHAKES, result="failed"),
     all=(of(metric.HANDSHAKES),),
+    less=of(metric.SELF_PROBE_HANDSHAKES),
     enough=50,
     summary="Callers fail to connect",
     what="of the handshakes failed",
-    because="99 %: some callers always give up, or are none. Who cannot connect hears nothing at all.",
+    because="99 % of those that are not the node's own: some callers always give up, or are none. Who cannot connect hears nothing at all.",
 )
 SPEECH: Final = Objective(
     alert="EdgeSpeechLost",

@@ -103,7 +103,7 @@ class Node:
             config.service.port,
             interval_s=config.probe.interval_s,
             timeout_s=config.probe.timeout_s,
-            on_round=lambda *_: None,
+            on_round=self._unicast_probed,
         )
         self._credentials: Credentials
         self._token_keys: str
@@ -341,9 +341,14 @@ class Node:
             allowance=routing.costs.allowance(now) if routing else UNLIMITED,
         )
 
+    def _unicast_probed(self, passed: bool, took_s: float) -> None:
+        if passed:
+            self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=len(self.config.unicast.addresses))
+
     def _probed(self, passed: bool, took_s: float) -> None:
         self._metrics.increment(metric.SELF_PROBES, "ok" if passed else "failed")
         if passed:
+            self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=len(self.config.service.addresses))
             self._metrics.observe(metric.SELF_PROBE_DURATION, took_s)
         self._update_route(asyncio.get_running_loop().time())
 

@@ -458,8 +458,13 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     SELF_PROBES := Counter(
         name="edge_self_probes_total",
-        help="Handshakes of the node with itself through a service address.",
+        help="Rounds of handshakes of the node with itself, one through each service address.",
         labels={"result": RESULTS},
+    ),
+    SELF_PROBE_HANDSHAKES := Counter(
+        name="edge_self_probe_handshakes_total",
+        help="Handshakes of rounds that passed, through service and unicast addresses: edge_handshakes_total counts them"
+        " with those of callers.",
     ),
     SELF_PROBE_DURATION := Histogram(
         name="edge_self_probe_duration_seconds",

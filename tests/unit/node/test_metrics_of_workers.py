@@ -68,6 +68,12 @@ def total(node: Node, name: str) -> float:
     return sum(value for (found, _), value in series(node).items() if found == name)
 
 
+def of_callers(node: Node) -> float:
+    """Handshakes; workers tell of theirs a moment later than the node of its own."""
+    completed = series(node)["edge_handshakes_total", "completed"]
+    return completed - total(node, "edge_self_probe_handshakes_total")
+
+
 def of_workers(node: Node, counter: str) -> list[int]:
     """What each of them has told."""
     reports = [worker.report for worker in node._supervisor.workers]
@@ -111,6 +117,9 @@ def test_two_workers_are_one_node(config: NodeConfig) -> None:
             await until(lambda: total(node, "edge_connections") >= len(calls))  # self-probes come and go
             await asyncio.gather(*(call.say(PACKETS) for call in calls))
             await until(lambda: total(node, "edge_frames_heard_total") == len(calls) * len(PACKETS))
+            # Those of the node with itself can be told from those of callers.
+            await until(lambda: total(node, "edge_self_probe_handshakes_total") > 0)
+            await until(lambda: of_callers(node) >= len(calls))
             # Each has said a part of it, and the parts are the whole.
             parts = of_workers(node, "frames_heard")
             assert min(parts) >= len(PACKETS)
