@@ -70,6 +70,11 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--ca", type=click.Path(path_type=Path), help="For that call: trust this PEM file.")
     @click.option("--insecure", is_flag=True, help="For that call: accept any certificate.")
     @click.option(
+        "--server-name",
+        metavar="NAME",
+        help="For that call: the certificate must be for NAME.  [default: the host of the node's url, or the address]",
+    )
+    @click.option(
         "--token", metavar="TOKEN", envvar="EDGE_TOKEN", show_envvar=True, help="For that call: who calls."
     )
     @fleet_options
@@ -85,6 +90,7 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
         place_call: bool,
         ca: Path | None,
         insecure: bool,
+        server_name: str | None,
         token: str | None,
         as_json: bool,
         **options: Any,
@@ -98,7 +104,7 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
             dry_run=dry_run,
             yes=yes,
             as_json=as_json,
-            call=_caller(fleet, ca, insecure, token) if place_call else None,
+            call=_caller(fleet, ca, insecure, server_name, token) if place_call else None,
         )
         return command(manner=manner, **options)
 
@@ -241,7 +247,9 @@ def _remedy(kind: Kind) -> str:
     return "go on with: edgectl upgrade --resume, or go back with: edgectl rollback"
 
 
-def _caller(fleet: Fleet, ca: Path | None, insecure: bool, token: str | None) -> Call:
+def _caller(
+    fleet: Fleet, ca: Path | None, insecure: bool, server_name: str | None, token: str | None
+) -> Call:
     """Real calls to a node's own addresses, as of `edgectl probe`."""
     from edge.cli.probe import Caller, Way
 
@@ -253,7 +261,12 @@ def _caller(fleet: Fleet, ca: Path | None, insecure: bool, token: str | None) ->
             try:
                 async with asyncio.timeout(CALL_S):
                     await caller.call(
-                        Way(str(address), node.config.service.port, node.config.unicast.name, name)
+                        Way(
+                            str(address),
+                            node.config.service.port,
+                            server_name or node.config.unicast.name,
+                            name,
+                        )
                     )
             except TimeoutError as error:
                 raise DeadlineError(f"a call to {address} took longer than {CALL_S:g} s") from error

@@ -257,7 +257,10 @@ class Rollout:
             return self._trouble[0]
         if work.quiet_since is None:
             work.quiet_since = now
-        return "" if now - work.quiet_since >= self.terms.soak_s else "the fleet does not stay well"
+        quiet_s = now - work.quiet_since
+        if quiet_s >= self.terms.soak_s:
+            return ""
+        return f"the fleet has been well for {quiet_s:.0f} s of {self.terms.soak_s:g} s"
 
     def _limit_s(self, step: Step) -> float:
         """From the beginning of the step."""

@@ -92,8 +92,12 @@ def spoil(house: Path, broken: Path) -> None:
 
 
 def upgrade(fleet: Desk, *argv: str, **how: Any) -> Any:
-    careful = ("--yes", "--soak", "5s", "--ca", str(fleet.vault / "chain.pem"), "-o", "json")
-    return fleet.of_fleet("upgrade", *argv, *careful, timeout=UPGRADE_S, **how)
+    return fleet.of_fleet("upgrade", *argv, *careful(fleet), "-o", "json", timeout=UPGRADE_S, **how)
+
+
+def careful(fleet: Desk) -> tuple[str, ...]:
+    trust = ("--ca", str(fleet.vault / "chain.pem"), "--server-name", SERVICE_NAME)
+    return ("--yes", "--soak", "5s", *trust)
 
 
 def test_a_rolling_upgrade_loses_nothing(fleet: Desk) -> None:
@@ -130,8 +134,7 @@ def test_a_release_that_does_not_run_stops_at_the_first_node(fleet: Desk) -> Non
         assert status["operation"]["state"] == "failed"
         assert f"{first['name']} at {first['step']}" in status["operation"]["reason"]
     assert [len(fleet.bed.next_hops(service.network)) for service in SERVICE] == [len(others)] * 2
-    careful = ("--yes", "--soak", "5s", "--ca", str(fleet.vault / "chain.pem"))
-    fleet.of_fleet("rollback", *careful, timeout=UPGRADE_S)
+    fleet.of_fleet("rollback", *careful(fleet), timeout=UPGRADE_S)
     after = fleet.status()
     assert {status["version"] for status in after.values()} == versions
     until(lambda: announced_by_all(fleet), "the router has three next hops again")

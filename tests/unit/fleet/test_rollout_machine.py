@@ -201,6 +201,46 @@ def test_trouble_of_before_is_not_held_against_it() -> None:
     assert run.rollout.finished == {"a"}
 
 
+def test_a_restart_that_takes_long_leaves_the_node_its_time() -> None:
+    fleet = {"a": SERVES, "b": replace(SERVES, sees=None)}
+    run = Run(upgrade(fleet), fleet)
+    run.until(Step.USE)
+    run.fleet["a"] = replace(DRAINED, releases=CHANGED.releases)
+    *_, order = run.rollout.look(run.fleet, run.now)
+    assert order == Restart("a")
+    run.wait(2 * TERMS.ready_s)
+    run.rollout.did(order, "", run.now)
+    gone = silent("no node is running here", CHANGED.releases)
+    run.look(a=gone)
+    assert run.rollout.failure is None
+    run.wait(TERMS.ready_s)
+    run.look(a=gone)
+    assert str(run.rollout.failure) == "a at restart: does not answer: no node is running here"
+
+
+def test_a_node_that_was_broken_before_has_to_be_well_afterwards() -> None:
+    broken = replace(SERVES, serves=frozenset(), state="fenced", troubles=frozenset({"odd"}))
+    fleet = {"a": broken, "b": replace(SERVES, sees=None)}
+    run = Run(upgrade(fleet), fleet)
+    for seen in (broken, DRAINED, replace(DRAINED, releases=CHANGED.releases), CHANGED, ADMITTED):
+        for _ in range(4):
+            run.look(a=replace(seen, troubles=broken.troubles))
+    assert run.rollout.waits_for["a"] == "odd"
+
+
+def test_a_soak_that_was_cut_off_begins_anew() -> None:
+    told = Operation(
+        id="op-1", kind=Kind.UPGRADE, who="bob", started_at=1.0, nodes=("a", "b"), before=OLD, after=NEW,
+        step=Step.SOAK, state="running",
+    )  # fmt: skip
+    fleet = {"a": replace(BACK, operation=told), "b": replace(SERVES, sees=None)}
+    plan = planning.to_release(Kind.UPGRADE, MEMBERS, fleet, dict.fromkeys(fleet, NEW), START, told)
+    assert plan.batches == (("a",), ("b",))
+    run = Run(plan, fleet)
+    assert run.look() == []
+    assert run.rollout.at_work == {"a": Step.SOAK}
+
+
 def test_who_was_counted_upon_leaves_before_it_begins() -> None:
     """The guard looks again: another operator has taken b out since the plan was made."""
     run = Run(upgrade({"a": SERVES, "b": SERVES}), {"a": SERVES, "b": SERVES})
