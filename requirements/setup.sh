@@ -125,7 +125,7 @@ install_debian() {
         if [[ " $* " == *" $package "* && -d /run/systemd/system ]]; then
             systemctl --quiet disable "$service" >>"$log" 2>&1
         fi
-    done <<<$'bird2 bird.service\nfrr frr.service'
+    done <<<$'bird2 bird.service\nfrr frr.service\nprometheus prometheus.service\nprometheus-alertmanager prometheus-alertmanager.service'
 }
 
 # Debian starts the daemons it installs unless this policy says no.

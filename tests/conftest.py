@@ -19,9 +19,23 @@ from hypothesis import settings
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI") == "true"
 Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
-TIERS_WITH_A_MARKER = {"lab", "interop"}
-# Debian keeps routers where an ordinary user's PATH does not look, and those of FRR where nobody's does.
-SEARCH_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin", "/usr/lib/frr"])
+# Programs that Debian does not have, or not as new, and where they come from.
+ELSEWHERE = {
+    "terraform": "https://developer.hashicorp.com/terraform/install",
+    "ansible-playbook": "requirements/ansible.txt, or let `make provision-test` install it",
+}
+TIERS_WITH_A_MARKER = {"lab", "interop", "provision"}
+# Python's programs are beside it. Debian keeps routers where an ordinary user's PATH does not look, and those of FRR
+# where nobody's does.
+SEARCH_PATH = os.pathsep.join(
+    [
+        os.path.dirname(sys.executable),
+        os.environ.get("PATH", os.defpath),
+        "/usr/sbin",
+        "/sbin",
+        "/usr/lib/frr",
+    ]
+)
 
 # No deadline: two shared cores make any single example slow now and then. CI draws the same examples every
 # time, so that a red run is about the change; developers' runs look for new ones.
@@ -81,14 +95,16 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers("needs"):
         for program in marker.args:
             if shutil.which(program, path=SEARCH_PATH) is None:
-                pytest.skip(f"needs {program}: apt-get install {_debian_package(program)}")
+                pytest.skip(f"needs {program}: {_how_to_get(program)}")
 
 
-def _debian_package(program: str) -> str:
+def _how_to_get(program: str) -> str:
+    if program in ELSEWHERE:
+        return f"see {ELSEWHERE[program]}"
     for line in (ROOT / "requirements" / "debian.txt").read_text().splitlines():
         match line.split(maxsplit=3):
             case [purpose, package, provides, *_] if purpose != "#" and provides == program:
-                return package
+                return f"apt-get install {package}"
     raise LookupError(f"{program} is not listed in requirements/debian.txt")
 
 

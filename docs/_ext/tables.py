@@ -1,10 +1,11 @@
-"""Tables that the code already holds: metrics, control events, exit codes, error codes of streams, the life of an
+"""Tables that the code already holds: metrics, alerts, control events, exit codes, error codes of streams, the life of an
 item, the ladder, damping.
 
 Each directive takes no argument and renders one table, so that the reference cannot fall behind the code.
 """
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Iterable, Sequence
 
@@ -20,6 +21,8 @@ from bgp.ladder import TRANSITIONS, Row, guards_of
 from bgp.params import PolicyParams
 from bgp.state import State
 from edge import errors
+from edge.monitoring.objectives import OBJECTIVES
+from edge.monitoring.rules import ALERTS, RECORDS
 from edge.runtime import metric_table
 from edge.voice import control, turns
 from edge.voice.errors import Code
@@ -36,6 +39,30 @@ def metrics() -> Table:
         return f"{metric.help} *{metric.kind.capitalize()}.* {'; '.join(labels)}"
 
     return ("name", "meaning"), [(f"`{metric.name}`", meaning(metric)) for metric in metric_table.METRICS]
+
+
+def alerts() -> Table:
+    header = ("alert", "severity", "waits", "why so")
+    rows = [
+        (f"[{alert.name}](../runbooks/{alert.page}.md)", alert.severity, alert.wait, alert.because)
+        for alert in ALERTS
+    ]
+    return header, rows
+
+
+def objectives() -> Table:
+    header = ("alert", "promised", "the share that is bad", "from so many on", "why so")
+    rows = [
+        (f"`{one.alert}`", f"{one.share:.1%}", one.what, str(one.enough), one.because) for one in OBJECTIVES
+    ]
+    return header, rows
+
+
+def records() -> Table:
+    """Names and expressions; one row for the windows of one ratio."""
+    shown = {re.sub(r"rate\w+$", "rateWINDOW", one.name): one for one in reversed(RECORDS)}
+    rows = [(f"`{name}`", f"`{' '.join(one.expr.split())}`") for name, one in reversed(shown.items())]
+    return ("name", "expression, for windows that of 5m"), rows
 
 
 def events(*unions: object) -> Table:
@@ -145,6 +172,9 @@ def _first_paragraph(kind: type) -> str:
 
 TABLES: dict[str, Callable[[], Table]] = {
     "metrics-table": metrics,
+    "alerts-table": alerts,
+    "objectives-table": objectives,
+    "records-table": records,
     "caller-events-table": lambda: events(control.CallerEvent),
     "edge-events-table": lambda: events(control.EdgeEvent),
     "exit-codes-table": exit_codes,

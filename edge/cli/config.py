@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edge.cli.config_apply import apply
 from edge.cli.config_diff import diff
-from edge.cli.fleet_option import fleet_option, loaded
+from edge.cli.fleet_option import complete_node, fleet_option, loaded
 from edge.cli.layout import table
 from edge.errors import UnreachableError, UsageError
 
@@ -18,14 +19,15 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Make the nodes' configurations from the fleet file, and compare."""
+    """Make the nodes' configurations from the fleet file, compare them, and put them in place."""
 
 
+config.add_command(apply)
 config.add_command(diff)
 
 
 @config.command("render")
-@click.argument("node", required=False)
+@click.argument("node", required=False, shell_complete=complete_node)
 @click.option("--all", "all_nodes", is_flag=True, help="Of all nodes, into the folder --out.")
 @click.option(
     "--members", is_flag=True, help="The members file that all nodes share, in the place of a configuration."

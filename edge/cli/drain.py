@@ -6,6 +6,7 @@ import time
 
 import click
 
+from edge.cli.fleet_guard import is_forced
 from edge.cli.moments import Span
 from edge.cli.orders import FORCE, REASON, ending, give
 from edge.cli.output import output_option
@@ -45,8 +46,10 @@ def drain(
     end by themselves.
 
     The drain goes on whether or not anybody waits for it, also over a restart, until `edgectl undrain`. With --wait the
-    exit code is 3 if a call had to be closed or was lost. Refused (exit 6) if no other node is known to announce.
+    exit code is 3 if a call had to be closed or was lost. Refused (exit 6) if no other node is known to announce; with a
+    fleet file all its nodes are asked for that.
     """
+    force = is_forced(place, force=force)
     deadline = None if deadline_s is None else time.time() + deadline_s
     order = {"reason": reason, "until": until, "force": force, "hand_over": hand_over, "deadline": deadline}
     give(place, "/drain", order, as_json=as_json, quiet=wait and as_json)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edge.cli.fleet_option import chosen, fleet_option, loaded
+from edge.cli.fleet_option import chosen, complete_node, fleet_option, loaded
 from edge.cli.layout import printable, table
 from edge.cli.output import output_option, print_json
 
@@ -59,7 +59,13 @@ def validate(file: Path | None, no_secrets: bool, as_json: bool) -> int:
 
 @fleet.command("show")
 @fleet_option
-@click.option("--node", "name", metavar="NAME", help="All about one node, with what follows for it.")
+@click.option(
+    "--node",
+    "name",
+    metavar="NAME",
+    shell_complete=complete_node,
+    help="All about one node, with what follows for it.",
+)
 @output_option
 def show(fleet_file: Path, name: str | None, as_json: bool) -> None:
     """Print the fleet: its sites, its nodes and what follows for them."""

@@ -7,10 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.cli.choice import FLEET_FILE, fleet_path, which_fleet
+from edge.cli.choice import FLEET_FILE, chosen_fleet, completing, fleet_path, which_fleet
 
 if TYPE_CHECKING:
     from edge.fleet import Fleet
+
+
+def _node_names() -> tuple[str, ...]:
+    fleet = chosen_fleet()
+    return () if fleet is None else fleet.names
+
+
+complete_node = completing(_node_names)
+"""A parameter's ``shell_complete``: the nodes of the fleet."""
 
 
 def fleet_option(command: Callable[..., Any]) -> Callable[..., Any]:

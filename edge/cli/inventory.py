@@ -6,14 +6,16 @@ from pathlib import Path
 
 import click
 
-from edge.cli.fleet_option import fleet_option, loaded
+from edge.cli.fleet_option import complete_node, fleet_option, loaded
 from edge.cli.output import print_json
 from edge.errors import UsageError
 
 
 @click.command()
 @click.option("--list", "as_script", is_flag=True, help="As Ansible asks an inventory that is a program.")
-@click.option("--host", metavar="NAME", help="The variables of one node, likewise.")
+@click.option(
+    "--host", metavar="NAME", shell_complete=complete_node, help="The variables of one node, likewise."
+)
 @click.option(
     "-o",
     "--output",

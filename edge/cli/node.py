@@ -16,6 +16,7 @@ from edge.cli.moments import Span
 from edge.cli.orders import OVERRIDE, who
 from edge.cli.output import output_option, print_json, understood
 from edge.cli.where import Place, node_argument
+from edge.errors import UsageError
 
 POLL_S = 0.5
 PATIENCE_S = 45.0
@@ -49,19 +50,35 @@ def run(config: Path) -> None:
 @node.command()
 @click.option(
     "--config",
-    required=True,
     type=click.Path(path_type=Path, readable=False),
     help="The configuration to check, TOML.",
 )
+@click.option(
+    "--members",
+    type=click.Path(path_type=Path, readable=False),
+    help="Who is in the fleet ([fleet] file), to check by itself.",
+)
 @output_option
-def check(config: Path, as_json: bool) -> None:
+def check(config: Path | None, members: Path | None, as_json: bool) -> None:
     """Say whether a node could run with this configuration; it need not be in its place yet.
 
     What it says is checked, and whether this installation has the backends that it names. The files that it names are
     not looked at: for those there is `edgectl doctor`, on a node.
     """
-    from edge.config import ConfigFile, check_backends
+    from edge.config import ConfigFile, check_backends, read_fleet
 
+    if (config is None) == (members is None):
+        raise UsageError("give either --config or --members")
+    if members is not None:
+        names = [str(one.name) for one in read_fleet(members).nodes]
+        if as_json:
+            print_json(
+                {"apiVersion": "edge/v1", "kind": "MembersCheck", "file": str(members), "nodes": names}
+            )
+        else:
+            click.echo(printable(f"{members}: good, {len(names)} nodes: {', '.join(names)}"))
+        return
+    assert config is not None
     file = ConfigFile(config)
     parsed = file.parse()
     check_backends(parsed)

@@ -88,7 +88,7 @@ def probe(
         )
     nodes = [place.node for place in choice.places if place.node is not None]
     ways = list(_ways(choice.fleet, nodes, service=service, server_name=server_name))
-    caller = _Caller(choice.fleet, ca, insecure, token)
+    caller = Caller(choice.fleet, ca, insecure, token)
     with session() as talk:
         outcomes = talk.run(each(ways, caller.call, parallel=parallel(), timeout_s=timeout_s()))
     if as_json:
@@ -114,7 +114,7 @@ def _ways(fleet: Fleet, nodes: Sequence[Node], *, service: bool, server_name: st
             yield Way(service_address, port, server_name, None)
 
 
-class _Caller:
+class Caller:
     def __init__(self, fleet: Fleet, ca: Path | None, insecure: bool, token: str | None) -> None:
         self._names = fleet.names
         self._ca, self._insecure, self._token = ca, insecure, token

@@ -58,7 +58,11 @@ SECTIONS: dict[str, dict[str, Entry]] = {
     },
     "A fleet": {
         "fleet": Entry("edge.cli.fleet", "Write the fleet file, check it, and look at what it says."),
-        "config": Entry("edge.cli.config", "Make the nodes' configurations from the fleet file."),
+        "config": Entry(
+            "edge.cli.config", "Make the nodes' configurations from the fleet file, and put them in place."
+        ),
+        "upgrade": Entry("edge.cli.upgrade", "Bring a release to all nodes, one after the other."),
+        "rollback": Entry("edge.cli.rollback", "Take all nodes back to the release of before."),
         "inventory": Entry("edge.cli.inventory", "Print the fleet as an Ansible inventory."),
         "sd": Entry("edge.cli.sd", "Tell Prometheus where the nodes are."),
         "cid": Entry(
@@ -70,6 +74,10 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "withdraw": Entry("edge.cli.withdraw", "Take a node out of the routes, and keep it out."),
         "announce": Entry("edge.cli.announce", "End a withdrawal, or keep a node in the routes."),
         "bgp": Entry("edge.cli.bgp", "Look at a node's BGP sessions, and at what is said on them."),
+    },
+    "To watch it": {
+        "rules": Entry("edge.cli.rules", "Write Prometheus' rules and alerts for a fleet."),
+        "dashboards": Entry("edge.cli.dashboards", "Write Grafana's dashboards for a fleet."),
     },
     "On paper": {
         "simulate": Entry(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from edge.cli.fleet_guard import is_forced
 from edge.cli.orders import FORCE, REASON, ending, give
 from edge.cli.output import output_option
 from edge.cli.where import Place, node_argument
@@ -21,6 +22,7 @@ def withdraw(place: Place, hold: bool, until: float | None, reason: str, force: 
 
     New callers land elsewhere; calls that are up go on. The node stays out over restarts and reboots until
     `edgectl announce`, or until the time that --for or --until gives. NODE is the path of an admin socket or a node
-    of a lab; without it, this machine's. Refused (exit 6) if no other node is known to announce.
+    of a lab; without it, this machine's. Refused (exit 6) if no other node is known to announce; with a fleet file all its nodes are asked.
     """
+    force = is_forced(place, force=force)
     give(place, "/withdraw", {"reason": reason, "until": until, "force": force}, as_json=as_json)

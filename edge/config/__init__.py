@@ -13,6 +13,7 @@ from edge.config.files import (
     load_fleet,
     load_keys,
     load_token_keys,
+    read_fleet,
 )
 from edge.config.fingerprint import config_hash
 from edge.config.load import load_config, parse_config
@@ -33,4 +34,5 @@ __all__ = [
     "load_keys",
     "load_token_keys",
     "parse_config",
+    "read_fleet",
 ]

@@ -104,14 +104,21 @@ def load_fleet(config: NodeConfig) -> FleetFile | None:
     path = config.fleet.file
     if path is None:
         return None
+    fleet = read_fleet(path)
     try:
-        fleet = parse_fleet(_read("$.fleet.file", path).decode("utf-8", "replace"))
         check_membership(fleet, config)
     except ConfigError as error:
-        if error.where == "$.fleet.file":
-            raise
         raise ConfigError("$.fleet.file", f"{path}: {error}") from error
     return fleet
+
+
+def read_fleet(path: Path) -> FleetFile:
+    """Of whichever nodes. Raises as `load_keys` does."""
+    text = _read("$.fleet.file", path).decode("utf-8", "replace")
+    try:
+        return parse_fleet(text)
+    except ConfigError as error:
+        raise ConfigError("$.fleet.file", f"{path}: {error}") from error
 
 
 def _make_directory(path: Path) -> None:

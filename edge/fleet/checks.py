@@ -54,7 +54,8 @@ def check_tables(merged: Merged) -> Iterator[Finding]:
         if given is not None and origin not in used:
             yield Finding(
                 origin,
-                f"{given!r} is no secret; write the name of one, {MD5_SECRET} in [secrets] or any in [secrets.md5]",
+                # Not quoted: it may be the password itself.
+                f"is not the name of a secret; write that of one, {MD5_SECRET} in [secrets] or any in [secrets.md5]",
             )
 
 

@@ -6,6 +6,7 @@ from key to key. A path is made of keys and of places in arrays: ``("nodes", 1, 
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from bisect import bisect_right
@@ -18,6 +19,7 @@ _BASIC: Final = r'"(?:[^"\\\n]|\\.)*"'
 _LITERAL: Final = r"'[^'\n]*'"
 _GAP = re.compile(r"[ \t]*")
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 _KEY = re.compile(rf"[A-Za-z0-9_-]+|{_BASIC}|{_LITERAL}")
 _SCALAR = re.compile(
     r'"""(?:[^"\\]|\\(?:.|\n)|"{1,2}(?!"))*"{3,5}'
@@ -41,14 +43,18 @@ def nearest(lines: Mapping[KeyPath, int], path: KeyPath) -> int | None:
 
 
 def spelled(path: KeyPath) -> str:
-    """As messages show it: ``$.nodes[1].server_id``."""
-    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    """As messages show it, in one line: ``$.nodes[1].server_id``, and odd keys in quotes."""
+    return "$" + "".join(f"[{part}]" if isinstance(part, int) else f".{_shown(part)}" for part in path)
 
 
 def unspelled(where: str) -> KeyPath:
-    """Back again; a key that itself holds a dot is not told from two."""
+    """Back again, but for odd keys: those of our own files are not."""
     parts = re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", where.removeprefix("$"))
     return tuple(name or int(index) for name, index in parts)
+
+
+def _shown(key: str) -> str:
+    return key if _BARE.fullmatch(key) else json.dumps(key)
 
 
 class _Walk:

@@ -26,7 +26,7 @@ template bgp neighbour {{
 }}
 """
 
-_FORWARDING = """\
+FORWARDING = """\
 protocol direct { ipv4; ipv6; }
 protocol kernel kernel_v4 { merge paths on; ipv4 { import none; export where source = RTS_BGP; }; }
 protocol kernel kernel_v6 { merge paths on; ipv6 { import none; export where source = RTS_BGP; }; }
@@ -61,7 +61,7 @@ def config(topology: Topology, router: str) -> str:
     return "".join(
         (
             HEAD.format(router_id=topology.addresses(router).v4),
-            _FORWARDING,
+            FORWARDING,
             _BFD if any(bgp.bfd for _, bgp in neighbours) else "",
             *(_session(topology, one, bgp, version) for one, bgp in neighbours for version in VERSIONS),
         )

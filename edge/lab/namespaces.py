@@ -93,6 +93,17 @@ def cover(path: Path, by: Path) -> None:
     _mount(bytes(by), path, None, _MS_BIND)
 
 
+def overlay(target: Path, lower: Path, upper: Path, work: Path) -> None:
+    """Mount ``lower`` on ``target``; what is written there goes to ``upper``. ``work`` is for the kernel."""
+    data = f"lowerdir={lower},upperdir={upper},workdir={work}".encode()
+    _mount(b"overlay", target, b"overlay", 0, data)
+
+
+def unified_cgroups(target: Path) -> None:
+    """Mount the hierarchy of control groups, version 2, on ``target``, also on a machine that still uses version 1."""
+    _mount(b"cgroup2", target, b"cgroup2", 0)
+
+
 def create_netns(name: str) -> None:
     """Make the network namespace ``name``."""
     path = NETNS_DIR / name

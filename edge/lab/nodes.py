@@ -36,7 +36,7 @@ KEYS, FLEET = "keys.toml", "fleet.toml"
 SERVICE_NAME = "voice.example"
 SERVICE_PORT = 443
 HEALTH_PORT = 9464
-"""Of nodes behind a balancer, where it asks whether they are ready."""
+"""Where Prometheus finds a node's metrics, and a balancer asks whether it is ready."""
 
 TIME_FACTOR = 0.05
 """Every time of overload control and policy, as a fraction of its production default."""
@@ -175,6 +175,7 @@ def node_config(
         **_routing(topology, name, directory, options),
         "workers": {"count": options.workers},
         "admin": {"socket": str(directory / "admin.sock")},
+        "metrics": {"listen": f"{topology.addresses(name).v4}:{HEALTH_PORT}"},
         "state": {"directory": str(directory)},
     }
 
@@ -193,7 +194,6 @@ def _place(topology: Topology, name: str, options: FleetOptions) -> dict[str, An
             "unicast": {"addresses": own, "name": str(topology.service_v4.ip)},
             "cid": {"profile": BEHIND_NLB},
             "quic": {"preferred_address": False},
-            "metrics": {"listen": f"{own[0]}:{HEALTH_PORT}"},
             "drain": {"settle_s": 3.0},  # the balancer asks every second, and believes it the second time
         }
     return {

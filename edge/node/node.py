@@ -27,6 +27,7 @@ from edge.config import (
 from edge.errors import EdgeError, RefusedError
 from edge.keys import render
 from edge.node import explanation
+from edge.node.alike import alike
 from edge.node.control import Control, Evidence
 from edge.node.drainer import LOOK_S, Drainer
 from edge.node.orders import Orders
@@ -78,7 +79,7 @@ class Node:
         self._config_file = file
         self._manager = manager or ServiceManager()
         self._started_at = time.time()
-        self.desk = Desk(config.node.name, config.state.directory)
+        self.desk = Desk(str(config.node.name), config.state.directory)
         self._metrics = NodeMetrics(edge.__version__)
         self._metrics.set(metric.START, self._started_at)
         if file is not None:
@@ -102,7 +103,7 @@ class Node:
             config.service.port,
             interval_s=config.probe.interval_s,
             timeout_s=config.probe.timeout_s,
-            on_round=lambda *_: None,
+            on_round=self._unicast_probed,
         )
         self._credentials: Credentials
         self._token_keys: str
@@ -120,6 +121,7 @@ class Node:
         verify_engine()
         self._credentials = load_credentials(config, datetime.now(UTC))
         self._files = SharedFiles(config, self._files_changed)
+        self._publish_shared()
         self._token_keys = load_token_keys(config)
         check_backends(config)
         await self._put_addresses(stack)
@@ -298,9 +300,15 @@ class Node:
             )
 
     def _files_changed(self) -> None:
+        self._publish_shared()
         for worker in self._supervisor.everyone:
             worker.set_keys(render(self._files.keys))
             worker.set_owners(owners(self.config, self._files.fleet))
+
+    def _publish_shared(self) -> None:
+        self._metrics.set(metric.KEYS_CREATED, self._files.keys.issuing.created.timestamp())
+        for part, fingerprint in alike(self.config, self._files.fleet).items():
+            self._metrics.set_info(metric.ALIKE_INFO, part, fingerprint)
 
     def _update_route(self, now: float) -> None:
         """Decide whether to announce; have the neighbors and the fleet know."""
@@ -333,9 +341,14 @@ class Node:
             allowance=routing.costs.allowance(now) if routing else UNLIMITED,
         )
 
+    def _unicast_probed(self, passed: bool, took_s: float) -> None:
+        if passed:
+            self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=len(self.config.unicast.addresses))
+
     def _probed(self, passed: bool, took_s: float) -> None:
         self._metrics.increment(metric.SELF_PROBES, "ok" if passed else "failed")
         if passed:
+            self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=len(self.config.service.addresses))
             self._metrics.observe(metric.SELF_PROBE_DURATION, took_s)
         self._update_route(asyncio.get_running_loop().time())
 

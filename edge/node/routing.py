@@ -188,7 +188,7 @@ class Routing:
             state = "withdrawn" if wanted is None else "depreferred" if wanted.prepend else "announced"
             metrics.set_state(metric.ROUTE_STATE, state, str(route.prefix))
         for address, peer in self.peers.items():
-            metrics.set(metric.BGP_NEIGHBOR_UP, peer.is_up, str(address))
+            metrics.set(metric.BGP_NEIGHBOR_UP, peer.is_up, str(address), peer.neighbor.role.value)
         for (neighbor, prefix), penalty in self.costs.penalties(now).items():
             metrics.set(metric.FLAP_PENALTY, penalty, str(prefix), str(neighbor))
         if self._view is not None:

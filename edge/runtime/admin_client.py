@@ -90,6 +90,10 @@ async def request_over(
 
 
 def _encoded_request(method: str, target: str, body: object, headers: Mapping[str, str]) -> bytes:
+    """Raises `UsageError` for a header that cannot be one."""
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise UsageError(f"{name}: {value!r} cannot be sent to a node")
     content = b"" if body is None else msgspec.json.encode(body)
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):

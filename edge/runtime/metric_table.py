@@ -69,6 +69,12 @@ class State(Metric):
         return values
 
 
+class Info(Metric):
+    """A word of which there is one at a time, as a label: for each set of the other labels, one series, always 1."""
+
+    kind = "gauge"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram(Metric):
     """How often values fell into which bucket; ``buckets`` are upper bounds in the metric's unit."""
@@ -115,9 +121,12 @@ FORWARD_DROPS = (
     "foreign",
 )
 GENERATIONS = 7
+ALIKE = ("service", "members")
+HASH = "the first 12 hex digits of a SHA-256"
 GENERATION = "the number of a generation of keys"
 PREFIX = "an announced prefix"
 NEIGHBOR = "the address of a configured neighbor"
+NEIGHBOR_ROLES = ("upstream", "fleet")
 
 METRICS: Final[tuple[Metric, ...]] = (
     BUILD_INFO := Gauge(
@@ -130,8 +139,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     CONFIG_INFO := Gauge(
         name="edge_config_info",
-        help="Always 1; the label says which configuration the node runs with.",
-        labels={"hash": "the first 12 hex digits of the SHA-256 of the file"},
+        help="Always 1; the label says which configuration file the node runs with.",
+        labels={"hash": HASH},
     ),
     CONFIG_CHANGED := Gauge(
         name="edge_config_changed_on_disk",
@@ -228,6 +237,16 @@ METRICS: Final[tuple[Metric, ...]] = (
     KEYS_VERSION := Gauge(
         name="edge_keys_version",
         help="The version of the key ring that all workers use; 0 while they differ.",
+    ),
+    KEYS_CREATED := Gauge(
+        name="edge_keys_created_timestamp_seconds",
+        unit="seconds",
+        help="When the generation of keys was made that is in use, as Unix time.",
+    ),
+    ALIKE_INFO := Info(
+        name="edge_alike_info",
+        help="Always 1; the hash is of something that all nodes of a fleet have to have alike.",
+        labels={"part": ALIKE, "hash": HASH},
     ),
     FILE_PROBLEMS := Gauge(
         name="edge_shared_file_problems",
@@ -435,12 +454,17 @@ METRICS: Final[tuple[Metric, ...]] = (
     BGP_NEIGHBOR_UP := Gauge(
         name="edge_bgp_neighbor_up",
         help="1 while the session with a BGP neighbor is established.",
-        labels={"neighbor": NEIGHBOR},
+        labels={"neighbor": NEIGHBOR, "role": NEIGHBOR_ROLES},
     ),
     SELF_PROBES := Counter(
         name="edge_self_probes_total",
-        help="Handshakes of the node with itself through a service address.",
+        help="Rounds of handshakes of the node with itself, one through each service address.",
         labels={"result": RESULTS},
+    ),
+    SELF_PROBE_HANDSHAKES := Counter(
+        name="edge_self_probe_handshakes_total",
+        help="Handshakes of rounds that passed, through service and unicast addresses: edge_handshakes_total counts them"
+        " with those of callers.",
     ),
     SELF_PROBE_DURATION := Histogram(
         name="edge_self_probe_duration_seconds",

@@ -28,6 +28,7 @@ from edge.runtime.metric_table import (
     Counter,
     Gauge,
     Histogram,
+    Info,
     Metric,
     State,
 )
@@ -58,6 +59,7 @@ class NodeMetrics:
         self._registry = prometheus.CollectorRegistry(auto_describe=False)
         self._collectors = {metric.name: _collector(metric, self._registry) for metric in METRICS}
         self._workers: dict[int, WorkerTotals] = {}
+        self._infos: dict[tuple[str, ...], str] = {}
         for metric in METRICS:
             if isinstance(metric, Counter):
                 for values in metric.known_label_sets():
@@ -77,6 +79,17 @@ class NodeMetrics:
             self._series(metric, (*values, other)).set(0)
         self._series(metric, (*values, state)).set(1)
 
+    def set_info(self, metric: Info, *values: str) -> None:
+        """The last of ``values`` takes the place of the one that was there with the others."""
+        place = (metric.name, *values[:-1])
+        before = self._infos.get(place)
+        if before == values[-1]:
+            return
+        self._series(metric, values).set(1)
+        if before is not None:
+            self._collectors[metric.name].remove(*values[:-1], before)
+        self._infos[place] = values[-1]
+
     def observe(self, metric: Histogram, value: float, *values: str) -> None:
         self._series(metric, values).observe(value)
 
@@ -87,7 +100,8 @@ class NodeMetrics:
         for key, total in totals.counters.items():
             if key in WORKER_COUNTERS:  # a worker of a newer version may count more
                 metric, values = WORKER_COUNTERS[key]
-                self.increment(metric, *values, by=total - known.get(key, 0))
+                # A total that falls is a slip of the worker's. It must not end the node, and with it every call.
+                self.increment(metric, *values, by=max(0, total - known.get(key, 0)))
         self._workers[worker] = totals
         self._set_worker_gauges()
 

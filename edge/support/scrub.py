@@ -19,12 +19,12 @@ _WORD: Final = re.compile(r"[A-Za-z0-9+/_=-]{16,}")
 
 _PATTERNS: Final = (
     re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-    re.compile(r"\beyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*"),  # a JSON Web Token
+    re.compile(r"\beyJ[A-Za-z0-9_-]{1,999}\.[A-Za-z0-9_-]{1,9999}\.[A-Za-z0-9_-]*"),  # a JSON Web Token
     re.compile(r"(?i)(?<=bearer )\S+"),
     re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{8,}"),
-    re.compile(r"(?<=://)[^/@\s\"']+:[^/@\s\"']+(?=@)"),  # name and password of a URL
+    re.compile(r"(?<=://)[^/@:\s\"']{1,200}:[^/@\s\"']{1,200}(?=@)"),  # name and password of a URL
     re.compile(
-        r"""(?ix) (?<![a-z0-9]) (?: [a-z0-9_-]* (?: password | passwd | passphrase | secret | token | api[_-]?key | private[_-]?key ) )
+        r"""(?ix) (?: password | passwd | passphrase | secret | token | api[_-]?key | private[_-]?key )
         ["']? \s* [:=] \s* ["']? (?P<value> (?!\[redacted\]) [^\s"',;}]+ )"""
     ),
     re.compile(r"""(?x) "(?: k | d )" \s* : \s* "(?P<value> [A-Za-z0-9_-]{16,} )" """),  # of a JSON Web Key

@@ -20,8 +20,9 @@ def words(file: str) -> list[str]:
 
 BUILD, EXCLUDED = words("build.in"), words("excluded.in")
 EXTRAS = PROJECT["optional-dependencies"]
+APART = {"bench", "ansible"}
 BASE_NEEDS = PROJECT["dependencies"] + BUILD + EXTRAS["demo"]
-DEV_NEEDS = BASE_NEEDS + [need for name, needs in EXTRAS.items() if name != "bench" for need in needs]
+DEV_NEEDS = BASE_NEEDS + [need for name, needs in EXTRAS.items() if name not in APART for need in needs]
 BENCH_NEEDS = DEV_NEEDS + EXTRAS["bench"]
 
 
@@ -39,7 +40,13 @@ def here(requirements: list[Requirement]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "lock, needs", [("base.txt", BASE_NEEDS), ("dev.txt", DEV_NEEDS), ("bench.txt", BENCH_NEEDS)]
+    "lock, needs",
+    [
+        ("base.txt", BASE_NEEDS),
+        ("dev.txt", DEV_NEEDS),
+        ("bench.txt", BENCH_NEEDS),
+        ("ansible.txt", EXTRAS["ansible"]),
+    ],
 )
 def test_every_need_of_the_project_is_pinned_at_a_version_it_accepts(lock, needs):
     pinned = here(pins(lock))
@@ -68,7 +75,7 @@ def test_nothing_is_missing_that_the_pinned_packages_need():
                 assert need.specifier.contains(version, prereleases=True), f"{name} needs {need}"
 
 
-@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "bench.txt"])
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "bench.txt", "ansible.txt"])
 def test_every_pin_is_exact_and_has_a_hash(lock):
     text = (ROOT / "requirements" / lock).read_text()
     blocks = re.split(r"\n(?=[A-Za-z0-9])", text)
@@ -78,6 +85,6 @@ def test_every_pin_is_exact_and_has_a_hash(lock):
         assert "--hash=sha256:" in block, block
 
 
-@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "bench.txt"])
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "bench.txt", "ansible.txt"])
 def test_a_lock_says_what_not_where_from(lock):
     assert "://" not in (ROOT / "requirements" / lock).read_text()

@@ -80,3 +80,12 @@ def test_a_missing_program_names_its_debian_package(project):
         "import pytest\n@pytest.mark.needs('no-such-program')\ndef test(): pass\n"
     )
     assert "needs no-such-program: apt-get install no-such-package" in run(project, ci=False).stdout
+
+
+def test_a_program_that_debian_lacks_says_where_it_comes_from(project):
+    conftest = project / "tests" / "conftest.py"
+    conftest.write_text(conftest.read_text().replace('"terraform": ', '"no-such-program": '))
+    (project / "tests" / "unit" / "test_inner.py").write_text(
+        "import pytest\n@pytest.mark.needs('no-such-program')\ndef test(): pass\n"
+    )
+    assert "needs no-such-program: see https://" in run(project, ci=False).stdout

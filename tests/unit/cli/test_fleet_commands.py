@@ -369,3 +369,20 @@ def test_a_ring_in_a_vault_is_named_decrypted(file: Path, capsys: pytest.Capture
     assert main(["cid", "table"]) == 2
     assert "name a decrypted copy with --ring" in capsys.readouterr().err
     assert main(["cid", "table", "--ring", str(copy)]) == 0
+
+
+# completion
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["config", "render"], ["fleet", "show", "--node"], ["inventory", "--host"]],
+    ids=lambda words: words[0],
+)
+def test_a_shell_completes_names_of_nodes(words: list[str], file: Path) -> None:
+    from click.shell_completion import ShellComplete
+
+    from edge.cli.root import edgectl
+
+    completion = ShellComplete(edgectl, {}, "edgectl", "_EDGECTL_COMPLETE")
+    assert [item.value for item in completion.get_completions(words, "ams")] == ["ams-1", "ams-2"]

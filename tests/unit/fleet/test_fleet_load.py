@@ -218,13 +218,13 @@ WRONG = [
     ("[nodes.config.bgp]\nmed = 50", '[nodes.config.node]\nname = "x"', "[nodes.config.node]", "$.nodes[1].config.node", "is not written here"),
     ("[defaults.service]\n", '[defaults.tls]\ncertificate = "x"\n[defaults.service]\n', "[defaults.tls]", "$.defaults.tls", "its files are named in [secrets]"),
     ("[defaults.service]\n", '[defaults.metrics]\nlisten = "127.0.0.1:1"\n[defaults.service]\n', "listen =", "$.defaults.metrics.listen", "[monitoring] port"),
-    ("peer_as = 64500", 'peer_as = 64500\nmd5_file = "keys/md5"', "md5_file", "$.sites.ams.defaults.bgp.neighbors[0].md5_file", "'keys/md5' is no secret"),
+    ("peer_as = 64500", 'peer_as = 64500\nmd5_file = "keys/md5"', "md5_file", "$.sites.ams.defaults.bgp.neighbors[0].md5_file", "is not the name of a secret"),
     ('url = "https://ams-1.edge.example"', 'url = "http://x"', "url =", "$.nodes[0].url", "is not like https://"),
     ('ssh = "ams-2.mgmt.example"', 'ssh = "-oProxyCommand=x"', "ssh =", "$.nodes[1].ssh", "is no host"),
     ("[defaults.bgp]\n", '[access]\nuser = "-x"\n[defaults.bgp]\n', "user =", "$.access.user", "is no login name"),
     ("[defaults.bgp]\n", '[access]\ntransport = "tls"\n[defaults.bgp]\n', "[access]", "$.access.ca", 'transport = "tls" needs it'),
     ("[defaults.bgp]\n", '[access]\ntransport = "unix"\n[defaults.bgp]\n', "[access]", "$.access.socket", "is that of 3 nodes of this machine"),
-    ("[sites.ams]\n", "[sites.a_b]\n[sites.'a.b']\n[sites.ams]\n", "[sites.'a.b']", "$.sites.a.b", "is site_a_b to Ansible"),
+    ("[sites.ams]\n", "[sites.a_b]\n[sites.'a.b']\n[sites.ams]\n", "[sites.'a.b']", '$.sites."a.b"', "is site_a_b to Ansible"),
     ("med = 50", "[nodes.config.forward]\nport = 4444", "port = 4444", "$.nodes[1].config.forward.port", "4444 at ams-2, and 4434 at others"),
     ('[sites.ams]\ndescription = "Amsterdam"', "[sites.ams]\ndescription = 5", "description = 5", "$.sites.ams.description", "expected str"),
 ]  # fmt: skip
@@ -251,12 +251,12 @@ def test_everything_that_is_wrong_is_told_at_once(base: str) -> None:
         ('key_ring = "secrets/ring.toml"', "key_ring = 1"),
         ('name = "ams-2"', 'name = "AMS"'),
         ('"00000000000000a2"', '"x"'),
-        ('description = "Amsterdam"', "descripton = 1"),
+        ('description = "Amsterdam"', "descriptions = 1"),
     )
     assert [problem.where for problem in problems_of(text)] == [
         "$.fleet.version",
         "$.secrets.key_ring",
-        "$.sites.ams.descripton",
+        "$.sites.ams.descriptions",
         "$.nodes[1].name",
         "$.nodes[1].server_id",
     ]

@@ -135,7 +135,7 @@ def test_a_peer_that_is_wrong_is_told_by_its_name_there(place: Path) -> None:
         found
     )
     assert any(
-        "$.ams-3.bgp.peers[0].md5_secret_ref: 'bgp_md5_vultr' is no secret" in line for line in found
+        "$.ams-3.bgp.peers[0].md5_secret_ref: is not the name of a secret" in line for line in found
     ), found
 
 

@@ -61,3 +61,4 @@ def test_paths_are_spelled_and_read_back() -> None:
     path = ("nodes", 1, "config", "bgp", "neighbors", 0, "peer_as")
     assert spelled(path) == "$.nodes[1].config.bgp.neighbors[0].peer_as"
     assert unspelled(spelled(path)) == path
+    assert spelled(("sites", "a.b\n")) == '$.sites."a.b\\n"'

@@ -7,14 +7,16 @@ import re
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bgp import policy, table
+from bgp import neighbor, policy, table
 from edge.quic.counters import Counters
 from edge.runtime import metric_table
 from edge.runtime.metric_table import (
     ADMISSION_STATE,
+    ALIKE_INFO,
     DATAGRAMS_UNSENT,
     GUARDS,
     METRICS,
+    NEIGHBOR_ROLES,
     POLICY_STATES,
     ROUTE_DIVERGENCES,
     SELF_PROBE_DURATION,
@@ -132,6 +134,7 @@ def test_closed_labels_are_those_of_the_code_they_speak_of() -> None:
     """The runtime must not import bgp; this is what keeps its words in step."""
     assert {state.value for state in policy.State} == set(POLICY_STATES)
     assert {guard.value for guard in policy.GuardName} == set(GUARDS)
+    assert {role.value for role in neighbor.Role} == set(NEIGHBOR_ROLES)
     assert {divergence.value for divergence in table.Divergence} == set(ROUTE_DIVERGENCES.labels["kind"])
 
 
@@ -139,6 +142,25 @@ def test_every_counter_of_the_endpoint_is_shown() -> None:
     metrics = NodeMetrics("0")
     totals = dict.fromkeys(Counters.__slots__, 1)
     metrics.worker_reported(0, WorkerTotals(1, totals))
+
+
+def test_a_total_that_falls_neither_ends_the_node_nor_lowers_the_counter() -> None:
+    metrics = NodeMetrics("0")
+    for frames in (100, 90, 95):
+        metrics.worker_reported(0, WorkerTotals(1, {"frames_heard": frames}))
+    assert series(metrics)["edge_frames_heard_total"] == 105
+
+
+def test_of_an_info_there_is_one_at_a_time() -> None:
+    """A hash that stays beside its successor would look like two nodes that differ."""
+    metrics = NodeMetrics("0")
+    for part, hashed in (("service", "aa"), ("members", "bb"), ("members", "cc"), ("members", "cc")):
+        metrics.set_info(ALIKE_INFO, part, hashed)
+    shown = {name for name in series(metrics) if name.startswith(ALIKE_INFO.name)}
+    assert shown == {
+        'edge_alike_info{hash="aa"}{part="service"}',
+        'edge_alike_info{hash="cc"}{part="members"}',
+    }
 
 
 def test_durations_fall_into_buckets() -> None:

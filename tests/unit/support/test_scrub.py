@@ -122,3 +122,12 @@ def test_no_strangers_address_is_left_wherever_it_stands(address: object, form: 
 def test_no_secret_is_no_pattern_that_fits_everything() -> None:
     assert Scrubber(["", "abc"], None).scrub("abc") == "abc"
     assert list(secrets_in(b"")) == []
+
+
+@pytest.mark.parametrize(
+    "piece", ["a", "_-", "1:", "1.", "eyJ-", "token_", "://", "-----BEGIN PRIVATE KEY-----"]
+)
+def test_no_text_takes_for_ever(piece: str) -> None:
+    """What goes back and forth in it needs minutes for so much, and the limit of a test ends it; else it is a second."""
+    text = piece * (300_000 // len(piece))
+    assert len(Scrubber(["0123456789abcdef"], OURS).scrub(text)) <= len(text) + len(REDACTED)

@@ -1,0 +1,109 @@
+"""The word of one operator on many nodes: taken on all of them before anything is done, renewed while it lasts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
+from math import inf
+from typing import Final
+
+import msgspec
+
+from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError
+from edge.fleet.transport import Transport
+
+log = logging.getLogger("edge.fleet")
+
+TTL_S: Final = 60.0
+"""So long a fleet is closed to others after its operator has vanished."""
+RENEW_S: Final = 15.0
+RELEASE_S: Final = 5.0
+
+
+class _Granted(msgspec.Struct, frozen=True):
+    token: str
+
+
+class Leases:
+    """Nodes that do not answer have none; `take` them once they do."""
+
+    def __init__(
+        self,
+        ways: Mapping[str, Transport],
+        *,
+        who: str,
+        what: str,
+        timeout_s: float,
+        ttl_s: float = TTL_S,
+        renew_s: float = RENEW_S,
+    ) -> None:
+        self._ways = ways
+        self._request = {"who": who, "what": what, "ttl_s": ttl_s}
+        self._timeout_s = timeout_s
+        self._renew_s = renew_s
+        self._tokens: dict[str, str] = {}
+        self._taken: dict[str, float] = {}
+        self._lost = ""
+
+    async def token(self, node: str) -> str:
+        """For an order to ``node`` now, also if it did not answer when leases were taken or renewed. Raises as `take`."""
+        if asyncio.get_running_loop().time() - self._taken.get(node, -inf) > self._renew_s:
+            await self.take(node)
+        return self._tokens[node]
+
+    def check(self) -> None:
+        """Raises `RefusedError` if a lease went to somebody else: this operation is not alone any more."""
+        if self._lost:
+            raise RefusedError(self._lost)
+
+    async def take(self, node: str) -> None:
+        """Take or renew that of one node. Raises `RefusedError`, naming who has it, and as `Transport` does."""
+        now, before = asyncio.get_running_loop().time(), self._tokens.get(node)
+        body = {**self._request, "token": before} if before is not None else self._request
+        answer = await self._ways[node].request("POST", "/lease", body, timeout_s=self._timeout_s)
+        try:
+            self._tokens[node] = msgspec.convert(answer.checked(), _Granted).token
+        except RefusedError as error:
+            raise RefusedError(f"{node}: {error}") from error
+        self._taken[node] = now
+
+    async def take_all(self, nodes: Iterable[str]) -> None:
+        """One after the other, so that of two operators one is first. Raises `RefusedError`; who is silent has none."""
+        for node in nodes:
+            try:
+                await self.take(node)
+            except (UnreachableError, DeadlineError) as error:
+                log.info("event=lease_not_taken node=%s problem=%s", node, error)
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """While it lasts those that were taken are renewed; then they are given back, however it ends."""
+        renewal = asyncio.create_task(self._keep())
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            await asyncio.gather(renewal, return_exceptions=True)
+            await asyncio.gather(*map(self._release, tuple(self._tokens)))
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._renew_s)
+            await asyncio.gather(*map(self._renew, tuple(self._tokens)))
+
+    async def _renew(self, node: str) -> None:
+        try:
+            await self.take(node)
+        except RefusedError as error:
+            self._lost = self._lost or str(error)
+        except EdgeError as error:
+            log.info("event=lease_not_renewed node=%s problem=%s", node, error)  # it restarts, or it is gone
+
+    async def _release(self, node: str) -> None:
+        body = {"token": self._tokens.pop(node)}
+        try:
+            await self._ways[node].request("POST", "/lease/release", body, timeout_s=RELEASE_S)
+        except EdgeError as error:
+            log.info("event=lease_not_released node=%s problem=%s", node, error)  # it ends by itself

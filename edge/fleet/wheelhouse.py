@@ -1,0 +1,52 @@
+"""A release as it is sent to nodes: the wheels of a directory and the lock file that has their hashes."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import UsageError
+
+DISTRIBUTION = "anycast_edge"
+LOCK = "requirements.txt"
+UNPACKED = 6
+"""A release takes at most so many times the room of its wheels: they are compressed, and compiled at installing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wheelhouse:
+    directory: Path
+    version: str
+
+    def check(self) -> None:
+        """Raises `UsageError` where it does not hold this release, or not with hashes."""
+        try:
+            lock = (self.directory / LOCK).read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise UsageError(
+                f"{self.directory / LOCK}: {reason}; a wheelhouse has wheels and that file"
+            ) from error
+        if "--hash=sha256:" not in lock:
+            raise UsageError(
+                f"{self.directory / LOCK}: has no hashes; make it with: uv pip compile --generate-hashes"
+            )
+        if not list(self.directory.glob(f"{DISTRIBUTION}-{self.version}-*.whl")):
+            found = sorted(path.name.split("-")[1] for path in self.directory.glob(f"{DISTRIBUTION}-*.whl"))
+            raise UsageError(
+                f"{self.directory}: has no wheel of {DISTRIBUTION} {self.version} (there is {', '.join(found) or 'none'})"
+            )
+
+    def size(self) -> int:
+        """Of its wheels, in bytes."""
+        return sum(path.stat().st_size for path in self.directory.glob("*.whl"))
+
+    def archive(self) -> bytes:
+        """A tar of them, for `edge-release install`; in alphabetical order, so that it is the same each time."""
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            for path in (self.directory / LOCK, *sorted(self.directory.glob("*.whl"))):
+                archive.add(path, arcname=path.name, recursive=False)
+        return buffer.getvalue()

@@ -1,0 +1,39 @@
+"""Recording rules that alerts and dashboards have in common: who announces, where, and what is left of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.monitoring.promql import FLEET, NODE, SITE, of
+from edge.monitoring.rule import Group, Record
+from edge.runtime import metric_table as metric
+
+OUT: Final = ("announced", "depreferred")
+
+_HEARD = f"max by ({NODE}) ({of(metric.BGP_NEIGHBOR_UP, role='upstream')})"
+_TOLD = f"max by ({NODE}) ({of(metric.ROUTE_STATE, state=OUT)})"
+_TOLD_BY_PREFIX = f"max by ({NODE}, prefix) ({of(metric.ROUTE_STATE, state=OUT)})"
+_DECIDED = f"max by ({NODE}) ({of(metric.POLICY_STATE, state=OUT)})"
+
+ANNOUNCING: Final = Record(
+    name="node:edge_announcing:max",
+    # A route that no upstream hears is none. A node without BGP, behind a balancer, is where its policy says.
+    expr=f"{_TOLD} * on ({NODE}) {_HEARD}\nor {_DECIDED}",
+)
+ANNOUNCING_IN_SITE: Final = Record(
+    name="site:edge_announcing_nodes:sum", expr=f"sum by ({SITE}) ({ANNOUNCING.name})"
+)
+ANNOUNCING_IN_FLEET: Final = Record(
+    name="fleet:edge_announcing_nodes:sum", expr=f"sum by ({FLEET}) ({ANNOUNCING.name})"
+)
+ANNOUNCING_PREFIX: Final = Record(
+    name="prefix:edge_announcing_nodes:sum",
+    expr=f"sum by ({FLEET}, prefix) ({_TOLD_BY_PREFIX} * on ({NODE}) group_left () {_HEARD})",
+)
+PRESSURE: Final = Record(name="node:edge_pressure:max", expr=f"max by ({NODE}) ({of(metric.PRESSURE)})")
+CALLS: Final = Record(name="site:edge_calls:sum", expr=f"sum by ({SITE}) ({of(metric.CALLS)})")
+
+LEVELS: Final = Group(
+    "edge-levels",
+    (ANNOUNCING, ANNOUNCING_IN_SITE, ANNOUNCING_IN_FLEET, ANNOUNCING_PREFIX, PRESSURE, CALLS),
+)

@@ -1,0 +1,4 @@
+output "edge_nodes" {
+  description = "The nodes as ../../contract/edge_nodes.schema.json says: what `edgectl inventory --from-terraform` reads."
+  value       = merge(var.parts...)
+}

@@ -1,0 +1,44 @@
+"""What is sent as a release, and what is refused before anybody is drained for it."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from edge.errors import UsageError
+from edge.fleet.wheelhouse import Wheelhouse
+
+HASHED = "anycast-edge==0.2.0 --hash=sha256:00\n"
+
+
+def house(directory: Path, lock: str | None = HASHED, version: str = "0.2.0") -> Wheelhouse:
+    (directory / f"anycast_edge-{version}-py3-none-any.whl").write_bytes(b"wheel")
+    (directory / "notes.md").write_text("of the builder")
+    if lock is not None:
+        (directory / "requirements.txt").write_text(lock)
+    return Wheelhouse(directory, "0.2.0")
+
+
+def test_wheels_and_the_lock_file_and_nothing_else(tmp_path: Path) -> None:
+    wheelhouse = house(tmp_path)
+    wheelhouse.check()
+    with tarfile.open(fileobj=io.BytesIO(wheelhouse.archive())) as archive:
+        assert archive.getnames() == ["requirements.txt", "anycast_edge-0.2.0-py3-none-any.whl"]
+
+
+def test_without_a_lock_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"requirements\.txt: No such file"):
+        house(tmp_path, None).check()
+
+
+def test_without_hashes(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="has no hashes"):
+        house(tmp_path, "anycast-edge==0.2.0\n").check()
+
+
+def test_another_version(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no wheel of anycast_edge 0\.2\.0 \(there is 0\.1\.9\)"):
+        house(tmp_path, version="0.1.9").check()
