@@ -148,12 +148,11 @@ class Terminal:
 def terminal(tmp_path: Path, serve: Callable[[Path], None]) -> Iterator[Terminal]:
     serve(tmp_path / "admin.sock")
     with contextlib.closing(Terminal([str(tmp_path / "admin.sock"), "--interval", "1s"])) as terminal:
-        terminal.until(lambda text: "announced" in text)
+        terminal.until(lambda text: "announced" in text and "by trouble" in text)
         yield terminal
 
 
 def test_keys_sort_and_quit(terminal: Terminal) -> None:
-    assert "by trouble" in terminal.text
     terminal.press("p")
     terminal.until(lambda text: "by pressure" in text)
     terminal.press("\x1b[B")
@@ -161,6 +160,18 @@ def test_keys_sort_and_quit(terminal: Terminal) -> None:
     assert terminal.ended() == 0
     assert "Traceback" not in terminal.text
     assert "\x1b[?1049l" in terminal.text
+
+
+@pytest.mark.parametrize("no_color,green", [("", True), ("1", False)])
+def test_colours_are_for_who_wants_them(
+    no_color: str, green: bool, tmp_path: Path, serve: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    serve(tmp_path / "admin.sock")
+    with contextlib.closing(Terminal([str(tmp_path / "admin.sock"), "--count", "2"])) as terminal:
+        assert terminal.ended() == 0
+    assert "announced" in terminal.text
+    assert ("\x1b[1;32m" in terminal.text) is green
 
 
 @pytest.mark.parametrize("how", ["key", "signal"])
