@@ -90,16 +90,26 @@ class Desk:
         return self.bed.home / "fleet.toml"
 
     @property
+    def bare_file(self) -> Path:
+        """The same, all of whose neighbors are Terraform's."""
+        return self.bed.home / "bare.toml"
+
+    @property
     def vault(self) -> Path:
         """The folder of the secrets."""
         return self.bed.home / "secrets"
 
     def prepare(self) -> None:
-        """A key ring, and a fleet file without nodes: those come from Terraform."""
+        """A key ring, and a fleet file without nodes: those come from Terraform.
+
+        So do their neighbors, but for one word: the router of a bed does not damp, and nodes leave and come back in minutes.
+        """
         self.edgectl("keys", "new", str(self.vault / "ring.toml"))
         quoted = ", ".join(f'"{service.ip}"' for service in SERVICE)
         prefixes = ", ".join(f'"{service.network}"' for service in SERVICE)
-        self.fleet_file.write_text(FLEET.format(version=__version__, addresses=quoted, prefixes=prefixes))
+        text = FLEET.format(version=__version__, addresses=quoted, prefixes=prefixes)
+        for file in (self.bare_file, self.fleet_file):
+            file.write_text(text)
 
     def terraform(self) -> dict[str, Any]:
         """The example `lab` on the bed's machines; its output, which is also left beside the fleet file."""
@@ -113,6 +123,8 @@ class Desk:
         output = self._terraform(folder, "output", "-json", "edge_nodes").stdout
         (self.bed.home / "edge_nodes.json").write_text(output)
         nodes: dict[str, Any] = json.loads(output)
+        with self.fleet_file.open("a") as file:
+            file.writelines(_undamped(nodes))
         return nodes
 
     def inventory(self) -> Path:
@@ -184,6 +196,19 @@ class Desk:
         began = time.monotonic()
         yield
         self.phases[name] = time.monotonic() - began
+
+
+def _undamped(nodes: dict[str, Any]) -> Iterator[str]:
+    """What Terraform says of neighbors, for the fleet file, which may say more of them."""
+    for node in nodes.values():
+        for peer in node["bgp"]["peers"]:
+            yield f"""
+[[sites.{node["site"]}.defaults.bgp.neighbors]]
+address = "{peer["address"]}"
+peer_as = {peer["as"]}
+md5_file = "{peer["md5_secret_ref"]}"
+damping = "off"
+"""
 
 
 def _machines() -> dict[str, dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tomllib
 
 import pytest
 import secrecy
@@ -44,6 +45,21 @@ def test_every_node_announces_to_its_router(fleet: Desk) -> None:
     """The router says so, over sessions with a key; not only they."""
     assert fleet.bed.sessions() == dict.fromkeys(SESSIONS, "Established")
     assert announced_by_all(fleet)
+
+
+def test_what_nodes_know_of_their_router_is_what_terraform_says(fleet: Desk) -> None:
+    """But for the damping that it has not; see `Desk.prepare`."""
+    rendered = []
+    for file in (fleet.bare_file, fleet.fleet_file):
+        told = fleet.edgectl("--fleet", str(file), "inventory", "-o", "ansible").stdout
+        hosts = json.loads(told)["all"]["children"]["edge"]["hosts"]
+        rendered.append({name: tomllib.loads(host["edge_node_toml"]) for name, host in hosts.items()})
+    bare, used = rendered
+    assert set(bare) == NAMES
+    for config in used.values():
+        assert len(config["bgp"]["neighbors"]) == 2
+        assert {neighbor.pop("damping") for neighbor in config["bgp"]["neighbors"]} == {"off"}
+    assert used == bare
 
 
 def test_status_says_that_all_are_ready(fleet: Desk) -> None:

@@ -91,10 +91,7 @@ def test_every_expression_of_rules_and_dashboards_is_answered(watched: Watched) 
 
 
 def test_a_dark_site_is_told_to_who_is_on_call(watched: Watched) -> None:
-    """Its cable is pulled; the router gives its routes up, Prometheus cannot scrape it, and Alertmanager tells somebody.
-
-    Another node than those that reboot elsewhere: who flaps twice within minutes waits, lest routers damp it.
-    """
+    """Its cable is pulled; the router gives its routes up, Prometheus cannot scrape it, and Alertmanager tells somebody."""
     watched.bed.plug("ams-1", connected=False)
     until(lambda: told(watched, "firing"), "EdgeSiteDark is told", SCRAPED_S)
     ((to, alert), *_) = received(watched.log, "EdgeSiteDark", "firing")
