@@ -234,11 +234,15 @@ def serve(node: FakeNode) -> Iterator[Callable[[Path], None]]:
         def wait(work: Any) -> None:
             asyncio.run_coroutine_threadsafe(work, loop).result(10)
 
+        async def closed(admin: AdminSocket) -> None:
+            await admin.close()
+            await asyncio.sleep(0)  # connections that were cut off are closed in the loop's next turn
+
         def serve(path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             admin = AdminSocket(path, admin_routes(node))
             wait(admin.open())
-            stack.callback(lambda: wait(admin.close()))
+            stack.callback(lambda: wait(closed(admin)))
 
         yield serve
 
