@@ -68,7 +68,7 @@ check: $(DEV) $(ANSIBLE) ## Check format, lint, types, import rules, spelling, d
 	lint-imports
 	codespell
 	$(SPHINX)
-	cd ansible && PATH="$(CURDIR)/build/ansible/bin:$$PATH" ansible-lint --offline --profile production --quiet
+	cd ansible && PATH="$(CURDIR)/build/ansible/bin:$$PATH" ansible-lint --offline --profile production -q
 
 .PHONY: bench
 bench: $(BENCH) programs-lab programs-bench ## Measure, beside peers in the same run (ARGS='cid', ARGS='--quick voice')
