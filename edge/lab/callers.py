@@ -43,7 +43,8 @@ class Place(Record, frozen=True, tag=True):
     With ``pause_s`` the caller listens to the answer, and is silent for so long before it speaks again. With
     ``microphone`` it speaks these recordings in one breath, over and over, and wants every word to arrive; unlike others
     it does not wait for a connection that is lost. With the ``backend`` `STORY` it says nothing, and listens to the end.
-    Without ``redials`` a lost connection is a lost call.
+    Without ``redials`` a lost connection is a lost call. A connection on which nothing is heard for ``dead_after_s`` is
+    lost; by default, after as long as any client waits.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Place(Record, frozen=True, tag=True):
     pause_s: float | None = None
     microphone: tuple[str, ...] = ()
     redials: bool = True
+    dead_after_s: float | None = None
     backend: str | None = None
 
 
@@ -212,6 +214,8 @@ async def _speak(channel: socket.socket, order: Place, enough: asyncio.Event) ->
     wishes: dict[str, Any] = {} if order.redials else {"redial_delays_s": ()}
     if order.microphone:
         wishes["deadline"] = (None, None)
+    if order.dead_after_s is not None:
+        wishes["dead_after_s"] = order.dead_after_s
     try:
         # Each is somebody else, who has called nobody before: without the tickets of those beside it.
         call = connect(

@@ -7,6 +7,7 @@ import { Items } from "/items.js";
 import { FrameLedger } from "/ledger.js";
 import { encodeRecord, RecordStream } from "/records.js";
 import { raceCarriers } from "/race.js";
+import { Question } from "/question.js";
 import { PlayoutRing } from "/ring.js";
 import { Session } from "/session.js";
 import { Turns } from "/turns.js";
@@ -292,6 +293,18 @@ export const session = (script) => {
   };
   for (const [verb, ...args] of script) (verbs[verb] ?? ((...rest) => talk[verb](...rest)))(...args);
   return { log, told, carriers: carriers.map((carrier) => carrier.log), counts: { said: talk.said.count(), heard: talk.heard.count() } };
+};
+
+/** What is told of a question whose answer comes in this record, if whoever is told breaks off at once. */
+export const answersTold = (record) => {
+  const told = [];
+  const question = new Question((refusal) => {
+    told.push(refusal);
+    question.carrierClosed(null, 0, "broke off");
+  });
+  question.receiveControl(encodeRecord(record), false);
+  question.receiveControl(new Uint8Array(), true);
+  return told;
 };
 
 // --- finding the way -----------------------------------------------------------------------------------------

@@ -647,3 +647,14 @@ def test_a_call_takes_no_moment_for_a_pause_in_which_an_answer_may_begin(checks:
         True,
     ]
     assert [one for one in checks.session(script + answered)["log"] if isinstance(one, bool)] == [False, True]
+
+
+# --- asking whether a call can go on ---------------------------------------------------------------------
+
+
+def test_a_question_has_one_answer_whatever_comes_of_it(checks: Checks) -> None:
+    """Else a page that is told yes, and then breaks off on what it is handed, would believe that it was told no."""
+    assert checks.answersTold({"type": "edge.reconnected"}) == [None]
+    refusal = {"type": "error", "error": {"code": "unknown_session", "message": "never heard of it"}}
+    assert checks.answersTold(refusal) == ["never heard of it"]
+    assert checks.answersTold({"type": "edge.turn"}) == ["the edge hung up"]

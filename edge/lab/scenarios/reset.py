@@ -7,6 +7,9 @@ waits for a timer. Their calls go on at once, where they were, with what each of
 At the other site a middlebox forges resets for every connection that it sees. It does not know the tokens, so nobody
 takes notice.
 
+These callers do not take silence for the end of a connection, as long as a worker may need to start on a machine that is
+busy: it is the reset that tells them.
+
 With the fault *lost-keys* the node comes back with other keys than those with which it made its connection IDs.
 """
 
@@ -69,7 +72,13 @@ async def story(order: Order, tell: Tell) -> list[Check]:
                 for name, migrate in MANNERS.items():
                     name = f"{site} IPv{version} {name}"
                     await stage.call(
-                        site, name, version=version, migrate=migrate, carrier="quic", microphone=SPEECH
+                        site,
+                        name,
+                        version=version,
+                        migrate=migrate,
+                        carrier="quic",
+                        microphone=SPEECH,
+                        dead_after_s=PATIENCE_BACK_S,
                     )
         blows = []
         with forger.at(FORGED_ROUTER, FORGED_SITE):
