@@ -30,8 +30,6 @@ REPOSITORY: Final = (
     "ethtool",
     "nftables",
     "openssl",
-    "prometheus",
-    "prometheus-alertmanager",
     "prometheus-node-exporter",
     "python3-venv",
     "rsync",
