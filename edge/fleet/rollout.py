@@ -144,6 +144,8 @@ class Rollout:
                 return actions
         if self._works and all(not work.left for work in self._works.values()):
             self._finished |= self._works.keys()
+            # Or whoever goes on from here would have it soak once more.
+            actions += [self._record(name, Step.DONE, "done") for name in self._works if fleet[name].answers]
             self._works = {}
         if not self._works and not self._waiting:
             self.is_over = True
