@@ -29,7 +29,7 @@ SECTIONS: dict[str, dict[str, Entry]] = {
             "edge.cli.load", "Place many calls at once, to see what an edge does when there are too many."
         ),
     },
-    "Over the fleet": {
+    "A fleet, day and night": {
         "status": Entry(
             "edge.cli.status", "Show how nodes stand: what is wrong first, then a line for each."
         ),
@@ -38,36 +38,9 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "probe": Entry(
             "edge.cli.probe", "Call each node, and the fleet at its service addresses, from here."
         ),
-    },
-    "On a node": {
-        "node": Entry("edge.cli.node", "Run this machine as an edge."),
         "drain": Entry("edge.cli.drain", "Empty a node: its callers go on elsewhere."),
         "undrain": Entry("edge.cli.undrain", "Take a drained node back into service."),
-        "doctor": Entry(
-            "edge.cli.doctor", "Look for what is wrong with this machine as a node, and say what to do."
-        ),
         "report": Entry("edge.cli.report", "Write how nodes stand into an HTML file."),
-        "support-bundle": Entry(
-            "edge.cli.support_bundle", "Pack what helps to understand a node, without secrets."
-        ),
-        "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
-        "aws": Entry("edge.cli.aws", "Put a fleet behind an AWS Network Load Balancer."),
-        "token": Entry(
-            "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
-        ),
-    },
-    "A fleet": {
-        "fleet": Entry("edge.cli.fleet", "Write the fleet file, check it, and look at what it says."),
-        "config": Entry(
-            "edge.cli.config", "Make the nodes' configurations from the fleet file, and put them in place."
-        ),
-        "upgrade": Entry("edge.cli.upgrade", "Bring a release to all nodes, one after the other."),
-        "rollback": Entry("edge.cli.rollback", "Take all nodes back to the release of before."),
-        "inventory": Entry("edge.cli.inventory", "Print the fleet as an Ansible inventory."),
-        "sd": Entry("edge.cli.sd", "Tell Prometheus where the nodes are."),
-        "cid": Entry(
-            "edge.cli.cid", "Say whose connection ID it is, and what a load balancer needs for that."
-        ),
     },
     "Routing": {
         "explain": Entry("edge.cli.explain", "Say why a node is where it is, and what would change that."),
@@ -75,9 +48,37 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "announce": Entry("edge.cli.announce", "End a withdrawal, or keep a node in the routes."),
         "bgp": Entry("edge.cli.bgp", "Look at a node's BGP sessions, and at what is said on them."),
     },
-    "To watch it": {
+    "Changing a fleet": {
+        "upgrade": Entry("edge.cli.upgrade", "Bring a release to all nodes, one after the other."),
+        "rollback": Entry("edge.cli.rollback", "Take all nodes back to the release of before."),
+        "config": Entry(
+            "edge.cli.config", "Make the nodes' configurations from the fleet file, and put them in place."
+        ),
+        "keys": Entry("edge.cli.keys", "Make and change the fleet's key ring."),
+    },
+    "What a fleet is": {
+        "fleet": Entry("edge.cli.fleet", "Write the fleet file, check it, and look at what it says."),
+        "context": Entry("edge.cli.context", "Name fleets, and say which one is meant."),
+        "inventory": Entry("edge.cli.inventory", "Print the fleet as an Ansible inventory."),
+        "sd": Entry("edge.cli.sd", "Tell Prometheus where the nodes are."),
         "rules": Entry("edge.cli.rules", "Write Prometheus' rules and alerts for a fleet."),
         "dashboards": Entry("edge.cli.dashboards", "Write Grafana's dashboards for a fleet."),
+        "cid": Entry(
+            "edge.cli.cid", "Say whose connection ID it is, and what a load balancer needs for that."
+        ),
+        "aws": Entry("edge.cli.aws", "Put a fleet behind an AWS Network Load Balancer."),
+        "token": Entry(
+            "edge.cli.token", "Make keys and tokens for callers, and see whether a token is good."
+        ),
+    },
+    "On a node": {
+        "node": Entry("edge.cli.node", "Run this machine as an edge."),
+        "doctor": Entry(
+            "edge.cli.doctor", "Look for what is wrong with this machine as a node, and say what to do."
+        ),
+        "support-bundle": Entry(
+            "edge.cli.support_bundle", "Pack what helps to understand a node, without secrets."
+        ),
     },
     "On paper": {
         "simulate": Entry(
@@ -85,7 +86,6 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         ),
     },
     "About": {
-        "context": Entry("edge.cli.context", "Name fleets, and say which one is meant."),
         "completion": Entry("edge.cli.completion", "Have a shell complete commands and names of nodes."),
         "version": Entry("edge.cli.version", "Print the versions that a bug report needs, or of the fleet."),
     },
