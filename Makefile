@@ -76,14 +76,14 @@ bench: $(BENCH) programs-lab programs-bench ## Measure, beside peers in the same
 
 .PHONY: release
 release: $(BASE) ## Make a release of this commit for nodes: build/release
-	@release/wheels.sh
+	@ansible/release/wheels.sh
 
 .PHONY: deb
 deb: release $(ANSIBLE) ## The same as a Debian package
 	@version=$$(python -c 'import edge; print(edge.__version__)'); \
-	sed "s/@VERSION@/$$version/" release/postinst.in >build/release/postinst; \
+	sed "s/@VERSION@/$$version/" ansible/release/postinst.in >build/release/postinst; \
 	VERSION=$$version DEB_ARCH=$$(dpkg --print-architecture) build/ansible/bin/nfpm package \
-		--config release/nfpm.yaml --packager deb --target build/release
+		--config ansible/release/nfpm.yaml --packager deb --target build/release
 
 .PHONY: docs
 docs: $(DEV) ## Build the documentation into build/docs

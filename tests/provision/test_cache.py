@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,8 +29,9 @@ def ask(_: int) -> bool:
 
 
 def test_several_who_ask_at_once_get_what_one_of_them_made(directory: Path) -> None:
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        assert pool.map(ask, range(3), chunksize=1) == [True] * 3
+    # A lock is of the file as each has opened it: threads are kept apart as processes are.
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(ask, range(3))) == [True] * 3
     assert (directory / "made").read_text() == "x"
 
 

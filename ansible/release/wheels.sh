@@ -4,7 +4,7 @@
 #
 #   RELEASE_PYTHON, RELEASE_MACHINE: what the nodes have; by default Debian 12's Python on a machine like this one.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 python=${RELEASE_PYTHON:-3.11}
 machine=${RELEASE_MACHINE:-$(uname -m)}
 version=$(python -c 'import edge; print(edge.__version__)')
