@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # Choose the interpreter with `make PYTHON=/usr/bin/python3.12 ...`; by default the first that serves.
 export PYTHON
 # An ordinary user's PATH lacks /usr/sbin, where Debian keeps routers.
-export PATH := $(CURDIR)/.venv/bin:$(PATH):/usr/sbin:/sbin
+export PATH := $(CURDIR)/.venv/bin:$(PATH):$(CURDIR)/build/ansible/bin:/usr/sbin:/sbin
 
 # The environment is current when a stamp with the hash of its recipe exists. Contents, not times: a checkout
 # of another branch changes times.
