@@ -20,6 +20,7 @@ TTL_S: Final = 60.0
 """So long a fleet is closed to others after its operator has vanished."""
 RENEW_S: Final = 15.0
 RELEASE_S: Final = 5.0
+LOOK_AGAIN_S: Final = 0.5
 
 
 class _Granted(msgspec.Struct, frozen=True):
@@ -42,6 +43,7 @@ class Leases:
         self._ways = ways
         self._request = {"who": who, "what": what, "ttl_s": ttl_s}
         self._timeout_s = timeout_s
+        self._ttl_s = ttl_s
         self._renew_s = renew_s
         self._tokens: dict[str, str] = {}
         self._taken: dict[str, float] = {}
@@ -49,9 +51,23 @@ class Leases:
 
     async def token(self, node: str) -> str:
         """For an order to ``node`` now, also if it did not answer when leases were taken or renewed. Raises as `take`."""
-        if asyncio.get_running_loop().time() - self._taken.get(node, -inf) > self._renew_s:
+        if node not in self._tokens:
+            await self._take_late(node)
+        elif asyncio.get_running_loop().time() - self._taken.get(node, -inf) > self._renew_s:
             await self.take(node)
         return self._tokens[node]
+
+    async def _take_late(self, node: str) -> None:
+        """A node that was down when an operation ended still keeps that one's lease, and nobody renews it: wait for its end."""
+        clock = asyncio.get_running_loop().time
+        gives_up_at = clock() + self._ttl_s + self._renew_s
+        while True:
+            try:
+                return await self.take(node)
+            except RefusedError:
+                if clock() > gives_up_at:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_S)
 
     def check(self) -> None:
         """Raises `RefusedError` if a lease went to somebody else: this operation is not alone any more."""

@@ -112,3 +112,29 @@ def test_a_node_that_was_silent_is_asked_before_its_first_order(ways: dict[str, 
             ways["a"].desk.check(token, force=False)
 
     run(work)
+
+
+def test_the_lease_that_a_dead_node_has_kept_is_waited_for(ways: dict[str, DeskWay]) -> None:
+    """It was down when the operation that had it ended; whoever goes on may not be sent away for that."""
+
+    async def work() -> None:
+        ways["a"].desk.take(LeaseRequest("alice", "upgrade 0.2.0", 1.0))
+        ways["a"].is_silent = True
+        mine = leases(ways, "bob")
+        async with mine.held():
+            await mine.take_all(ways)
+            ways["a"].is_silent = False
+            ways["a"].desk.check(await mine.token("a"), force=False)
+        assert ways["a"].refused.is_set()
+
+    run(work)
+
+
+def test_the_lease_that_somebody_renews_is_not_waited_for_without_end(ways: dict[str, DeskWay]) -> None:
+    async def work() -> None:
+        ways["a"].desk.take(LeaseRequest("alice", "upgrade 0.2.0", 60.0))
+        mine = Leases(ways, who="bob", what="rollback", timeout_s=1.0, ttl_s=0.2, renew_s=0.2)
+        with pytest.raises(RefusedError, match="a: alice has the lease"):
+            await mine.token("a")
+
+    run(work)
