@@ -24,11 +24,6 @@ SCENARIO ?= overload
 FAST := $(wildcard tests/unit tests/sim tests/model tests/vectors)
 # These measure time on a real kernel, so they run after the others, and one at a time.
 REAL := $(wildcard tests/lab tests/interop)
-# Booted machines are for root alone; what they need is installed for nobody else.
-ifeq ($(shell id -u),0)
-REAL += $(wildcard tests/provision)
-PROGRAMS_PROVISION := programs-provision $(ANSIBLE)
-endif
 SPHINX := sphinx-build -W --keep-going -n -q -b html docs build/docs
 
 .PHONY: help
@@ -36,7 +31,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(DEV) programs-lab programs-test $(PROGRAMS_PROVISION) ## Prepare this machine for everything below
+setup: $(DEV) programs-lab programs-test ## Prepare this machine for everything below
 
 .PHONY: lab
 lab: $(BASE) programs-lab ## Run the lab's scenario (SCENARIO=overload, ARGS='--fault no-withdraw')
@@ -47,7 +42,7 @@ unit: $(DEV) ## Run the tests that need no kernel: about two minutes
 	@pytest -n auto $(FAST) $(ARGS)
 
 .PHONY: test
-test: $(DEV) programs-lab programs-test $(PROGRAMS_PROVISION) ## Run every test
+test: $(DEV) programs-lab programs-test ## Run every test but those on booted machines
 	@pytest -n auto $(FAST) tests/packaging tests/terraform $(ARGS)
 	@pytest $(REAL) $(ARGS)
 

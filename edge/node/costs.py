@@ -75,8 +75,9 @@ class Costs:
         return self._ledger.allowance(now)
 
     def penalties(self, now: float) -> dict[tuple[Address, Prefix], float]:
-        penalties = self._ledger.penalties(now)
-        return {key: penalty for key, penalty in penalties.items() if key in self._carried}
+        """What each upstream is supposed to have counted: nothing where it does not count."""
+        known = self._ledger.penalties(now)
+        return {key: known.get(key, 0.0) for key in self._carried if key[0] in self._damping}
 
     def entries(self, now: float) -> tuple[LedgerEntry, ...]:
         """The accounts, for people."""
