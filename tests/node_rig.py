@@ -1,13 +1,16 @@
-"""The file of a whole node on this machine's loopback, for tests that start one in their own process."""
+"""A whole node on this machine's loopback, in the process of the test: its file, and its life."""
 
 from __future__ import annotations
 
+import contextlib
 import socket
+from collections.abc import AsyncIterator
 from ipaddress import ip_address
 from pathlib import Path
 
 from edge.config import NodeConfig, parse_config
 from edge.lab.certificates import write_certificate
+from edge.node import Node
 
 CONFIG = """
 [node]
@@ -38,6 +41,16 @@ def configured(directory: Path, more: str, *, admin: str = "") -> NodeConfig:
     certify(directory)
     text = CONFIG.replace("PORT", str(free_port())).replace("[state]", f"{admin}\n[state]")
     return parse_config(text + more, directory)
+
+
+@contextlib.asynccontextmanager
+async def running(config: NodeConfig) -> AsyncIterator[Node]:
+    """From its start to its end, and not announced yet."""
+    node = Node(config)
+    async with contextlib.AsyncExitStack() as stack:
+        await node.start(stack)
+        yield node
+        await node.stop()
 
 
 def free_port() -> int:

@@ -28,8 +28,8 @@ def load_config(path: Path) -> NodeConfig:
     return parsed(read_text(path), path)
 
 
-def read_text(path: Path) -> str:
-    """What the file holds. Raises as `load_config` does."""
+def read_text(path: Path, *, remedy: str = "check the path") -> str:
+    """What the file holds. Raises as `load_config` does; ``remedy`` is what to do where there is none."""
     try:
         return path.read_text()
     except PermissionError as error:
@@ -38,7 +38,7 @@ def read_text(path: Path) -> str:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(str(path), f"cannot be read: {reason}; check the path") from error
+        raise ConfigError(str(path), f"cannot be read: {reason}; {remedy}") from error
 
 
 def parsed(text: str, path: Path) -> NodeConfig:

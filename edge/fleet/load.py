@@ -15,10 +15,10 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.config.load import decoded, read_tables
+from edge.config.load import decoded, read_tables, read_text
 from edge.config.schema import NodeConfig
 from edge.config.values import Name
-from edge.errors import ConfigError, UnreachableError
+from edge.errors import ConfigError
 from edge.fleet.checks import Finding, check_document, check_nodes, check_tables
 from edge.fleet.derive import md5_origins, node_tables, secrets_of, socket_of
 from edge.fleet.merge import Merged
@@ -49,7 +49,8 @@ def read_fleet(path: Path, *, terraform: Path | None = None) -> tuple[Fleet | No
 
     Raises as `load_fleet` does where there is nothing to read.
     """
-    return parse_fleet(_text(path), path, terraform=terraform)
+    text = read_text(path, remedy="check the path, or make one with 'edgectl fleet init'")
+    return parse_fleet(text, path, terraform=terraform)
 
 
 def is_fleet(text: str) -> bool:
@@ -65,20 +66,6 @@ def parse_fleet(
 ) -> tuple[Fleet | None, list[Problem]]:
     """`read_fleet` for a ``text`` that is to be at ``path``."""
     return _Reading(path, text, terraform).fleet()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except PermissionError as error:
-        raise UnreachableError(
-            f"{path}: no permission; let this user read it, or run as its owner"
-        ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            str(path), f"cannot be read: {reason}; check the path, or make one with 'edgectl fleet init'"
-        ) from error
 
 
 class _Reading:

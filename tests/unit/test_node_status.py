@@ -7,14 +7,14 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import node_rig
 import pytest
-from node_rig import configured
+from node_rig import configured, running
 
 from bgp.ledger import UNLIMITED, Allowance
 from bgp.state import State
@@ -79,15 +79,6 @@ STATUS: dict[str, type | tuple[type, ...]] = {
 @pytest.fixture
 def config(tmp_path: Path) -> NodeConfig:
     return configured(tmp_path, TABLES)
-
-
-@contextlib.asynccontextmanager
-async def running(config: NodeConfig) -> AsyncIterator[Node]:
-    node = Node(config)
-    async with contextlib.AsyncExitStack() as stack:
-        await node.start(stack)
-        yield node
-        await node.stop()
 
 
 async def ask(config: NodeConfig, method: str, target: str, body: object = None) -> Answer:

@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from node_rig import configured
+from node_rig import configured, running
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.client import audio, connect, speech
@@ -37,16 +37,6 @@ GROWS_ONLY = ("_total", "_bucket", "_count", "_sum")
 @pytest.fixture
 def config(tmp_path: Path) -> NodeConfig:
     return configured(tmp_path, TABLES)
-
-
-@contextlib.asynccontextmanager
-async def running(config: NodeConfig) -> AsyncIterator[Node]:
-    node = Node(config)
-    async with contextlib.AsyncExitStack() as stack:
-        await node.start(stack)
-        await until(lambda: node.ready().ok)
-        yield node
-        await node.stop()
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -112,6 +102,7 @@ async def interrupted(calls: list[Any]) -> None:
 def test_two_workers_are_one_node(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node, contextlib.AsyncExitStack() as stack:
+            await until(lambda: node.ready().ok)
             calls = await call_both_workers(stack, config, node)
             await until(lambda: total(node, "edge_calls") == len(calls))
             await until(lambda: total(node, "edge_connections") >= len(calls))  # self-probes come and go
@@ -141,6 +132,7 @@ def test_two_workers_are_one_node(config: NodeConfig) -> None:
 def test_a_worker_that_dies_takes_nothing_back(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node, contextlib.AsyncExitStack() as stack:
+            await until(lambda: node.ready().ok)
             calls = await call_both_workers(stack, config, node)
             await asyncio.gather(*(call.say(PACKETS) for call in calls))
             await interrupted(calls)

@@ -7,7 +7,7 @@ import contextlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,11 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from node_rig import configured
+from node_rig import configured, running
 
 from edge.config import NodeConfig
 from edge.errors import ConfigError, EdgeError
-from edge.node import Node
 from edge.runtime.admin_client import Answer, request_over
 
 NODE = "127.0.0.2"
@@ -89,15 +88,6 @@ certificate = "node.pem"
 private_key = "node.key"
 """
     return configured(tmp_path, "[shutdown]\ngrace_s = 0.0\n[workers]\ncount = 1\n", admin=admin)
-
-
-@contextlib.asynccontextmanager
-async def running(config: NodeConfig) -> AsyncIterator[Node]:
-    node = Node(config)
-    async with contextlib.AsyncExitStack() as stack:
-        await node.start(stack)
-        yield node
-        await node.stop()
 
 
 def client(

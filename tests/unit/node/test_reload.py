@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from node_rig import certify, configured
+from node_rig import certify, configured, running
 
 from edge.client import audio, connect, speech
 from edge.config import NodeConfig
 from edge.errors import EdgeError, UsageError
-from edge.node import Node, run
+from edge.node import run
 from edge.runtime import supervisor
 from edge.runtime.admin_client import Answer, admin_request
 
@@ -34,16 +33,6 @@ PACKETS = audio.read_speech(speech.recording("hello"))
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NodeConfig:
     monkeypatch.setattr(supervisor, "SETTLED_S", 0.5)
     return configured(tmp_path, TABLES)
-
-
-@contextlib.asynccontextmanager
-async def running(config: NodeConfig) -> AsyncIterator[Node]:
-    node = Node(config)
-    async with contextlib.AsyncExitStack() as stack:
-        await node.start(stack)
-        await until(lambda: node.ready().ok)
-        yield node
-        await node.stop()
 
 
 async def ask(config: NodeConfig, method: str, target: str, body: object = None) -> Answer:
@@ -74,6 +63,7 @@ def generations(status: Any) -> list[tuple[int, str, int]]:
 def test_calls_go_on_and_new_ones_get_the_certificate_of_today(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node:
+            await until(lambda: node.ready().ok)
             async with call_to(config) as call:
                 await until(lambda: node.status()["calls"] == 1)
                 certify(config.tls.certificate.parent)
@@ -96,6 +86,7 @@ def test_calls_go_on_and_new_ones_get_the_certificate_of_today(config: NodeConfi
 def test_a_reload_that_fails_is_answered_with_the_reason_and_changes_nothing(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node:
+            await until(lambda: node.ready().ok)
             before = node.status()["workers"]
             config.tls.private_key.write_text("no key")
             with pytest.raises(EdgeError, match=r"key\.pem") as caught:
@@ -119,6 +110,7 @@ def test_a_python_that_is_not_there_is_a_failure_like_any_other(config: NodeConf
         python = f'count = 1\npython = "{link}/bin/python"'
         mine = configured(tmp_path, TABLES.replace("count = 2", python))
         async with running(mine) as node:
+            await until(lambda: node.ready().ok)
             link.unlink()
             with pytest.raises(EdgeError, match="worker 1 did not come up: cannot be started: No such file"):
                 (await ask(mine, "POST", "/reload")).checked()
