@@ -46,7 +46,6 @@ class Drainer:
         self._hand_over = True
         self._names: dict[str, str] = {}
         self._pids: dict[int, int] = {}
-        self._heard: set[int] = set()  # slots of workers whose calls the account knows
         self._asks = False  # workers may still be about it
         metrics.set_state(metric.DRAIN_PHASE, NONE)
 
@@ -78,7 +77,6 @@ class Drainer:
             params = msgspec.structs.replace(params, settle_s=0.0)
         self._drain = Drain(params, now, hand_over=ordered.hand_over, deadline=deadline)
         self._account = Account()
-        self._heard.clear()
         self._show(Phase.WITHDRAWING, now)
 
     async def look(
@@ -99,13 +97,12 @@ class Drainer:
         self._note_deaths(supervisor)
         for worker, records in zip(workers, answers, strict=True):
             if records is not None:
-                self._heard.add(worker.slot)
                 seen = map(_seen, records)
                 self._tell(self._account.take(worker.slot, seen, self._names, closing=closing))
         evidence = Evidence(
             withdrawn=routing is None or routing.is_withdrawn,
             visible=None if routing is None else routing.is_visible(now),
-            calls=self._account.left + self._unheard(supervisor),
+            calls=max(self._account.left, _reported(supervisor)),
         )
         step = drain.update(evidence, now)
         self._control.let_in(drain.admits, now)
@@ -123,17 +120,8 @@ class Drainer:
         }
         for slot, pid in self._pids.items():
             if pids.get(slot) != pid:
-                self._heard.discard(slot)
                 self._tell(self._account.worker_died(slot))
         self._pids = pids
-
-    def _unheard(self, supervisor: Supervisor) -> int:
-        """Calls of workers that are too slow to say which ones: the node is not empty for that."""
-        return sum(
-            int(worker.report.load.calls)
-            for worker in supervisor.workers
-            if worker.slot not in self._heard and worker.report is not None
-        )
 
     def _ask(
         self,
@@ -224,6 +212,13 @@ _FATES: Final[Mapping[str, Fate]] = {
     "refused": Fate.REFUSED,
 }
 """Of a call that is up. One that has moved and is up has done so within this node."""
+
+
+def _reported(supervisor: Supervisor) -> int:
+    """Calls by what the workers report now and then, as ``/status`` counts them. A node is not called empty while one of
+    its documents still tells of a call, nor when a worker is too slow to say which calls it has.
+    """
+    return sum(int(worker.report.load.calls) for worker in supervisor.workers if worker.report is not None)
 
 
 def _seen(record: CallRecord) -> Seen:

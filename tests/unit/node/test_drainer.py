@@ -201,6 +201,17 @@ def test_from_the_order_to_an_empty_node(play: Play, caplog: pytest.LogCaptureFi
     assert msgspec.json.encode(play.drainer.report(play.now))
 
 
+def test_it_is_not_empty_while_its_status_still_counts_a_call(play: Play) -> None:
+    """Workers report four times a second, and later when they are busy; ``edgectl drain --wait`` ends on empty."""
+    play.order(DRAIN)
+    play.workers.workers[1].report = SimpleNamespace(load=SimpleNamespace(calls=1.0))
+    play.live(6.0)
+    assert play.phase == "handing-over"
+    play.workers.workers[1].report = SimpleNamespace(load=SimpleNamespace(calls=0.0))
+    play.live(0.5)
+    assert play.phase == "empty"
+
+
 def test_undrained_it_lets_callers_in_whatever_it_was_about(play: Play) -> None:
     play.workers.call(1)
     play.order(DRAIN)
@@ -285,6 +296,7 @@ def test_a_worker_that_is_too_slow_to_answer_is_not_taken_for_empty(play: Play) 
     play.live(0.5)
     assert [call.fate for call in play.drainer.report(play.now).calls] == ["stays"]
     play.workers.call(1, ended=True)
+    play.workers.workers[0].report = SimpleNamespace(load=SimpleNamespace(calls=0.0))
     play.live(0.5)
     assert play.phase == "empty"
 
