@@ -32,7 +32,10 @@ class Answer(msgspec.Struct, frozen=True):
         """
         if self.status < HTTPStatus.BAD_REQUEST:
             return self.value
-        report = msgspec.convert(self.value, _ErrorReport)
+        try:
+            report = msgspec.convert(self.value, _ErrorReport)
+        except msgspec.ValidationError as error:
+            raise EdgeError(f"the answer is HTTP status {self.status}, and not a node's; what listens there?") from error
         kinds = {kind.exit_code: kind for kind in (UsageError, DeadlineError, UnreachableError, RefusedError)}
         raise kinds.get(report.exit_code, EdgeError)(report.error)
 
@@ -95,9 +98,6 @@ def _encoded_request(method: str, target: str, body: object, headers: Mapping[st
         if not (value.isascii() and value.isprintable()):
             raise UsageError(f"{name}: {value!r} cannot be sent to a node")
     content = b"" if body is None else msgspec.json.encode(body)
-    for name, value in headers.items():
-        if not (value.isascii() and value.isprintable()):
-            raise UsageError(f"{name}: {value!r} cannot be sent to a node")
     fields = {"Host": "node", "Content-Length": str(len(content)), **headers}
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + content
@@ -137,6 +137,9 @@ def _parsed_answer(where: str, raw: bytes) -> Answer:
         raise EdgeError(f"{where}: what listens here does not speak HTTP")
     if b"Content-Length: %d" % len(body) not in fields:
         raise UnreachableError(f"{where}: the node stopped in the middle of its answer")
-    if b"Content-Type: application/json" in fields:
-        return Answer(int(words[1]), msgspec.json.decode(body))
-    return Answer(int(words[1]), body.decode())
+    try:
+        if b"Content-Type: application/json" in fields:
+            return Answer(int(words[1]), msgspec.json.decode(body))
+        return Answer(int(words[1]), body.decode())
+    except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
+        raise EdgeError(f"{where}: the answer is not a node's: {error}") from error

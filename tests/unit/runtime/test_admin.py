@@ -338,12 +338,21 @@ def test_a_hung_node_is_not_waited_for(path: Path) -> None:
             asyncio.run(admin_request(path, "GET", "/status", timeout_s=0.01))
 
 
+def _answer(body: bytes, kind: bytes = b"application/json", status: int = 200) -> bytes:
+    return b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (status, kind, len(body), body)
+
+
 @pytest.mark.parametrize(
     "raw,error,says",
     [
         (b"220 smtp.example ESMTP\r\n", EdgeError, "does not speak HTTP"),
         (b"", UnreachableError, "stopped in the middle"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", UnreachableError, "stopped in the middle"),
+        (_answer(b"{'no': json}"), EdgeError, "not a node's"),
+        (_answer(b"[" * 100_000), EdgeError, "not a node's"),
+        (_answer(b"\xff", b"text/plain"), EdgeError, "not a node's"),
+        (_answer(b"<h1>Bad Gateway", b"text/html", 502), EdgeError, "HTTP status 502"),
+        (_answer(b"[]", status=500), EdgeError, "HTTP status 500"),
     ],
 )
 def test_an_answer_that_is_none(path: Path, raw: bytes, error: type[EdgeError], says: str) -> None:
@@ -355,7 +364,7 @@ def test_an_answer_that_is_none(path: Path, raw: bytes, error: type[EdgeError], 
     async def main() -> None:
         stranger = await asyncio.start_unix_server(answer, path)
         try:
-            await admin_request(path, "GET", "/status")
+            (await admin_request(path, "GET", "/status")).checked()
         finally:
             stranger.close()
 
