@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
-from math import inf
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -39,21 +39,28 @@ class Leases:
         timeout_s: float,
         ttl_s: float = TTL_S,
         renew_s: float = RENEW_S,
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        """``wall``: beside the clock of the loop, which may stand still while a laptop sleeps."""
         self._ways = ways
         self._request = {"who": who, "what": what, "ttl_s": ttl_s}
         self._timeout_s = timeout_s
         self._ttl_s = ttl_s
         self._renew_s = renew_s
+        self._wall = wall
         self._tokens: dict[str, str] = {}
-        self._taken: dict[str, float] = {}
+        self._taken: dict[str, tuple[float, float]] = {}
         self._lost = ""
 
     async def token(self, node: str) -> str:
-        """For an order to ``node`` now, also if it did not answer when leases were taken or renewed. Raises as `take`."""
+        """For an order to ``node`` now, also if it did not answer when leases were taken or renewed.
+
+        Raises as `take` and as `check`.
+        """
+        self.check()
         if node not in self._tokens:
             await self._take_late(node)
-        elif asyncio.get_running_loop().time() - self._taken.get(node, -inf) > self._renew_s:
+        elif not self._is_fresh(node):
             await self.take(node)
         return self._tokens[node]
 
@@ -74,16 +81,35 @@ class Leases:
         if self._lost:
             raise RefusedError(self._lost)
 
+    def _is_fresh(self, node: str) -> bool:
+        """A clock that was set, either way, makes it old: it may be over."""
+        ages = (now - then for now, then in zip(self._now(), self._taken[node], strict=True))
+        return all(0 <= age <= self._renew_s for age in ages)
+
+    def _now(self) -> tuple[float, float]:
+        return asyncio.get_running_loop().time(), self._wall()
+
     async def take(self, node: str) -> None:
-        """Take or renew that of one node. Raises `RefusedError`, naming who has it, and as `Transport` does."""
-        now, before = asyncio.get_running_loop().time(), self._tokens.get(node)
+        """Take or renew that of one node. Raises `RefusedError`, naming who has it, and as `Transport` does.
+
+        A new one in the place of ours says that ours was over, and that somebody else had one and gave it back: what
+        they did we do not know.
+        """
+        now, before = self._now(), self._tokens.get(node)
         body = {**self._request, "token": before} if before is not None else self._request
         answer = await self._ways[node].request("POST", "/lease", body, timeout_s=self._timeout_s)
         try:
-            self._tokens[node] = msgspec.convert(answer.checked(), _Granted).token
+            token = msgspec.convert(answer.checked(), _Granted).token
         except RefusedError as error:
             raise RefusedError(f"{node}: {error}") from error
-        self._taken[node] = now
+        except msgspec.ValidationError as error:
+            raise EdgeError(f"{node}: its answer is of another version: {error}") from error
+        self._tokens[node], self._taken[node] = token, now
+        if before is not None and token != before:
+            self._lost = self._lost or (
+                f"{node}: its lease was over, and another operator's meanwhile; look at what has been done: edgectl status"
+            )
+            self.check()
 
     async def take_all(self, nodes: Iterable[str]) -> None:
         """One after the other, so that of two operators one is first. Raises `RefusedError`; who is silent has none."""
@@ -111,7 +137,11 @@ class Leases:
 
     async def _renew(self, node: str) -> None:
         try:
-            await self.take(node)
+            # One that hangs must not keep the others from their turn.
+            async with asyncio.timeout(self._renew_s):
+                await self.take(node)
+        except TimeoutError:
+            log.info("event=lease_not_renewed node=%s problem=late", node)
         except RefusedError as error:
             self._lost = self._lost or str(error)
         except EdgeError as error:

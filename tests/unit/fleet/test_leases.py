@@ -24,6 +24,7 @@ class DeskWay:
         directory.mkdir()
         self.desk = Desk(name, directory)
         self.is_silent = False
+        self.hangs = False
         self.taken = 0
         self.renewed = asyncio.Event()
         self.refused = asyncio.Event()
@@ -33,6 +34,8 @@ class DeskWay:
     ) -> Answer:
         if self.is_silent:
             raise UnreachableError("no node is running here")
+        while self.hangs and target == "/lease":
+            await asyncio.sleep(0.01)
         try:
             if target == "/lease":
                 answer = self.desk.take(msgspec.convert(body, LeaseRequest))
@@ -97,6 +100,62 @@ def test_they_are_renewed_and_one_that_is_lost_is_noticed(ways: dict[str, DeskWa
         holder = ways["b"].desk.holder()
         assert holder is not None
         assert holder.who == "bob", "it is not ours to give back"
+
+    run(work)
+
+
+def test_who_slept_while_another_worked_is_told(ways: dict[str, DeskWay]) -> None:
+    """The other has taken the lease that was over, done something, and given it back: nobody has it now."""
+    moment = [1000.0]
+
+    async def work() -> None:
+        mine = Leases(ways, who="alice", what="upgrade", timeout_s=1.0, wall=lambda: moment[0])
+        async with mine.held():
+            await mine.take_all(ways)
+            ways["a"].desk.release(LeaseRelease(await mine.token("a")))
+            other = ways["a"].desk.take(LeaseRequest("bob", "rollback", 60.0))
+            ways["a"].desk.release(LeaseRelease(other.token))
+            moment[0] += 600.0
+            with pytest.raises(RefusedError, match="a: its lease was over, and another operator's meanwhile"):
+                await mine.token("a")
+            with pytest.raises(RefusedError):
+                await mine.token("b")
+            with pytest.raises(RefusedError):
+                mine.check()
+        assert ways["a"].desk.holder() is None
+
+    run(work)
+
+
+def test_after_a_sleep_a_lease_is_renewed_before_the_next_order(ways: dict[str, DeskWay]) -> None:
+    """The loop's clock stands still while a laptop sleeps."""
+    moment = [1000.0]
+
+    async def work() -> None:
+        mine = Leases(ways, who="alice", what="upgrade", timeout_s=1.0, wall=lambda: moment[0])
+        async with mine.held():
+            await mine.take_all(ways)
+            await mine.token("a")
+            assert ways["a"].taken == 1
+            moment[0] += 600.0
+            await mine.token("a")
+            assert ways["a"].taken == 2
+            await mine.token("a")
+            assert ways["a"].taken == 2
+
+    run(work)
+
+
+def test_a_node_that_hangs_does_not_cost_the_others_their_leases(ways: dict[str, DeskWay]) -> None:
+    async def work() -> None:
+        mine = Leases(ways, who="alice", what="upgrade", timeout_s=60.0, renew_s=0.01)
+        async with mine.held():
+            await mine.take_all(ways)
+            ways["a"].hangs = True
+            taken = ways["b"].taken
+            while ways["b"].taken < taken + 3:
+                await asyncio.sleep(0.01)
+            ways["a"].hangs = False
 
     run(work)
 
