@@ -17,7 +17,8 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Withdraw it and have its callers go on elsewhere. ``reason`` empty: whoever keeps it out already goes on doing so.
+    """Withdraw it and have its callers go on elsewhere. ``reason`` empty: whoever keeps it out already goes on doing so,
+    ``until`` when they said, by the node's clock.
 
     ``force``: though the node's own guard cannot see the others; the fleet's guard has.
     """
@@ -26,6 +27,7 @@ class Drain:
     reason: str
     deadline_s: float
     force: bool
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,10 +160,10 @@ class Crew:
         match action:
             case Record(operation=operation):
                 await self._order(node, "/operation", msgspec.to_builtins(operation))
-            case Drain(reason=reason, deadline_s=deadline_s, force=force):
+            case Drain(reason=reason, deadline_s=deadline_s, force=force, until=until):
                 # By the node's clock, which need not be ours.
                 deadline = time.time() + self._ahead_s.get(node, 0.0) + deadline_s
-                order = {"reason": reason, "deadline": deadline, "force": force}
+                order = {"reason": reason, "deadline": deadline, "force": force, "until": until}
                 await self._order(node, "/drain", {**order, "who": self._who})
             case Install(version=version):
                 await tool.install(version, self._archive())

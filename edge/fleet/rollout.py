@@ -49,18 +49,21 @@ class Failure:
 
 
 BEFORE_RESTART: Final = frozenset({Step.DRAIN, Step.GONE, Step.INSTALL, Step.CHECK, Step.USE, Step.CONFIGURE})
-CHANGES: Final = (BEFORE_RESTART | {Step.RESTART}) - {Step.DRAIN, Step.GONE}
+LEAVES: Final = frozenset({Step.DRAIN, Step.GONE})
+CHANGES: Final = (BEFORE_RESTART | {Step.RESTART}) - LEAVES
 
 
 class _Work:
     """How far one node is."""
 
-    def __init__(self, task: Task, left: tuple[Step, ...], now: float) -> None:
+    def __init__(self, task: Task, left: tuple[Step, ...], now: float, *, answers: bool) -> None:
         self.task = task
         self.left = left
         self.since = now
         self.ordered = False
         self.was_drained = Step.DRAIN in left
+        self.has_answered = answers
+        """Since the batch began. A process is there then, and silence does not say that its calls are over."""
         self.quiet_since: float | None = None
         self.lacks = ""
 
@@ -85,6 +88,7 @@ class Rollout:
         self._waiting = list(plan.batches)
         self._works: dict[str, _Work] = {}
         self._finished: set[str] = set()
+        self._answered = {name for name, seen in fleet.items() if seen.answers}
         self._tolerated = {name: seen.troubles for name, seen in fleet.items()}
         self._trouble: tuple[str, float] | None = None
         self._began = False
@@ -156,7 +160,8 @@ class Rollout:
         """Unless it takes a node out of a fleet that is not well, or the last one."""
         batch = self._waiting[0]
         leaving = self.plan.leaving(batch, fleet)
-        if leaving and self._trouble is not None:
+        silenced = [name for name in batch if name in self._answered and not fleet[name].answers]
+        if (leaving or silenced) and self._trouble is not None:
             if now - self._trouble[1] >= PERSISTS_S:
                 self._fail("", f"{self._trouble[0]}; no further node is taken out")
             return
@@ -166,7 +171,8 @@ class Rollout:
         del self._waiting[0]
         for name in batch:
             seen, task = fleet[name], self.plan.tasks[name]
-            self._works[name] = _Work(task, steps(self.plan.kind, task, seen), now)
+            left = steps(self.plan.kind, task, seen)
+            self._works[name] = _Work(task, left, now, answers=seen.answers)
             if not seen.announced:
                 # It is to be well afterwards, whatever it was before. Its neighbors are no matter of ours.
                 self._tolerated[name] = frozenset(filter(is_of_a_neighbor, self._tolerated[name]))
@@ -229,9 +235,11 @@ class Rollout:
         name, seen = work.task.node, fleet[work.task.node]
         if work.step is Step.SOAK:
             return self._lacks_quiet(work, now)
+        work.has_answered |= seen.answers
         if not seen.answers:
-            # Nobody is on a node that does not run: it is left, and may be changed.
-            return "" if work.step in BEFORE_RESTART else f"does not answer: {seen.silence}"
+            # Nobody is on a node that did not run when we came: it is left, and may be changed.
+            is_left = work.step in BEFORE_RESTART and not (work.has_answered and work.step in LEAVES)
+            return "" if is_left else f"does not answer: {seen.silence}"
         match work.step:
             case Step.DRAIN:
                 return "" if seen.drain == "empty" else f"is not empty: {seen.calls} calls are up"
@@ -314,9 +322,11 @@ class Rollout:
         return [self._drain(name, fleet[name])]
 
     def _drain(self, node: str, seen: Observed) -> Drain:
-        reason = "" if seen.is_kept_out else self._sentence(node)
+        reason, until = self._sentence(node), None
+        if seen.is_kept_out and seen.hold is not None:
+            reason, until = "", seen.hold.until
         force = self.terms.force or not seen.knows_others
-        return Drain(node, reason, self.terms.deadline_s, force)
+        return Drain(node, reason, self.terms.deadline_s, force, until)
 
     def _sentence(self, node: str) -> str:
         return sentence(self._record(node, Step.DRAIN, "running").operation)

@@ -150,6 +150,42 @@ def test_what_does_not_come_ends_it(step: Step, limit_s: float, shows: Observed,
         assert orders == [Drain("a", MARK, TERMS.deadline_s, force=False)], "it serves nobody"
 
 
+@pytest.mark.parametrize("step", [Step.DRAIN, Step.GONE])
+def test_a_node_that_falls_silent_with_calls_up_is_not_restarted(step: Step) -> None:
+    """Its admin socket hangs, or the way there: that it does not answer does not say that nobody is on it."""
+    run = Run(upgrade({"a": SERVES, "b": SERVES}), {"a": SERVES, "b": replace(SERVES, sees=None)})
+    run.until(step)
+    hangs = silent("no answer within 10 s", SERVES.releases)
+    for _ in range(5):
+        assert run.look(a=hangs) == []
+        run.wait(1)
+    assert run.rollout.waits_for["a"] == "does not answer: no answer within 10 s"
+    run.wait(TERMS.deadline_s + TERMS.seen_s)
+    assert run.look() == []
+    assert str(run.rollout.failure) == f"a at {step}: does not answer: no answer within 10 s"
+
+
+def test_a_node_that_falls_silent_before_its_turn_is_not_touched() -> None:
+    fleet = {"a": SERVES, "b": replace(SERVES, sees=None)}
+    run = Run(upgrade(fleet), fleet)
+    run.until(Step.SOAK)
+    run.wait(TERMS.soak_s)
+    run.look()
+    assert run.rollout.finished == {"a"}
+    assert run.look(b=silent("no answer within 10 s", SERVES.releases)) == []
+    run.wait(PERSISTS_S)
+    assert run.look() == []
+    assert str(run.rollout.failure) == "b does not answer; no further node is taken out"
+
+
+def test_who_keeps_a_node_out_until_a_moment_still_does_so_only_until_then() -> None:
+    kept = Hold(reason="a new disk", since=1.0, until=5000.0, who="bob")
+    out = replace(SERVES, serves=frozenset(), state="held", hold=kept, routes=0)
+    fleet = {"a": out, "b": replace(SERVES, sees=None)}
+    run = Run(upgrade(fleet), fleet)
+    assert run.look() == [Drain("a", "", TERMS.deadline_s, force=False, until=5000.0)]
+
+
 def test_a_call_that_fails_leaves_it_drained() -> None:
     run = Run(upgrade({"a": SERVES, "b": SERVES}), {"a": SERVES, "b": replace(SERVES, sees=None)})
     run.until(Step.VERIFY)
