@@ -9,7 +9,7 @@ from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple
 
 from edge.config.fleet_file import is_origin
-from edge.fleet.derive import REFUSED, md5_origins
+from edge.fleet.derive import REFUSED, md5_origins, socket_of
 from edge.fleet.merge import Merged
 from edge.fleet.model import Node
 from edge.fleet.places import KeyPath, spelled
@@ -100,6 +100,7 @@ def _all_different(document: Document) -> Iterator[Finding]:
         ("name", [[str(entry.name)] for entry in document.nodes]),
         ("server_id", [[bytes(entry.server_id).hex()] for entry in document.nodes]),
         ("addresses", [list(map(str, entry.addresses)) for entry in document.nodes]),
+        ("url", [[entry.url.lower()] if entry.url else [] for entry in document.nodes]),
     ]
     for key, of_nodes in named:
         seen: dict[str, int] = {}
@@ -122,6 +123,7 @@ def _each_node(document: Document) -> Iterator[Finding]:
             yield Finding(("nodes", index, "url"), f"{entry.url!r} is not like https://NAME:PORT")
     if document.access.transport == "unix":
         yield from _different_sockets(document)
+    yield from _different_ways(document)
 
 
 def _different_sockets(document: Document) -> Iterator[Finding]:
@@ -132,6 +134,23 @@ def _different_sockets(document: Document) -> Iterator[Finding]:
             ("access", "socket"),
             f"{template} is that of {len(shared)} nodes of this machine; write {{name}} in it, or give each its socket",
         )
+
+
+def _different_ways(document: Document) -> Iterator[Finding]:
+    """Who is reached as another node would get its orders and its files. A template is told of once, above."""
+    by_ssh = document.access.transport == "ssh"
+    key = "ssh" if by_ssh else "socket"
+    seen: dict[tuple[str, str], int] = {}
+    for index, entry in enumerate(document.nodes):
+        if getattr(entry, key) is None or document.access.transport == "tls":
+            continue
+        way = (str(entry.ssh).lower() if by_ssh else "", socket_of(document, entry))
+        other = seen.setdefault(way, index)
+        if other != index:
+            yield Finding(
+                ("nodes", index, key),
+                f"leads to nodes[{other}] ({document.nodes[other].name}), too; each node has its own way",
+            )
 
 
 def _refused(origin: KeyPath, tables: NodeTables) -> Iterator[Finding]:

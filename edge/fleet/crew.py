@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, UsageError
 from edge.fleet.actions import (
     Action,
     Admit,
@@ -26,7 +26,7 @@ from edge.fleet.actions import (
 )
 from edge.fleet.leases import Leases
 from edge.fleet.release_tool import ReleaseTool
-from edge.fleet.sighting import Observed, Releases, observed, silent
+from edge.fleet.sighting import NOT_UNDERSTOOD, Observed, Releases, observed, silent
 from edge.fleet.transport import Transport
 
 ORDER_S: Final = 15.0
@@ -80,7 +80,7 @@ class Crew:
     # --- eyes -------------------------------------------------------------------------------------------
 
     async def look(self) -> dict[str, Observed]:
-        """All nodes, as they are now."""
+        """All nodes, as they are now. Raises `UsageError` where another node answers in the place of one."""
         seen = await asyncio.gather(*map(self._look, self.ways))
         return dict(zip(self.ways, seen, strict=True))
 
@@ -102,12 +102,19 @@ class Crew:
             status, explanation, routes = await asyncio.gather(
                 *(self._get(node, target) for target in ("/status", "/explain", "/bgp/routes"))
             )
-            self._ahead_s[node] = status.get("time", time.time()) - time.time()
-            return observed(status, explanation, routes, releases)
         except EdgeError as error:
             return silent(str(error), releases)
-        except (msgspec.ValidationError, KeyError, TypeError) as error:
+        try:
+            found = observed(status, explanation, routes, releases)
+            self._ahead_s[node] = status.get("time", time.time()) - time.time()
+        except NOT_UNDERSTOOD as error:
             return silent(f"its answer is of another version: {error!r}", releases)
+        if status.get("node", node) != node:
+            # Whatever would be done to the one would be done to the other.
+            raise UsageError(
+                f"{node}: it is {status['node']} that answers there; correct how {node} is reached (ssh, socket, addresses)"
+            )
+        return found
 
     async def _get(self, node: str, target: str) -> Any:
         return (await self.ways[node].request("GET", target, timeout_s=self._timeout_s)).checked()

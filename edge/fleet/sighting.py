@@ -17,6 +17,9 @@ UNPROVEN: Final = 2
 WITHOUT_BGP: Final = frozenset({"the service"})
 """What a node announces that has no prefixes because something else routes to it."""
 
+NOT_UNDERSTOOD: Final = (AttributeError, LookupError, TypeError, ValueError)
+"""What a document of another form runs into; msgspec's own errors are among them."""
+
 
 class Releases(msgspec.Struct, frozen=True, kw_only=True):
     """What lies in `/opt/edge/releases` of a machine, and which of it `current` leads to."""
@@ -86,7 +89,7 @@ def observed(
     routes: Mapping[str, Any],
     releases: Releases | None,
 ) -> Observed:
-    """Made of the answers to ``/status``, ``/explain`` and ``/bgp/routes``. Raises `msgspec.ValidationError` if they are not
+    """Made of the answers to ``/status``, ``/explain`` and ``/bgp/routes``. Raises one of `NOT_UNDERSTOOD` if they are not
     what nodes answer.
     """
     told = routes["announced"]

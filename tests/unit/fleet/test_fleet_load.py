@@ -221,6 +221,8 @@ WRONG = [
     ("peer_as = 64500", 'peer_as = 64500\nmd5_file = "keys/md5"', "md5_file", "$.sites.ams.defaults.bgp.neighbors[0].md5_file", "is not the name of a secret"),
     ('url = "https://ams-1.edge.example"', 'url = "http://x"', "url =", "$.nodes[0].url", "is not like https://"),
     ('ssh = "ams-2.mgmt.example"', 'ssh = "-oProxyCommand=x"', "ssh =", "$.nodes[1].ssh", "is no host"),
+    ('url = "https://ams-1.edge.example"', 'url = "https://ams-1.edge.example"\nssh = "AMS-2.mgmt.example"', 'ssh = "ams-2', "$.nodes[1].ssh", "leads to nodes[0] (ams-1), too"),
+    ('ssh = "ams-2.mgmt.example"', 'url = "https://AMS-1.edge.example"', 'url = "https://AMS-1', "$.nodes[1].url", "is that of nodes[0] (ams-1)"),
     ("[defaults.bgp]\n", '[access]\nuser = "-x"\n[defaults.bgp]\n', "user =", "$.access.user", "is no login name"),
     ("[defaults.bgp]\n", '[access]\ntransport = "tls"\n[defaults.bgp]\n', "[access]", "$.access.ca", 'transport = "tls" needs it'),
     ("[defaults.bgp]\n", '[access]\ntransport = "unix"\n[defaults.bgp]\n', "[access]", "$.access.socket", "is that of 3 nodes of this machine"),

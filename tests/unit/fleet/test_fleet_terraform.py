@@ -81,7 +81,7 @@ def test_what_the_fleet_file_says_is_stronger(place: Path) -> None:
 
 def test_terraform_names_the_routers_where_the_fleet_file_does_not(place: Path) -> None:
     without_neighbors(place)
-    nodes = {**output("ams-1"), **output("ams-2"), **output()}
+    nodes = {**output("ams-1", ssh_host="ams-1.mgmt.example"), **output("ams-2"), **output()}
     node = joined(place, nodes).node("ams-3")
     assert node.config.bgp is not None
     assert [(one.address, one.peer_as, one.local_address) for one in node.config.bgp.neighbors] == [
@@ -93,7 +93,7 @@ def test_terraform_names_the_routers_where_the_fleet_file_does_not(place: Path) 
 
 def test_a_node_without_bgp_announces_nothing(place: Path) -> None:
     without_neighbors(place)
-    nodes = {**output("ams-1"), **output("ams-2"), **output(bgp=None)}
+    nodes = {**output("ams-1", ssh_host="ams-1.mgmt.example"), **output("ams-2"), **output(bgp=None)}
     fleet = joined(place, nodes)
     assert not fleet.node("ams-3").announce
     assert fleet.node("ams-3").config.bgp is None
@@ -130,7 +130,7 @@ def test_a_peer_that_is_wrong_is_told_by_its_name_there(place: Path) -> None:
     odd = output()["ams-3"]["bgp"]
     odd["peers"][1]["as"] = 0
     odd["peers"][0]["md5_secret_ref"] = "bgp_md5_vultr"
-    found = problems_of(place, {**output("ams-1"), **output("ams-2"), **output(bgp=odd)})
+    found = problems_of(place, {**output("ams-1", ssh_host="ams-1.mgmt.example"), **output("ams-2"), **output(bgp=odd)})
     assert any(line.startswith("nodes.json: $.ams-3.bgp.peers[1].as: expected int >= 1") for line in found), (
         found
     )

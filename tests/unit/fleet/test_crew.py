@@ -1,0 +1,59 @@
+"""What an operation sees of nodes whose answers are odd: through the ways that it has, without a node behind them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from edge.errors import UsageError
+from edge.fleet.crew import Crew
+from edge.fleet.leases import Leases
+from edge.fleet.transport import Completed
+from edge.runtime.admin_client import Answer
+
+DOCUMENTS: dict[str, Any] = {
+    "/status": {
+        "node": "ams-1", "time": 1.0, "version": "0.2.0", "state": "announced", "reason": "", "announced": True,
+        "hold": None, "drain": None, "calls": 0, "probe": {"passed": 3, "failed": 0, "problem": ""}, "bgp": None,
+        "workers": [], "problems": [],
+    },
+    "/explain": {"view": {"problem": "", "nodes": []}},
+    "/bgp/routes": {"announced": []},
+}  # fmt: skip
+
+
+class Told:
+    """A way to whatever answers so."""
+
+    def __init__(self, documents: dict[str, Any]) -> None:
+        self.documents = documents
+
+    async def request(
+        self, method: str, target: str, body: object = None, *, timeout_s: float, lease: str | None = None
+    ) -> Answer:
+        return Answer(200, self.documents[target])
+
+    async def run(self, argv: list[str], *, stdin: bytes = b"", timeout_s: float) -> Completed:
+        raise NotImplementedError
+
+    async def close(self) -> None: ...
+
+
+def crew(**ways: Told) -> Crew:
+    named = {name.replace("_", "-"): way for name, way in ways.items()}
+    return Crew(named, Leases(named, who="alice", what="", timeout_s=1.0), who="alice", timeout_s=1.0)
+
+
+def test_another_node_that_answers_in_the_place_of_one_ends_it() -> None:
+    """Else the release, or the configuration, of the one would go to the other."""
+    with pytest.raises(UsageError, match="ams-2: it is ams-1 that answers there"):
+        asyncio.run(crew(ams_1=Told(DOCUMENTS), ams_2=Told(DOCUMENTS)).look())
+
+
+@pytest.mark.parametrize("target", list(DOCUMENTS))
+@pytest.mark.parametrize("document", ["text", [], 7, None, {}, {"view": [], "announced": 7, "time": []}])
+def test_what_is_not_understood_is_as_good_as_no_answer(target: str, document: object) -> None:
+    seen = asyncio.run(crew(ams_1=Told(DOCUMENTS | {target: document})).look())
+    assert "of another version" in seen["ams-1"].silence
