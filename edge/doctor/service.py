@@ -7,6 +7,7 @@ from typing import Any
 
 import edge
 from edge.doctor.finding import Finding, fail, ok, warn
+from edge.runtime.operation import way_on
 
 
 def check_node(status: Mapping[str, Any] | None, problem: str) -> Iterator[Finding]:
@@ -38,7 +39,7 @@ def check_node(status: Mapping[str, Any] | None, problem: str) -> Iterator[Findi
         yield ok("configuration", f"{config['file']}, hash {config['hash']}")
     operation = status.get("operation")
     if operation and operation["interrupted"]:
-        yield warn("operation", operation["advice"], "edgectl upgrade --resume")
+        yield warn("operation", operation["advice"], way_on(str(operation.get("kind"))))
 
 
 def check_versions(status: Mapping[str, Any], here: str = edge.__version__) -> Iterator[Finding]:

@@ -59,10 +59,19 @@ class Survey:
     @property
     def notes(self) -> list[str]:
         """What an operator may not have thought of."""
-        return [
-            f"{name}: its node.toml is another one since it started; the restart puts that into effect"
+        left = self.left
+        gone = [] if left is None else [name for name in left.nodes if name not in self.fleet]
+        changed = [
+            name
             for name in self.plan.unfinished
             if self.fleet[name].config_changed and self.plan.kind is not Kind.CONFIG
+        ]
+        return [
+            *(f"{name}: is not in the fleet file any more; what was cut off leaves it as it is" for name in gone),
+            *(
+                f"{name}: its node.toml is another one since it started; the restart puts that into effect"
+                for name in changed
+            ),
         ]
 
 
@@ -100,7 +109,10 @@ def _plan(
             resumed = left if left is not None and left.kind is Kind.CONFIG else None
             if resumed is None:
                 planning.refuse_to_forget(left)
-            others = {name: found.members_changed for name, found in differences.items()}
+            # Of node.toml what runs is compared; what a restart would load must be the same.
+            others = {
+                name: found.members_changed or found.node_toml_changed for name, found in differences.items()
+            }
             return planning.to_configuration(members, fleet, goal.hashes, others, start, resumed)
         case Kind.ROLLBACK:
             targets = planning.previous_releases(fleet, left, goal.version or None)

@@ -12,6 +12,7 @@ from edge.errors import RefusedError, UsageError
 from edge.fleet.operation import Kind, Operation, Step
 from edge.fleet.plan import Plan, Task, batches
 from edge.fleet.sighting import Observed
+from edge.runtime.operation import way_on
 
 _AFTER_CHANGE = (Step.UNDRAIN, Step.BACK, Step.SOAK)
 
@@ -51,9 +52,8 @@ def refuse_to_forget(left: Operation | None) -> None:
     """Raises `RefusedError` if an operation was cut off in the middle: it has to be finished, one way or the other."""
     if left is None or left.state == "failed":
         return
-    way = "edgectl config apply --resume" if left.kind is Kind.CONFIG else "edgectl upgrade --resume"
     raise RefusedError(
-        f"{left.kind} to {left.after} by {left.who} was cut off; finish it with {way}"
+        f"{left.kind} to {left.after} by {left.who} was cut off; finish it with {way_on(left.kind)}"
         + ("" if left.kind is Kind.CONFIG else ", or go back with edgectl rollback")
     )
 

@@ -48,8 +48,13 @@ class Note(msgspec.Struct, frozen=True):
         is_held = grant is not None and grant.proof == self.proof and not grant.is_over(now)
         interrupted = self.document["state"] == "running" and not is_held
         advice = f"the {self.document['kind']} that {self.document['who']} began was interrupted"
-        advice += f" at: {self.document['step']}; go on with: edgectl upgrade --resume"
+        advice += f" at: {self.document['step']}; go on with: {way_on(self.document['kind'])}"
         return {**self.document, "interrupted": interrupted, "advice": advice if interrupted else ""}
+
+
+def way_on(kind: str) -> str:
+    """The command that finishes what was cut off."""
+    return "edgectl config apply" if kind == "config apply" else "edgectl upgrade --resume"
 
 
 def parse(body: bytes) -> dict[str, Any] | None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
+import msgspec
 import pytest
 
-from edge.errors import RefusedError, UsageError
+from edge.errors import EdgeError, RefusedError, UsageError
 from edge.fleet import planning
 from edge.fleet.actions import Action, Configure, Drain, PlaceCall, Record, Restart, Undrain, Use
+from edge.fleet.crew import Difference
+from edge.fleet.operate import Goal, survey
 from edge.fleet.operation import Kind, Operation, Step
-from edge.fleet.plan import Plan, Terms, objections
+from edge.fleet.plan import Plan, Terms, objections, steps
 from edge.fleet.planning import Member, Start
 from edge.fleet.rollout import PERSISTS_S, Rollout
 from edge.fleet.sighting import Observed, Releases, silent
 from edge.runtime.holds import Draining, Hold
+from edge.runtime.operation import Note
 
 OLD, NEW = "0.1.0", "0.2.0"
 PREFIXES = frozenset({"192.0.2.0/24"})
@@ -326,6 +331,56 @@ def test_a_list_of_nodes_alone_is_changed_in_service() -> None:
     run.look()
     assert run.rollout.is_over
     assert run.rollout.failure is None
+
+
+def test_a_file_that_only_a_restart_would_load_is_put_back_in_service() -> None:
+    """Somebody has written another node.toml by hand; what runs is what the fleet file says."""
+    crew = Surveyed({"a": replace(SERVES, config_hash="aaaaaaaaaaaa", config_changed=True)})
+    goal = Goal(kind=Kind.CONFIG, hashes={"a": "aaaaaaaaaaaa"})
+    found = asyncio.run(survey(crew, MEMBERS[:1], goal, START, TERMS))  # type: ignore[arg-type]
+    assert found.plan.batches == (("a",),)
+    assert steps(Kind.CONFIG, found.plan.tasks["a"], found.fleet["a"]) == (Step.CONFIGURE, Step.SOAK)
+
+
+def test_a_node_that_left_the_fleet_file_in_the_middle_is_named() -> None:
+    told = Operation(
+        id="op-1", kind=Kind.UPGRADE, who="bob", started_at=1.0, nodes=("a", "z"), before=OLD, after=NEW,
+        step=Step.WAITING, state="running",
+    )  # fmt: skip
+    crew = Surveyed({"a": replace(SERVES, operation=told), "b": SERVES})
+    goal = Goal(kind=Kind.UPGRADE, resume=True)
+    found = asyncio.run(survey(crew, MEMBERS, goal, START, TERMS))  # type: ignore[arg-type]
+    assert found.notes == ["z: is not in the fleet file any more; what was cut off leaves it as it is"]
+
+
+@pytest.mark.parametrize(
+    "kind, way", [(Kind.CONFIG, "edgectl config apply"), (Kind.ROLLBACK, "edgectl upgrade --resume")]
+)
+def test_what_was_cut_off_is_finished_with_a_command_that_there_is(kind: Kind, way: str) -> None:
+    told = Operation(
+        id="op-1", kind=kind, who="bob", started_at=1.0, nodes=("a",), before=OLD, after=NEW,
+        step=Step.WAITING, state="running",
+    )  # fmt: skip
+    with pytest.raises(RefusedError, match=rf"finish it with {way}($|,)"):
+        planning.refuse_to_forget(told)
+    note = Note(proof="", document=msgspec.to_builtins(told))
+    assert str(note.shown(None, 2.0)["advice"]).endswith(f"go on with: {way}")
+
+
+class Surveyed:
+    """Who looks at nodes that are so, and would write another node.toml to their disks."""
+
+    def __init__(self, fleet: dict[str, Observed]) -> None:
+        self.fleet = fleet
+
+    async def compare_files(self) -> tuple[dict[str, Difference], dict[str, EdgeError]]:
+        return {name: Difference(True, False, ()) for name in self.fleet}, {}
+
+    async def list_releases(self) -> dict[str, EdgeError]:
+        return {}
+
+    async def look(self) -> dict[str, Observed]:
+        return self.fleet
 
 
 def test_a_node_that_is_pinned_is_refused() -> None:
