@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from edge.cli.choice import chosen_fleet, fleet_options, timeout_s
+from edge.cli.choice import chosen_fleet, fleet_options, parallel, timeout_s
+from edge.cli.layout import printable
 from edge.cli.moments import Span
 from edge.cli.operation_output import Progress, document, outcome_table, plan_table
 from edge.cli.orders import who
 from edge.cli.output import output_option, print_json
 from edge.cli.session import session
 from edge.cli.signals import until_signal
-from edge.errors import DeadlineError, EdgeError, UsageError
+from edge.errors import DeadlineError, EdgeError, RefusedError, UsageError
 from edge.fleet.operation import Kind
 from edge.fleet.plan import Terms, raise_worst
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from edge.fleet.crew import Call, Crew, Files
     from edge.fleet.leases import Leases
     from edge.fleet.operate import Goal, Survey
+    from edge.fleet.plan import Plan
     from edge.fleet.planning import Member, Start
     from edge.fleet.rollout import Rollout
 
@@ -131,8 +133,11 @@ class Manner:
         from edge.fleet.crew import Crew
         from edge.fleet.leases import Leases
         from edge.fleet.planning import Member, Start
+        from edge.fleet.schema import is_version
         from edge.fleet.ways import way_to
 
+        if goal.version and not is_version(goal.version):
+            raise UsageError(f"{goal.version!r} is no version; write it like 0.1.0")
         ways = {str(node.name): way_to(self.fleet, node) for node in self.fleet.nodes}
         members = [Member(str(node.name), frozenset(map(str, node.addresses))) for node in self.fleet.nodes]
         start = Start(f"op-{secrets.token_hex(4)}", who(), time.time(), self._terms.batch)
@@ -143,6 +148,7 @@ class Manner:
             leases,
             who=who(),
             timeout_s=timeout_s(),
+            parallel=parallel(),
             archive=functools.cache(archive),
             files=files,
             call=self._call,
@@ -161,9 +167,15 @@ class Manner:
             if found.is_idle:
                 self._tell_nothing_to_do(found)
                 return None
-            self._ask(found)
-            work = _Work(crew, leases, members, goal, start, self._terms)
-            talk.run(until_signal(work.run()))
+            asked = self._ask(found)
+            shown = found.plan if asked else None
+            work = _Work(crew, leases, members, goal, start, self._terms, shown)
+            try:
+                talk.run(until_signal(work.run()))
+            except EdgeError:
+                if work.rollout is not None:
+                    self._show_outcome(work, work.rollout, "interrupted")
+                raise
         return self._tell(work, goal)
 
     def _show_plan(self, found: Survey) -> None:
@@ -173,7 +185,7 @@ class Manner:
             click.echo(plan_table(found))
             for name, difference in found.differences.items():
                 if difference.diff:
-                    click.echo("\n".join((f"{name}:", *difference.diff)))
+                    click.echo("\n".join((f"{name}:", *map(printable, difference.diff))))
 
     def _tell_nothing_to_do(self, found: Survey) -> None:
         if self._as_json:
@@ -181,14 +193,15 @@ class Manner:
         else:
             click.echo("nothing to do: every node is as it is to be")
 
-    def _ask(self, found: Survey) -> None:
-        """Raises `click.Abort` if the answer is no."""
+    def _ask(self, found: Survey) -> bool:
+        """Whether somebody was asked. Raises `click.Abort` if the answer is no."""
         if self._yes:
-            return
+            return False
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError("nobody is here to be asked; look at it with --dry-run, then say --yes")
         click.echo(plan_table(found), err=True)
         click.confirm("Begin?", abort=True, err=True)
+        return True
 
     def _tell(self, work: _Work, goal: Goal) -> int | None:
         if work.rollout is None or work.found is None:
@@ -196,10 +209,7 @@ class Manner:
             return INTERRUPTED
         rollout = work.rollout
         state = "failed" if rollout.failure else "done" if rollout.is_over else "interrupted"
-        if self._as_json:
-            print_json(document(work.found, rollout, state))
-        else:
-            click.echo(outcome_table(rollout))
+        self._show_outcome(work, rollout, state)
         if rollout.failure is not None:
             raise EdgeError(f"{rollout.failure}; {_remedy(goal.kind)}")
         if state == "interrupted":
@@ -207,13 +217,28 @@ class Manner:
             return INTERRUPTED
         return None
 
+    def _show_outcome(self, work: _Work, rollout: Rollout, state: str) -> None:
+        if self._as_json:
+            assert work.found is not None  # there is no rollout before
+            print_json(document(work.found, rollout, state))
+        else:
+            click.echo(outcome_table(rollout))
+
 
 class _Work:
-    """What goes on under the leases; what is known of it when it is interrupted."""
+    """What goes on under the leases; what is known of it when it is interrupted. ``shown``: what somebody has agreed to."""
 
     def __init__(
-        self, crew: Crew, leases: Leases, members: list[Member], goal: Goal, start: Start, terms: Terms
+        self,
+        crew: Crew,
+        leases: Leases,
+        members: list[Member],
+        goal: Goal,
+        start: Start,
+        terms: Terms,
+        shown: Plan | None,
     ) -> None:
+        self._shown = shown
         self._crew = crew
         self._leases = leases
         self._plan = (members, goal, start, terms)
@@ -230,9 +255,19 @@ class _Work:
             # Looked at again: only now is nobody else at work.
             self.found = await _survey(self._crew, *self._plan)
             raise_worst(self.found.against)
+            self._check_agreed(self.found.plan)
             self.rollout = Rollout(self.found.plan, self._terms, self.found.fleet)
             with Progress() as progress:
                 await carry_out(self.rollout, self._crew, tell=progress.tell)
+
+
+    def _check_agreed(self, plan: Plan) -> None:
+        if self._shown is not None and self._shown.changes != plan.changes:
+            changes = (f"{name} from {before} to {after}" for name, (before, after) in plan.changes.items())
+            raise RefusedError(
+                "the fleet has changed since you were asked, and nothing is done; begin anew for what would be done now: "
+                + (", ".join(changes) or "nothing")
+            )
 
 
 async def _survey(crew: Crew, members: list[Member], goal: Goal, start: Start, terms: Terms) -> Survey:

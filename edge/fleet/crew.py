@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -25,11 +25,14 @@ from edge.fleet.actions import (
     Use,
 )
 from edge.fleet.leases import Leases
+from edge.fleet.reach import PARALLEL
 from edge.fleet.release_tool import ReleaseTool
 from edge.fleet.sighting import NOT_UNDERSTOOD, Observed, Releases, observed, silent
 from edge.fleet.transport import Transport
 
 ORDER_S: Final = 15.0
+
+Value = TypeVar("Value")
 
 Call = Callable[[str], Awaitable[None]]
 """Calls a node at its unicast address. Raises `EdgeError` if it is not what it should be."""
@@ -62,6 +65,7 @@ class Crew:
         *,
         who: str,
         timeout_s: float,
+        parallel: int = PARALLEL,
         archive: Callable[[], bytes] = bytes,
         files: Mapping[str, Files] = {},
         call: Call | None = None,
@@ -70,6 +74,7 @@ class Crew:
         self.leases = leases
         self._who = who
         self._timeout_s = timeout_s
+        self._free = asyncio.Semaphore(parallel)
         self._archive = archive
         self._files = files
         self._call = call
@@ -81,12 +86,21 @@ class Crew:
 
     async def look(self) -> dict[str, Observed]:
         """All nodes, as they are now. Raises `UsageError` where another node answers in the place of one."""
-        seen = await asyncio.gather(*map(self._look, self.ways))
+        seen = await self._all(self._look)
         return dict(zip(self.ways, seen, strict=True))
+
+    async def _all(self, do: Callable[[str], Awaitable[Value]]) -> list[Value]:
+        """Of every node, ``parallel`` at a time: a machine has so many files, and a jump host takes so many at once."""
+
+        async def one(node: str) -> Value:
+            async with self._free:
+                return await do(node)
+
+        return await asyncio.gather(*map(one, self.ways))
 
     async def list_releases(self) -> dict[str, EdgeError]:
         """Learn what lies on each machine; why that cannot be told of those of which it cannot. `look` shows the rest."""
-        found = await asyncio.gather(*map(self._list_releases, self.ways))
+        found = await self._all(self._list_releases)
         return {name: problem for name, problem in zip(self.ways, found, strict=True) if problem is not None}
 
     async def _list_releases(self, node: str) -> EdgeError | None:
@@ -121,18 +135,17 @@ class Crew:
 
     async def compare_files(self) -> tuple[dict[str, Difference], dict[str, EdgeError]]:
         """What would change where, and why that cannot be told, or a node's release does not take it."""
-        found = await asyncio.gather(*map(self._compare, self.ways), return_exceptions=True)
-        differences, problems = {}, {}
-        for name, one in zip(self.ways, found, strict=True):
-            if isinstance(one, Difference):
-                differences[name] = one
-            elif isinstance(one, EdgeError):
-                problems[name] = one
-            else:
-                raise one
-        return differences, problems
+        found = dict(zip(self.ways, await self._all(self._compare), strict=True))
+        differences = {name: one for name, one in found.items() if isinstance(one, Difference)}
+        return differences, {name: one for name, one in found.items() if isinstance(one, EdgeError)}
 
-    async def _compare(self, node: str) -> Difference:
+    async def _compare(self, node: str) -> Difference | EdgeError:
+        try:
+            return await self._difference(node)
+        except EdgeError as error:
+            return error
+
+    async def _difference(self, node: str) -> Difference:
         files, tool = self._files[node], self._tools[node]
         config = await tool.put("config", files.node_toml, dry_run=True)
         if not files.members:

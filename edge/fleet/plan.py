@@ -79,6 +79,11 @@ class Plan:
     def unfinished(self) -> tuple[str, ...]:
         return tuple(name for batch in self.batches for name in batch)
 
+    @property
+    def changes(self) -> dict[str, tuple[str, str]]:
+        """What becomes of whom: from what, to what."""
+        return {name: (self.tasks[name].before, self.tasks[name].after) for name in self.unfinished}
+
     def leaving(self, batch: Collection[str], fleet: Mapping[str, Observed]) -> tuple[str, ...]:
         """Those of ``batch`` that serve now and will not for a while."""
         return tuple(

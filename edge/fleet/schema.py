@@ -20,10 +20,14 @@ NodeTables = dict[str, Any]
 
 Transport = Literal["ssh", "unix", "tls"]
 
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+!-]{0,63}")  # as edge-release takes one
 _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 # No "-" in front: ssh would take it for an option.
 _HOST = re.compile(r"[A-Za-z0-9_:\[][A-Za-z0-9._:%\[\]-]{0,252}")
+
+
+def is_version(text: str) -> bool:
+    return _VERSION.fullmatch(text) is not None
 
 
 class FleetTable(Table, frozen=True):
@@ -34,7 +38,7 @@ class FleetTable(Table, frozen=True):
     terraform: Path | None = None
 
     def __post_init__(self) -> None:
-        if not _VERSION.fullmatch(self.version):
+        if not is_version(self.version):
             raise ValueError(f"version: {self.version!r} is none; write it like 0.1.0")
 
 

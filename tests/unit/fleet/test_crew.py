@@ -41,9 +41,30 @@ class Told:
     async def close(self) -> None: ...
 
 
-def crew(**ways: Told) -> Crew:
+def crew(parallel: int = 16, **ways: Told) -> Crew:
     named = {name.replace("_", "-"): way for name, way in ways.items()}
-    return Crew(named, Leases(named, who="alice", what="", timeout_s=1.0), who="alice", timeout_s=1.0)
+    return Crew(named, Leases(named, who="alice", what="", timeout_s=1.0), who="alice", timeout_s=1.0, parallel=parallel)
+
+
+def test_no_more_nodes_are_looked_at_at_a_time_than_is_said() -> None:
+    """Each is several connections, and perhaps a process; of files there are a thousand for all of them."""
+
+    class Busy(Told):
+        at_work = most = 0
+
+        async def request(
+            self, method: str, target: str, body: object = None, *, timeout_s: float, lease: str | None = None
+        ) -> Answer:
+            Busy.at_work += 1
+            Busy.most = max(Busy.most, Busy.at_work)
+            await asyncio.sleep(0)
+            Busy.at_work -= 1
+            return Answer(200, self.documents[target] | ({"node": self.documents["name"]} if target == "/status" else {}))
+
+    ways = {f"n{i}": Busy(DOCUMENTS | {"name": f"n{i}"}) for i in range(9)}
+    seen = asyncio.run(crew(2, **ways).look())
+    assert all(one.answers for one in seen.values())
+    assert Busy.most == 2 * len(DOCUMENTS)
 
 
 def test_another_node_that_answers_in_the_place_of_one_ends_it() -> None:
