@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import click
 
+from edge.cli.layout import printable
 from edge.cli.root import edgectl
 from edge.errors import EdgeError
 
@@ -32,7 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except EdgeError as error:
         log.debug("command failed", exc_info=error)
-        return _fail("edgectl", str(error), error.exit_code)
+        # In a node's words, or those of an operator that it passes on.
+        return _fail("edgectl", printable(" ".join(str(error).splitlines())), error.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code

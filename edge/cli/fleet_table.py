@@ -79,7 +79,7 @@ def complaints(found: Sequence[Finding]) -> Text:
         names = max(len(finding.about) for finding in found)
         for finding in found:
             mark, style = MARKS[finding.severity]
-            text.append(f"{mark} {finding.about or 'fleet':<{max(names, 5)}}  ", style)
+            text.append(printable(f"{mark} {finding.about or 'fleet':<{max(names, 5)}}  "), style)
             text.append(printable(f"{finding.what}: {finding.sentence}") + "\n")
         text.right_crop()
     return text
@@ -145,7 +145,7 @@ def _sessions(status: Status) -> str:
 
 
 def _bar(fraction: float) -> str:
-    filled = min(_BAR, round(max(0.0, fraction) * _BAR))
+    filled = round(min(1.0, max(0.0, fraction)) * _BAR)
     return "█" * filled + "░" * (_BAR - filled)
 
 

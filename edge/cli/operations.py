@@ -158,7 +158,7 @@ class Manner:
                 talk.keep(way)
             found = talk.run(_survey(crew, members, goal, start, self._terms))
             for note in found.notes:
-                click.echo(note, err=True)
+                click.echo(printable(note), err=True)
             if self._dry_run:
                 self._show_plan(found)
                 raise_worst(found.against)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from edge.cli.fleet_table import page
+from edge.cli.layout import printable
 from edge.cli.looking import Look, look, wanted
 from edge.cli.moments import Span, span
 from edge.cli.output import output_option, print_json
@@ -109,7 +110,7 @@ def _await(again: Callable[[], tuple[Look, Any]], state: str, patience_s: float)
         if time.monotonic() >= deadline:
             raise DeadlineError(f"after {span(patience_s)} not {state}: {words}")
         if words != told:
-            click.echo(f"not {state} yet: {words}", err=True)
+            click.echo(printable(f"not {state} yet: {words}"), err=True)
             told = words
         time.sleep(min(POLL_S, max(0.0, deadline - time.monotonic())))
 

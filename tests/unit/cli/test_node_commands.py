@@ -132,6 +132,14 @@ def test_a_guard_that_refuses_ends_with_its_own_code(
     assert (out, err) == ("", f"edgectl: error: {node.refusal}\n")
 
 
+def test_what_another_operator_wrote_into_a_lease_cannot_speak_to_the_terminal(
+    place: str, node: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node.refusal = RefusedError("\x1b]0;owned\x07bob\nedgectl: error: has the lease")
+    assert main(["drain", place]) == 6
+    assert capsys.readouterr().err == "edgectl: error: ?]0;owned?bob edgectl: error: has the lease\n"
+
+
 @pytest.mark.parametrize(
     "arguments,says",
     [

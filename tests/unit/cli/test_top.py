@@ -99,6 +99,8 @@ def test_what_a_node_says_cannot_speak_to_the_terminal() -> None:
     text = "\n".join(drawn([node(1, state="fenced", announced=False, reason="\x1b]0;owned\x07\x1b[2J")]))
     assert "\x1b" not in text
     assert "\x07" not in text
+    stranger = Seen(Wanted("\x1b]0;owned\x07"), error=UnreachableError("gone"))
+    assert "\x1b" not in "\n".join(drawn([stranger, node(2, pressure=1e308)]))
 
 
 class Terminal:
