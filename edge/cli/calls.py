@@ -59,14 +59,17 @@ def ls(choice: Choice, ended: bool, as_json: bool) -> None:
         ]
         print_json({"apiVersion": "edge/v1", "kind": "FleetCalls", "nodes": nodes})
     else:
-        known = {name: understood(calls, list[Call]) for name, calls in found.items()}
+        known = {name: msgspec.convert(calls, list[Call]) for name, calls in found.items()}
         head = ("NODE", "CALL", "CARRIER", "PATH", "AGE", "HEARD", "SAID", "")
         click.echo(table([head, *_rows(known, ended=ended)]))
     settle(outcomes)
 
 
 async def _calls_of(place: Place) -> Any:
-    return await place.answer("GET", "/calls")
+    """As the node tells them. Raises `EdgeError` if they are not what we know: that is that node's alone."""
+    calls = await place.answer("GET", "/calls")
+    understood(calls, list[Call])
+    return calls
 
 
 def _rows(nodes: Mapping[str, Sequence[Call]], *, ended: bool) -> Iterator[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from edge.cli.looking import ask_each
 from edge.cli.output import output_option, print_json
 from edge.cli.screen import show
 from edge.cli.where import Choice, Place, nodes_argument
-from edge.errors import UsageError
+from edge.errors import EdgeError, UsageError
 from edge.fleet.reach import answers, settle
 
 DIFFERENT = 1
@@ -33,15 +33,15 @@ def diff(choice: Choice, as_json: bool) -> int:
     """
     if choice.fleet is None:
         raise UsageError("nothing to compare with: give --fleet FILE, or use a context (edgectl context add)")
+    if strangers := [place.name for place in choice.places if place.node is None]:
+        raise UsageError(f"{', '.join(strangers)}: say it by its name in {choice.fleet.file}, to compare it with that")
     from edge.fleet.render import node_toml
 
     outcomes = ask_each(choice, _running)
     running = answers(outcomes)
     wanted = {place.name: node_toml(choice.fleet, place.node) for place in choice.places if place.node}
     differences = {
-        name: "".join(_difference(name, text, wanted[name]))
-        for name, text in running.items()
-        if name in wanted
+        name: "".join(_difference(name, text, wanted[name])) for name, text in running.items()
     }
     if as_json:
         nodes = [{"name": name, "same": not text, "diff": text} for name, text in differences.items()]
@@ -54,7 +54,10 @@ def diff(choice: Choice, as_json: bool) -> int:
 
 
 async def _running(place: Place) -> Any:
-    return await place.answer("GET", "/config")
+    text = await place.answer("GET", "/config")
+    if not isinstance(text, str):
+        raise EdgeError("its configuration is no text; use its own edgectl")
+    return text
 
 
 def _difference(name: str, before: str, after: str) -> list[str]:

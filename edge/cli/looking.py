@@ -74,9 +74,11 @@ def seen(wanted: Wanted, outcome: Outcome[Any]) -> Seen:
 
 
 def look(choice: Choice, wants: Mapping[str, Wanted]) -> tuple[Look, dict[str, Outcome[Any]]]:
-    """At all nodes once, and what came of asking each."""
+    """At all nodes once, and what came of asking each. One whose answer is not understood has failed, too."""
     outcomes = ask_each(choice, status_of)
-    return look_at(choice, wants, outcomes), outcomes
+    found = look_at(choice, wants, outcomes)
+    read = {name: Outcome(error=one.error) for name, one in zip(outcomes, found.nodes, strict=True) if one.error}
+    return found, outcomes | read
 
 
 def look_at(choice: Choice, wants: Mapping[str, Wanted], outcomes: Mapping[str, Outcome[Any]]) -> Look:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import click
 
 from edge.cli.looking import ask_each
 from edge.cli.where import Choice, Place, nodes_argument
-from edge.errors import UsageError
+from edge.errors import EdgeError, UsageError
 from edge.fleet.reach import Outcome, settle
 from edge.statuspage import TARGETS, Snapshot, fleet_page
 
@@ -31,7 +32,7 @@ def report(choice: Choice, out: Path, title: str | None) -> None:
     snapshots = [_known(name, outcome) for name, outcome in outcomes.items()]
     head = title or (str(choice.fleet.name) if choice.fleet else "Fleet")
     try:
-        out.write_text(fleet_page(head, snapshots, time.time()))
+        out.write_text(fleet_page(head, snapshots, time.time()), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
     click.echo(f"{out}: {len(snapshots)} node{'' if len(snapshots) == 1 else 's'}", err=True)
@@ -39,7 +40,11 @@ def report(choice: Choice, out: Path, title: str | None) -> None:
 
 
 async def _snapshot(place: Place) -> Snapshot:
-    documents = {key: await place.answer("GET", target) for key, target in TARGETS.items()}
+    """Of a node that answers: the rest of what it tells is left out where it does not."""
+    documents = {"status": await place.answer("GET", TARGETS["status"])}
+    for key, target in TARGETS.items():
+        with contextlib.suppress(EdgeError):
+            documents[key] = documents.get(key) or await place.answer("GET", target)
     return Snapshot(name=place.name, **documents)
 
 

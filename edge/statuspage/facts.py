@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from edge.runtime.documents import BgpPeers, NodeExplanation
-from edge.runtime.holds import Hold
+from edge.runtime.holds import Hold, WallTime
 from edge.runtime.lease import Holder
 
 TARGETS: Final[Mapping[str, str]] = MappingProxyType(
@@ -73,8 +73,8 @@ class Status(msgspec.Struct, frozen=True):
     node: str
     site: str = ""
     version: str = ""
-    time: float = 0.0
-    started_at: float | None = None
+    time: WallTime = 0.0
+    started_at: WallTime | None = None
     config: Config | None = None
     lease: Holder | None = None
     operation: dict[str, Any] | None = None
