@@ -190,7 +190,9 @@ class SshTransport:
         options = {**_OPTIONS, "ConnectTimeout": str(max(1, math.ceil(timeout_s)))}
         argv = [
             *_program(),
-            *_as_options({**options, "ControlMaster": "yes", "ControlPath": str(directory / "control")}),
+            *_as_options({**options, "ControlMaster": "yes"}),
+            "-S",  # as an option in words it could have no blank in it
+            str(directory / "control"),
             "-L",
             f"{directory / 'admin'}:{self._socket}",
             "--",

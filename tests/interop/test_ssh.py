@@ -39,7 +39,7 @@ def there() -> Iterator[Site]:
 @pytest.fixture(autouse=True)
 def scratch(there: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Where temporary files are made. Neither a process nor a file is left, however a test ends."""
-    with tempfile.TemporaryDirectory(prefix="edge-tmp-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="edge tmp-") as scratch:
         monkeypatch.setattr(tempfile, "tempdir", scratch)
         monkeypatch.setenv("TMPDIR", scratch)
         monkeypatch.setenv(PROGRAM_VARIABLE, f"ssh -F {there.config}")
