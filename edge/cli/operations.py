@@ -24,6 +24,7 @@ from edge.cli.signals import until_signal
 from edge.errors import DeadlineError, EdgeError, RefusedError, UsageError
 from edge.fleet.operation import Kind
 from edge.fleet.plan import Terms, raise_worst
+from edge.fleet.reach import type_of
 
 if TYPE_CHECKING:
     from edge.fleet import Fleet
@@ -306,6 +307,6 @@ def _caller(
             except TimeoutError as error:
                 raise DeadlineError(f"a call to {address} took longer than {CALL_S:g} s") from error
             except EdgeError as error:
-                raise type(error)(f"a call to {address}: {error}") from error
+                raise type_of([error])(f"a call to {address}: {error}") from error
 
     return call

@@ -16,6 +16,7 @@ from edge.fleet.crew import Crew, Difference
 from edge.fleet.operation import Kind, Operation
 from edge.fleet.plan import Plan, Terms, objections
 from edge.fleet.planning import Member, Start
+from edge.fleet.reach import type_of
 from edge.fleet.sighting import Observed
 from edge.fleet.wheelhouse import UNPACKED, Wheelhouse
 
@@ -87,7 +88,7 @@ async def survey(crew: Crew, members: Sequence[Member], goal: Goal, start: Start
     left = planning.unfinished(fleet)
     plan = _plan(goal, members, fleet, start, left, differences)
     unread = [
-        type(problem)(f"{name}: {problem}") for name, problem in problems.items() if name in plan.unfinished
+        type_of([problem])(f"{name}: {problem}") for name, problem in problems.items() if name in plan.unfinished
     ]
     may_be_silent = fleet.keys() - problems.keys() if left is not None else ()
     against = [*unread, *objections(plan, terms, fleet, may_be_silent)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import tarfile
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Wheelhouse:
             raise UsageError(
                 f"{self.directory / LOCK}: has no hashes; make it with: uv pip compile --generate-hashes"
             )
-        if not list(self.directory.glob(f"{DISTRIBUTION}-{self.version}-*.whl")):
+        if not list(self.directory.glob(f"{DISTRIBUTION}-{glob.escape(self.version)}-*.whl")):
             found = sorted(path.name.split("-")[1] for path in self.directory.glob(f"{DISTRIBUTION}-*.whl"))
             raise UsageError(
                 f"{self.directory}: has no wheel of {DISTRIBUTION} {self.version} (there is {', '.join(found) or 'none'})"
@@ -44,9 +45,15 @@ class Wheelhouse:
         return sum(path.stat().st_size for path in self.directory.glob("*.whl"))
 
     def archive(self) -> bytes:
-        """A tar of them, for `edge-release install`; in alphabetical order, so that it is the same each time."""
+        """A tar of them, for `edge-release install`; in alphabetical order, so that it is the same each time.
+
+        Raises `UsageError` where one of them cannot be read.
+        """
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            for path in (self.directory / LOCK, *sorted(self.directory.glob("*.whl"))):
-                archive.add(path, arcname=path.name, recursive=False)
+        try:
+            with tarfile.open(fileobj=buffer, mode="w", dereference=True) as archive:
+                for path in (self.directory / LOCK, *sorted(self.directory.glob("*.whl"))):
+                    archive.add(path, arcname=path.name, recursive=False)
+        except OSError as error:
+            raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
         return buffer.getvalue()

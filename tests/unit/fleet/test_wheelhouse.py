@@ -29,6 +29,23 @@ def test_wheels_and_the_lock_file_and_nothing_else(tmp_path: Path) -> None:
         assert archive.getnames() == ["requirements.txt", "anycast_edge-0.2.0-py3-none-any.whl"]
 
 
+def test_wheels_that_are_links_are_sent_as_what_they_lead_to(tmp_path: Path) -> None:
+    """`edge-release` takes no link, and says so only when the first node is drained."""
+    wheelhouse = house(tmp_path)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/one").write_bytes(b"wheel")
+    (tmp_path / "other-1-py3-none-any.whl").symlink_to("cache/one")
+    with tarfile.open(fileobj=io.BytesIO(wheelhouse.archive())) as archive:
+        assert all(member.isreg() for member in archive)
+
+
+def test_a_wheel_that_has_gone_meanwhile_is_an_error_like_others(tmp_path: Path) -> None:
+    wheelhouse = house(tmp_path)
+    (tmp_path / "other-1-py3-none-any.whl").symlink_to("gone")
+    with pytest.raises(UsageError, match=r"other-1-py3-none-any\.whl: cannot be read: No such file"):
+        wheelhouse.archive()
+
+
 def test_without_a_lock_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"requirements\.txt: No such file"):
         house(tmp_path, None).check()

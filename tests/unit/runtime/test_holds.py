@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import msgspec
@@ -27,6 +28,29 @@ def test_what_is_written_is_read_by_the_next_process_until_it_is_cleared(path: P
     HoldFile(path).clear()
     assert HoldFile(path).read() is None
     HoldFile(path).clear()
+
+
+def test_it_is_on_the_disk_with_its_name_before_anybody_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power failure brings a node back into service that was told to be out of it."""
+    steps: list[str] = []
+    fsync, rename = os.fsync, Path.rename
+
+    def note_fsync(descriptor: int) -> None:
+        steps.append(f"fsync {Path(os.readlink(f'/proc/self/fd/{descriptor}')).name}")
+        fsync(descriptor)
+
+    def note_rename(self: Path, target: Path) -> Path:
+        steps.append("rename")
+        return rename(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_fsync)
+    monkeypatch.setattr(Path, "rename", note_rename)
+    HoldFile(path).write(HOLD)
+    HoldFile(path).clear()
+    folder = path.parent.name
+    assert steps == ["fsync hold.new", "rename", f"fsync {folder}", f"fsync {folder}"]
 
 
 def test_no_file_is_no_hold(path: Path) -> None:
