@@ -6,7 +6,7 @@ from edge.config.fingerprint import config_hash
 from edge.config.schema import NodeConfig
 from edge.fleet.model import Fleet, Node
 from edge.fleet.places import KeyPath
-from edge.fleet.writing import written
+from edge.fleet.writing import commented, written
 
 __all__ = ["config_hash", "members_toml", "node_toml"]
 
@@ -16,7 +16,7 @@ _ORDER = NodeConfig.__struct_fields__
 def node_toml(fleet: Fleet, node: Node) -> str:
     """The configuration of ``node``; behind each key stands where it comes from."""
     head = (
-        f"# {node.name} of the fleet {fleet.name}. Made from {fleet.file.name} by `edgectl config render`: change it there.\n"
+        f"# {node.name} of the fleet {fleet.name}. Made from {commented(fleet.file.name)} by `edgectl config render`: change it there.\n"
         "# Behind each key: where that file says so, or what it follows from.\n\n"
     )
     return head + written(node.tables, order=_ORDER, comment=lambda path: _source(node, path))
@@ -34,7 +34,7 @@ def members_toml(fleet: Fleet) -> str:
         }
         for node in fleet.nodes
     ]
-    head = f"# The nodes of the fleet {fleet.name}. Made from {fleet.file.name} by `edgectl config render`: change it there.\n\n"
+    head = f"# The nodes of the fleet {fleet.name}. Made from {commented(fleet.file.name)} by `edgectl config render`: change it there.\n\n"
     return head + written({"nodes": nodes})
 
 

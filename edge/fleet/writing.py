@@ -34,6 +34,11 @@ def quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def commented(text: str) -> str:
+    """``text`` as it may stand in a comment: it ends where its line does."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def _blocks(table: Mapping[str, Any], path: KeyPath, comment: Comment) -> list[str]:
     """The lines of ``table`` in blocks: its own keys, then one for each table in it."""
     own = [
@@ -64,6 +69,7 @@ def _under(head: str, inner: list[str], *, has_keys: bool, needed: bool = False)
 def _line(text: str, comment: str) -> str:
     if not comment:
         return f"{text}\n"
+    comment = commented(comment)
     if "\n" in text:
         first, _, rest = text.partition("\n")
         return f"{first:<{_COLUMN}}# {comment}\n{rest}\n"

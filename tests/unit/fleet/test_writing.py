@@ -51,3 +51,9 @@ def test_a_long_list_is_one_element_a_line() -> None:
 def test_what_toml_has_not_is_an_error() -> None:
     with pytest.raises(TypeError, match="NoneType"):
         written({"a": None})
+
+
+def test_a_comment_ends_with_its_line() -> None:
+    """A secret may be called anything, and where a key comes from is told behind it."""
+    text = written({"a": [1] * 60, "b": {"c": 1}}, comment=lambda _: 'x\nevil = 1\r\n\x7f["')
+    assert tomllib.loads(text) == {"a": [1] * 60, "b": {"c": 1}}
