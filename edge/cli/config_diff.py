@@ -34,15 +34,15 @@ def diff(choice: Choice, as_json: bool) -> int:
     if choice.fleet is None:
         raise UsageError("nothing to compare with: give --fleet FILE, or use a context (edgectl context add)")
     if strangers := [place.name for place in choice.places if place.node is None]:
-        raise UsageError(f"{', '.join(strangers)}: say it by its name in {choice.fleet.file}, to compare it with that")
+        raise UsageError(
+            f"{', '.join(strangers)}: say it by its name in {choice.fleet.file}, to compare it with that"
+        )
     from edge.fleet.render import node_toml
 
     outcomes = ask_each(choice, _running)
     running = answers(outcomes)
     wanted = {place.name: node_toml(choice.fleet, place.node) for place in choice.places if place.node}
-    differences = {
-        name: "".join(_difference(name, text, wanted[name])) for name, text in running.items()
-    }
+    differences = {name: "".join(_difference(name, text, wanted[name])) for name, text in running.items()}
     if as_json:
         nodes = [{"name": name, "same": not text, "diff": text} for name, text in differences.items()]
         print_json({"apiVersion": "edge/v1", "kind": "ConfigDiff", "nodes": nodes})

@@ -77,8 +77,10 @@ def look(choice: Choice, wants: Mapping[str, Wanted]) -> tuple[Look, dict[str, O
     """At all nodes once, and what came of asking each. One whose answer is not understood has failed, too."""
     outcomes = ask_each(choice, status_of)
     found = look_at(choice, wants, outcomes)
-    read = {name: Outcome(error=one.error) for name, one in zip(outcomes, found.nodes, strict=True) if one.error}
-    return found, outcomes | read
+    failed: dict[str, Outcome[Any]] = {
+        name: Outcome(error=one.error) for name, one in zip(outcomes, found.nodes, strict=True) if one.error
+    }
+    return found, outcomes | failed
 
 
 def look_at(choice: Choice, wants: Mapping[str, Wanted], outcomes: Mapping[str, Outcome[Any]]) -> Look:

@@ -261,7 +261,6 @@ class _Work:
             with Progress() as progress:
                 await carry_out(self.rollout, self._crew, tell=progress.tell)
 
-
     def _check_agreed(self, plan: Plan) -> None:
         if self._shown is not None and self._shown.changes != plan.changes:
             changes = (f"{name} from {before} to {after}" for name, (before, after) in plan.changes.items())

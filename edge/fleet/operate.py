@@ -68,7 +68,10 @@ class Survey:
             if self.fleet[name].config_changed and self.plan.kind is not Kind.CONFIG
         ]
         return [
-            *(f"{name}: is not in the fleet file any more; what was cut off leaves it as it is" for name in gone),
+            *(
+                f"{name}: is not in the fleet file any more; what was cut off leaves it as it is"
+                for name in gone
+            ),
             *(
                 f"{name}: its node.toml is another one since it started; the restart puts that into effect"
                 for name in changed
@@ -88,7 +91,9 @@ async def survey(crew: Crew, members: Sequence[Member], goal: Goal, start: Start
     left = planning.unfinished(fleet)
     plan = _plan(goal, members, fleet, start, left, differences)
     unread = [
-        type_of([problem])(f"{name}: {problem}") for name, problem in problems.items() if name in plan.unfinished
+        type_of([problem])(f"{name}: {problem}")
+        for name, problem in problems.items()
+        if name in plan.unfinished
     ]
     may_be_silent = fleet.keys() - problems.keys() if left is not None else ()
     against = [*unread, *objections(plan, terms, fleet, may_be_silent)]

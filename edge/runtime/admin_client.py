@@ -35,7 +35,9 @@ class Answer(msgspec.Struct, frozen=True):
         try:
             report = msgspec.convert(self.value, _ErrorReport)
         except msgspec.ValidationError as error:
-            raise EdgeError(f"the answer is HTTP status {self.status}, and not a node's; what listens there?") from error
+            raise EdgeError(
+                f"the answer is HTTP status {self.status}, and not a node's; what listens there?"
+            ) from error
         kinds = {kind.exit_code: kind for kind in (UsageError, DeadlineError, UnreachableError, RefusedError)}
         raise kinds.get(report.exit_code, EdgeError)(report.error)
 

@@ -94,7 +94,12 @@ def test_the_others_are_shown(
 def test_a_report_has_what_a_node_tells_though_it_does_not_explain(
     fleet: str, odd: dict[str, bytes], tmp_path: Path
 ) -> None:
-    status: dict[str, Any] = {"node": "ams-2", "site": "ams", "state": "announced", "reason": "so \N{SNOWMAN}"}
+    status: dict[str, Any] = {
+        "node": "ams-2",
+        "site": "ams",
+        "state": "announced",
+        "reason": "so \N{SNOWMAN}",
+    }
     odd["/status"] = answer(json.dumps(status).encode())
     odd["any"] = answer(b'{"error": "no such thing", "exit_code": 1}', status=500)
     assert main(["report", "--fleet", fleet, "--out", str(tmp_path / "page.html")]) == 0

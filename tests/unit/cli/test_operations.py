@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from fleet_files import write_fleet
@@ -34,7 +35,7 @@ SERVES = Observed(
 class Surveyed:
     """Looks at nodes that are so."""
 
-    ways: dict[str, object] = {}
+    ways: ClassVar[dict[str, object]] = {}
 
     def __init__(self, fleet: dict[str, Observed]) -> None:
         self.fleet = fleet
@@ -53,7 +54,7 @@ def test_what_was_agreed_to_is_done_or_nothing() -> None:
     later = Surveyed({"a": replace(SERVES, versions=frozenset({OTHER})), "b": SERVES})
     leases = Leases({}, who="alice", what="", timeout_s=1.0)
     work = _Work(later, leases, MEMBERS, Goal(kind=Kind.UPGRADE, version=NEW), START, Terms(), shown)  # type: ignore[arg-type]
-    with pytest.raises(RefusedError, match="has changed since you were asked.*a from 0.3.0 to 0.2.0"):
+    with pytest.raises(RefusedError, match=r"has changed since you were asked.*a from 0\.3\.0 to 0\.2\.0"):
         asyncio.run(work.run())
     assert work.rollout is None
 

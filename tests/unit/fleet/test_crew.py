@@ -43,7 +43,13 @@ class Told:
 
 def crew(parallel: int = 16, **ways: Told) -> Crew:
     named = {name.replace("_", "-"): way for name, way in ways.items()}
-    return Crew(named, Leases(named, who="alice", what="", timeout_s=1.0), who="alice", timeout_s=1.0, parallel=parallel)
+    return Crew(
+        named,
+        Leases(named, who="alice", what="", timeout_s=1.0),
+        who="alice",
+        timeout_s=1.0,
+        parallel=parallel,
+    )
 
 
 def test_no_more_nodes_are_looked_at_at_a_time_than_is_said() -> None:
@@ -59,7 +65,10 @@ def test_no_more_nodes_are_looked_at_at_a_time_than_is_said() -> None:
             Busy.most = max(Busy.most, Busy.at_work)
             await asyncio.sleep(0)
             Busy.at_work -= 1
-            return Answer(200, self.documents[target] | ({"node": self.documents["name"]} if target == "/status" else {}))
+            return Answer(
+                200,
+                self.documents[target] | ({"node": self.documents["name"]} if target == "/status" else {}),
+            )
 
     ways = {f"n{i}": Busy(DOCUMENTS | {"name": f"n{i}"}) for i in range(9)}
     seen = asyncio.run(crew(2, **ways).look())

@@ -130,7 +130,9 @@ def test_a_peer_that_is_wrong_is_told_by_its_name_there(place: Path) -> None:
     odd = output()["ams-3"]["bgp"]
     odd["peers"][1]["as"] = 0
     odd["peers"][0]["md5_secret_ref"] = "bgp_md5_vultr"
-    found = problems_of(place, {**output("ams-1", ssh_host="ams-1.mgmt.example"), **output("ams-2"), **output(bgp=odd)})
+    found = problems_of(
+        place, {**output("ams-1", ssh_host="ams-1.mgmt.example"), **output("ams-2"), **output(bgp=odd)}
+    )
     assert any(line.startswith("nodes.json: $.ams-3.bgp.peers[1].as: expected int >= 1") for line in found), (
         found
     )

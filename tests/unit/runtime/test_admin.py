@@ -339,7 +339,12 @@ def test_a_hung_node_is_not_waited_for(path: Path) -> None:
 
 
 def _answer(body: bytes, kind: bytes = b"application/json", status: int = 200) -> bytes:
-    return b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (status, kind, len(body), body)
+    return b"HTTP/1.1 %d X\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+        status,
+        kind,
+        len(body),
+        body,
+    )
 
 
 @pytest.mark.parametrize(
