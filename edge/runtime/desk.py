@@ -74,12 +74,15 @@ class Desk:
         return self.lease()
 
     def check(self, token: str | None, *, force: bool) -> None:
-        """Whether an order may be obeyed. Raises `RefusedError`; with ``force`` it may, and the log says so."""
+        """Whether an order may be obeyed. Raises `RefusedError`; with ``force`` it may, and the log says so.
+
+        Not one that brings a token: whoever sends it believes to have the lease, and says ``force`` to another guard.
+        """
         grant, now = self._current()
         try:
             lease.check(grant, token, now)
         except RefusedError as error:
-            if not force:
+            if token is not None or not force:
                 raise
             log.warning('event=lease_overridden problem="%s"', error)
 

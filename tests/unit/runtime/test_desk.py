@@ -85,6 +85,21 @@ def test_it_is_given_back_by_who_has_it_alone(tmp_path: Path, clock: Clock) -> N
     here.check(None, force=False)
 
 
+def test_force_of_who_believes_to_have_the_lease_is_not_meant_against_who_has_it(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """An upgrade says it where a node cannot see the others; its laptop may have slept meanwhile."""
+    here = desk(tmp_path, clock)
+    token = taken(here)
+    here.check(token, force=True)
+    clock.now += 600
+    with pytest.raises(RefusedError, match="take it anew"):
+        here.check(token, force=True)
+    here.take(LeaseRequest("bob", "rollback", 60.0))
+    with pytest.raises(RefusedError, match="another's now"):
+        here.check(token, force=True)
+
+
 def test_force_overrides_and_leaves_a_line_in_the_log(
     tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
