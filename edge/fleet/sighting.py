@@ -97,7 +97,7 @@ def observed(
     bgp = status["bgp"]
     announces = status["announced"] and status["state"] in ANNOUNCING
     hold = None if status["hold"] is None else msgspec.convert(status["hold"], Hold)
-    operation, config = status.get("operation"), status.get("config") or {}
+    config = status.get("config") or {}
     return Observed(
         versions=frozenset({status["version"], *(worker["version"] for worker in status["workers"])}),
         config_hash=config.get("hash", ""),
@@ -116,9 +116,17 @@ def observed(
         else frozenset(node["address"] for node in view["nodes"] if node["state"] in ANNOUNCING),
         knows_others=not view["problem"],
         troubles=frozenset(_troubles(status, held_out=hold is not None and hold.kind == "withdraw")),
-        operation=None if operation is None else msgspec.convert(operation, Operation, strict=False),
+        operation=_operation(status.get("operation")),
         releases=releases,
     )
+
+
+def _operation(document: Any) -> Operation | None:
+    """None also for what another program has noted: that is not ours to go on with. Its lease keeps us out while it works."""
+    try:
+        return None if document is None else msgspec.convert(document, Operation, strict=False)
+    except msgspec.ValidationError:
+        return None
 
 
 def _troubles(status: Mapping[str, Any], *, held_out: bool) -> list[str]:

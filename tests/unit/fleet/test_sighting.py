@@ -76,6 +76,14 @@ def test_one_that_is_held_is_no_trouble() -> None:
     assert not seen.is_out
 
 
+@pytest.mark.parametrize("other", [{"kind": "reboot"}, {"nodes": [{"name": "a"}]}, {"from": None}])
+def test_what_another_program_notes_is_no_operation_of_ours(other: dict[str, Any]) -> None:
+    """The node keeps any note that is documented; who wrote it must not shut everybody else out."""
+    seen = observed(STATUS | {"operation": OPERATION | other}, EXPLANATION, ROUTES, None)
+    assert seen.answers
+    assert seen.operation is None
+
+
 def test_whose_a_hold_is() -> None:
     seen = observed(STATUS, EXPLANATION, ROUTES, None)
     assert seen.operation is not None
