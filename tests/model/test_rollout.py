@@ -53,6 +53,8 @@ class Machine:
     operation: Operation | None = None
     slow: int = 0
     """Looks until it shows what it was told last."""
+    hangs: int = 0
+    """Looks that its admin socket does not answer; what is on the node goes on."""
     well: bool = True
     touched: bool = False
     """Whether anything has been done to it beyond telling it of the operation."""
@@ -67,6 +69,9 @@ class Machine:
         )
         if self.running is None:
             return silent("no node is running here", releases)
+        if self.hangs > 0:
+            self.hangs -= 1
+            return silent("no answer within 10 s", releases)
         late = self.slow > 0
         self.slow = max(0, self.slow - 1)
         serves = self.in_service and not late
@@ -371,6 +376,40 @@ def test_another_node_that_breaks_meanwhile(size: int, breaks: int, at_action: i
         assert count - at_action < 15, "only the last node's end"
     else:
         assert len(fleet.taken_out - {rollout.failure.node}) <= 1
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    size=st.integers(2, 4),
+    victim=st.integers(0, 3),
+    at_action=st.integers(0, 60),
+    hangs=st.integers(1, 300),
+    with_view=st.booleans(),
+)
+def test_a_node_that_hangs_keeps_its_calls(
+    size: int, victim: int, at_action: int, hangs: int, with_view: bool
+) -> None:
+    """Nobody is restarted who is not known to be empty, and what was silent for a moment is no end of anything else."""
+    fleet = new_fleet(size, with_view=with_view)
+    machine = fleet.machines[f"n{min(victim, size - 1)}"]
+    rollout = prepared(fleet, Kind.UPGRADE, 1, False, TERMS)
+    count = 0
+    while not rollout.is_over:
+        assert fleet.now < LONGEST_S
+        for action in rollout.look(fleet.look(), fleet.now):
+            if isinstance(action, Use | Restart):
+                changed = fleet.machines[action.node]
+                assert changed.hold is not None, action
+                assert changed.hold.drain is not None, action
+                assert changed.slow == 0, f"{action} with calls up"
+            rollout.did(action, fleet.obey(action), fleet.now)
+            count += 1
+            if count == at_action:
+                machine.hangs = hangs
+        fleet.now += STEP_S
+    if rollout.failure is None:
+        assert_upgraded(fleet, all_told=False)
+    assert len(fleet.taken_out) <= 1
 
 
 @pytest.mark.parametrize("size", [1, 2])
