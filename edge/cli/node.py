@@ -65,12 +65,12 @@ def check(config: Path | None, members: Path | None, as_json: bool) -> None:
     What it says is checked, and whether this installation has the backends that it names. The files that it names are
     not looked at: for those there is `edgectl doctor`, on a node.
     """
-    from edge.config import ConfigFile, check_backends, read_fleet
+    from edge.config import ConfigFile, check_backends, read_members
 
     if (config is None) == (members is None):
         raise UsageError("give either --config or --members")
     if members is not None:
-        names = [str(one.name) for one in read_fleet(members).nodes]
+        names = [str(one.name) for one in read_members(members).nodes]
         if as_json:
             print_json(
                 {"apiVersion": "edge/v1", "kind": "MembersCheck", "file": str(members), "nodes": names}
