@@ -41,6 +41,11 @@ def print_json(document: object) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
+def error_document(error: EdgeError | None) -> dict[str, Any] | None:
+    """What documents have for a node of which there is nothing else; None where nothing is the matter."""
+    return None if error is None else {"message": str(error), "exit_code": error.exit_code}
+
+
 def understood(document: object, kind: type[Kind]) -> Kind:
     """A node's ``document`` as the struct ``kind``. Raises EdgeError if that node speaks another version."""
     try:
