@@ -11,7 +11,7 @@ from edge.cli.session import session
 from edge.cli.where import Choice, Place, find_all
 from edge.errors import EdgeError, RefusedError
 from edge.fleet.last_announcer import nobody_left
-from edge.fleet.reach import Outcome, answers, each
+from edge.fleet.reach import Outcome, each
 from edge.fleet.sighting import Observed, observed, silent
 
 
@@ -34,8 +34,10 @@ def forced(choice: Choice, *, force: bool) -> dict[str, Outcome[bool]]:
     places = {place.name: place for place in (*find_all(()).places, *choice.places)}
     with session() as talk:
         outcomes = talk.run(each(places.values(), _look, parallel=parallel(), timeout_s=timeout_s()))
-    found = answers(outcomes)
-    fleet = {name: found[name][0] if name in found else silent("", None) for name in outcomes}
+    fleet = {
+        name: silent(str(outcome.error), None) if outcome.value is None else outcome.value[0]
+        for name, outcome in outcomes.items()
+    }
     if lost := nobody_left([place.name for place in choice.places], fleet):
         raise RefusedError(f"{lost}; --force does it all the same")
     return {place.name: _needs_force(outcomes[place.name]) for place in choice.places}

@@ -142,7 +142,7 @@ def test_a_guard_that_refuses_ends_with_its_own_code(
         (["drain", "--hold"], "No such option"),
         (["announce", "--let-end"], "No such option"),
         (["undrain", "--reason", "x"], "No such option"),
-        (["withdraw", "e1", "e2"], "unexpected extra argument"),
+        (["withdraw", "--site", "ams"], "--site needs a fleet"),
         (["withdraw", "-o", "xml"], "'xml' is not one of"),
         (["withdraw", "--reason", "x" * 1001], "length <= 1000"),
         (["bgp", "routes", "--as-seen-by", "192.0.2.1"], "who tells of routes: 203.0.113.101, 203.0.113.102"),
