@@ -1,7 +1,7 @@
 """Which nodes are meant: from words on the command line to the ways to nodes that run.
 
-A word with a slash is the path of a socket. No word means this machine's node, or every node of a fleet where several may
-be meant. Any other word is the name of a node: of the fleet that was chosen, of the lab we are in, or of a standing one,
+A word with a slash is the path of a socket. No word means this machine's node, or every node of a fleet for commands that
+show how it stands. Any other word is the name of a node: of the fleet that was chosen, of the lab we are in, or of a standing one,
 whose files are reached through its first process.
 """
 

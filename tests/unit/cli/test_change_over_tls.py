@@ -10,6 +10,7 @@ from fleet_files import write_fleet
 
 from edge.cli import main
 from edge.fleet import load_fleet
+from edge.fleet.render import node_toml
 from edge.fleet.ways import require_programs
 
 FILES = 'ca = "chain.pem"\ncertificate = "chain.pem"\nprivate_key = "key.pem"\n'
@@ -45,3 +46,17 @@ def test_where_programs_can_be_run_nothing_is_said(tmp_path: Path) -> None:
         require_programs(
             load_fleet(write_fleet(tmp_path, {"ams-1": ""}, access=f'transport = "{transport}"'))
         )
+
+
+def test_a_second_file_for_ssh_makes_the_same_configurations(tmp_path: Path) -> None:
+    """As the how-to has it: or `config apply` by that file would take the listener away that the first one needs."""
+    made = []
+    for transport in ("tls", "ssh"):
+        (tmp_path / transport).mkdir()
+        file = over_tls(tmp_path / transport, 4435)
+        text = file.read_text().replace('transport = "tls"', f'transport = "{transport}"')
+        file.write_text(f'{text}\n[nodes.config.admin]\nlisten = "127.0.0.2:4435"\n')
+        fleet = load_fleet(file)
+        made.append(node_toml(fleet, fleet.nodes[0]))
+    assert made[0] == made[1]
+    assert 'listen = "127.0.0.2:4435"' in made[0]
