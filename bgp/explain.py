@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from bgp.condition import Condition, GuardName
 from bgp.ladder import Row
 from bgp.situation import Situation
-from bgp.state import State
+from bgp.state import ANNOUNCING, State
 from bgp.triggers import PROVEN, RELEASED
+
+OUT_UNTIL_PROVEN: Final = frozenset({State.STARTING, State.FENCED})
+"""What brought a node there may be long over: the reason that counts is the one why it is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,14 @@ class Explanation:
     reason: str
     held_by: tuple[str, ...]
     ways: tuple[Way, ...]
+
+    @property
+    def kept_out_by(self) -> str:
+        """What a node waits for that is out, has proved itself, and would announce; empty if it is not so."""
+        if self.state not in OUT_UNTIL_PROVEN:
+            return ""
+        back = (way for way in self.ways if way.wanted and way.unmet and way.target in ANNOUNCING)
+        return next(map(_refusal, back), "")
 
 
 def explain(situation: Situation, rows: Sequence[Row], *, in_effect: State, reason: str) -> Explanation:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import click
 
-from edge.cli.orders import OVERRIDE, REASON, ending, give
+from edge.cli.orders import OVERRIDE, REASON, as_said, ending, give
 from edge.cli.output import output_option
-from edge.cli.where import Place, node_argument
+from edge.cli.where import Choice, named_nodes_argument
 
 
 @click.command()
-@node_argument
+@named_nodes_argument
 @click.option("--hold", is_flag=True, help="And keep it in the routes, however loaded it is.")
 @ending
 @REASON
 @OVERRIDE
 @output_option
-def announce(place: Place, hold: bool, until: float | None, reason: str, force: bool, as_json: bool) -> None:
-    """End a withdrawal or any other hold: the node announces when it is fit to.
+def announce(
+    choice: Choice, hold: bool, until: float | None, reason: str, force: bool, as_json: bool
+) -> None:
+    """End a withdrawal or any other hold: nodes announce when they are fit to.
 
-    With --hold (which --for and --until imply) it moreover no longer leaves for load, until `edgectl announce` without
-    --hold, or the time given. A node that is broken leaves all the same. NODE is the path of an admin socket or a node
-    of a lab; without it, this machine's.
+    With --hold (which --for and --until imply) they moreover no longer leave for load, until `edgectl announce` without
+    --hold, or the time given. A node that is broken leaves all the same. Without NODE and --site, this machine's.
     """
-    order = {"reason": reason, "until": until, "hold": hold or until is not None, "force": force}
-    give(place, "/announce", order, as_json=as_json)
+    order = {"reason": reason, "until": until, "hold": hold or until is not None}
+    give(choice, "/announce", order, as_said(choice, force=force), as_json=as_json)

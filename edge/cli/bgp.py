@@ -2,36 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any, Final
+
 import click
 
-from edge.cli.layout import table
+from edge.cli.looking import ask_each
 from edge.cli.moments import span
-from edge.cli.output import output_option, print_json, understood
-from edge.cli.where import Place, node_argument
+from edge.cli.output import output_option, understood
+from edge.cli.several import finish, show_rows
+from edge.cli.where import Choice, Place, named_nodes_argument
 from edge.errors import UsageError
 from edge.runtime.documents import AnnouncedRoute, BgpPeers, BgpRoutes, Peer, ReceivedRoute
+
+_ANNOUNCED: Final = ("NEIGHBOR", "PREFIX", "NEXT HOP", "CONFIRMED", "MED", "PATH", "COMMUNITIES")
+_RECEIVED: Final = ("NEIGHBOR", "PREFIX", "NEXT HOP", "OWN", "ID", "ORIGINATOR", "COMMUNITIES")
 
 
 @click.group()
 def bgp() -> None:
-    """Look at a node's BGP sessions, and at what is said on them."""
+    """Look at nodes' BGP sessions, and at what is said on them."""
 
 
 @bgp.command()
-@node_argument
+@named_nodes_argument
 @output_option
-def peers(place: Place, as_json: bool) -> None:
+def peers(choice: Choice, as_json: bool) -> None:
     """Show the sessions: with whom, for how long, and why each went down last."""
-    document = place.ask("GET", "/bgp/peers")
-    if as_json:
-        print_json(document)
-    else:
-        head = ("PEER", "ROLE", "AS", "STATE", "FOR", "BFD", "DAMPING", "PATHS", "WENT DOWN LAST FOR")
-        click.echo(table([head, *map(_peer, understood(document, BgpPeers).peers)]))
+
+    async def known(place: Place) -> Any:
+        document = await place.answer("GET", "/bgp/peers")
+        return document if as_json else understood(document, BgpPeers)
+
+    def rows(found: BgpPeers) -> Iterator[tuple[str, ...]]:
+        return map(_peer, found.peers)
+
+    head = ("PEER", "ROLE", "AS", "STATE", "FOR", "BFD", "DAMPING", "PATHS", "WENT DOWN LAST FOR")
+    outcomes = ask_each(choice, known)
+    show_rows(choice, outcomes, kind="BgpPeers", as_json=as_json, head=head, rows=rows)
+    finish(choice, outcomes)
 
 
 @bgp.command()
-@node_argument
+@named_nodes_argument
 @click.option(
     "--as-seen-by",
     "witness",
@@ -41,21 +54,23 @@ def peers(place: Place, as_json: bool) -> None:
     help="What we tell the neighbors; what those of the fleet tell us; what one of them does.",
 )
 @output_option
-def routes(place: Place, witness: str, as_json: bool) -> None:
-    """Show what this node tells its neighbors, or what those of the fleet tell it.
+def routes(choice: Choice, witness: str, as_json: bool) -> None:
+    """Show what a node tells its neighbors, or what those of the fleet tell it.
 
     What a reflector tells includes our own routes come back: proof that they got there. With -o json, the list that
     was not asked for is empty.
     """
-    found = witnessed(understood(place.ask("GET", "/bgp/routes"), BgpRoutes), witness)
-    if as_json:
-        print_json(found)
-    elif witness == "self":
-        head = ("NEIGHBOR", "PREFIX", "NEXT HOP", "CONFIRMED", "MED", "PATH", "COMMUNITIES")
-        click.echo(table([head, *map(_announced, found.announced)]))
-    else:
-        head = ("NEIGHBOR", "PREFIX", "NEXT HOP", "OWN", "ID", "ORIGINATOR", "COMMUNITIES")
-        click.echo(table([head, *map(_received, found.received)]))
+
+    async def known(place: Place) -> BgpRoutes:
+        return witnessed(understood(await place.answer("GET", "/bgp/routes"), BgpRoutes), witness)
+
+    def rows(found: BgpRoutes) -> Iterator[tuple[str, ...]]:
+        return map(_announced, found.announced) if witness == "self" else map(_received, found.received)
+
+    head = _ANNOUNCED if witness == "self" else _RECEIVED
+    outcomes = ask_each(choice, known)
+    show_rows(choice, outcomes, kind="BgpRoutes", as_json=as_json, head=head, rows=rows)
+    finish(choice, outcomes)
 
 
 def witnessed(found: BgpRoutes, witness: str) -> BgpRoutes:

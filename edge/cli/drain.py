@@ -6,15 +6,16 @@ import time
 
 import click
 
-from edge.cli.fleet_guard import is_forced
+from edge.cli.fleet_guard import forced
 from edge.cli.moments import Span
-from edge.cli.orders import FORCE, REASON, ending, give
+from edge.cli.orders import FORCE, REASON, ending, send, show_standing
 from edge.cli.output import output_option
-from edge.cli.where import Place, node_argument
+from edge.cli.several import finish
+from edge.cli.where import Choice, named_nodes_argument
 
 
 @click.command()
-@node_argument
+@named_nodes_argument
 @click.option(
     "--deadline", "deadline_s", type=Span(), help="Close the calls that are left after so long: 20s, 10m, 1h."
 )
@@ -30,7 +31,7 @@ from edge.cli.where import Place, node_argument
 @FORCE
 @output_option
 def drain(
-    place: Place,
+    choice: Choice,
     deadline_s: float | None,
     hand_over: bool,
     wait: bool,
@@ -39,22 +40,24 @@ def drain(
     force: bool,
     as_json: bool,
 ) -> int | None:
-    """Empty a node before it is taken down: its callers go on elsewhere, and no new ones come.
+    """Empty nodes before they are taken down: their callers go on elsewhere, and no new ones come.
 
-    It is withdrawn and held, as by `edgectl withdraw`. When the routers send nobody to it any more it lets nobody in, and
+    Each is withdrawn and held, as by `edgectl withdraw`. When the routers send nobody to it any more it lets nobody in, and
     its calls are handed over to the other nodes, a few at a time. Without a --deadline those that cannot move are left to
-    end by themselves.
+    end by themselves. Without NODE and --site it is this machine's.
 
     The drain goes on whether or not anybody waits for it, also over a restart, until `edgectl undrain`. With --wait the
-    exit code is 3 if a call had to be closed or was lost. Refused (exit 6) if no other node is known to announce; with a
-    fleet file all its nodes are asked for that.
+    exit code is 3 if a call had to be closed or was lost. Refused (exit 6), for all of them and before any is told, if no
+    other node is known to announce; with a fleet file all its nodes are asked for that.
     """
-    force = is_forced(place, force=force)
     deadline = None if deadline_s is None else time.time() + deadline_s
-    order = {"reason": reason, "until": until, "force": force, "hand_over": hand_over, "deadline": deadline}
-    give(place, "/drain", order, as_json=as_json, quiet=wait and as_json)
+    order = {"reason": reason, "until": until, "hand_over": hand_over, "deadline": deadline}
+    outcomes = send(choice, "/drain", order, forced(choice, force=force), as_json=as_json)
+    if not (wait and as_json):
+        show_standing(choice, outcomes, as_json=as_json)
     if not wait:
+        finish(choice, outcomes)
         return None
     from edge.cli.draining import watch
 
-    return watch(place, as_json=as_json)
+    return watch(choice, outcomes, as_json=as_json)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 import click
 
-from edge.cli.layout import printable, table
+from edge.cli.layout import printable
+from edge.cli.looking import ask_each
 from edge.cli.moments import span
-from edge.cli.output import print_json, understood
-from edge.cli.where import Place
+from edge.cli.output import understood
+from edge.cli.several import finish, show_rows
+from edge.cli.where import Choice, Place
 from edge.drain.account import FINE, UP
 from edge.errors import PartialError
+from edge.fleet.reach import Outcome, answers
 from edge.runtime.documents import DrainedCall, DrainReport
 
 POLL_S = 0.5
@@ -37,41 +42,72 @@ FATES = {
     "lost": "lost with its worker",
 }
 TOLD = ("moved", "refused", "ended", "closed", "lost")
+OVER = ("empty", "ended", "none")
+HEAD: Final = ("CALL", "WHAT BECAME OF IT", "WHERE", "TOOK", "MISSING")
 
 
-def watch(place: Place, *, as_json: bool) -> int | None:
-    """Until the drain is over; an exit code. Raises `PartialError` if a call was taken from its caller."""
-    told = ""
+def watch(choice: Choice, ordered: Mapping[str, Outcome[Any]], *, as_json: bool) -> int | None:
+    """Until the drain of each node that has obeyed is over; an exit code. ``ordered``: what came of the orders.
+
+    Raises `PartialError` if a call was taken from its caller, and what was the matter with a node.
+    """
     try:
-        while True:
-            document = place.ask("GET", "/drain")
-            report = understood(document, DrainReport)
-            if (line := progress(report)) != told:
-                click.echo(line, err=True)
-                told = line
-            if report.drain.phase in ("empty", "ended", "none"):
-                break
-            time.sleep(POLL_S)
+        outcomes = _until_over(choice, ordered)
     except KeyboardInterrupt:
         click.echo(
             "the drain goes on; watch it with the same command, end it with: edgectl undrain", err=True
         )
         return INTERRUPTED
-    if as_json:
-        print_json(document)
-    elif report.calls:
-        click.echo(table([("CALL", "WHAT BECAME OF IT", "WHERE", "TOOK", "MISSING"), *rows(report)]))
-    taken = [call for call in report.calls if call.fate not in FINE]
-    if taken:
-        up = sum(call.fate in UP for call in taken)
-        raise PartialError(
-            f"{report.node}: {len(taken)} of {len(report.calls)} calls did not move"
-            + (f", {up} of them are up" if up else "")
-            + ": "
-            + ", ".join(f"{call.call_id} {FATES.get(call.fate, call.fate)}" for call in taken[:5])
-            + (", ..." if len(taken) > 5 else "")
-        )
+    reports = answers(outcomes)
+    if as_json or any(report.calls for report in reports.values()):
+        show_rows(choice, outcomes, kind="DrainReport", as_json=as_json, head=HEAD, rows=rows)
+    for name, report in reports.items():
+        if words := _taken(report):
+            about = f"{report.node}: " if choice.single else ""
+            outcomes[name] = Outcome(error=PartialError(f"{about}{words}"))
+    finish(choice, outcomes)
     return None
+
+
+def _until_over(choice: Choice, ordered: Mapping[str, Outcome[Any]]) -> dict[str, Outcome[DrainReport]]:
+    """The last report of each node, or why there is none; who has not obeyed, or says nothing, is not asked again."""
+    outcomes: dict[str, Outcome[DrainReport]] = {
+        name: Outcome(error=outcome.error) for name, outcome in ordered.items()
+    }
+    told: dict[str, str] = {}
+    going = tuple(place for place in choice.places if outcomes[place.name].error is None)
+    while going:
+        outcomes.update(ask_each(replace(choice, places=going), _report))
+        reports = answers({place.name: outcomes[place.name] for place in going})
+        for name, report in reports.items():
+            if (line := progress(report)) != told.get(name):
+                click.echo(line, err=True)
+                told[name] = line
+        going = tuple(
+            place for place in going if place.name in reports and reports[place.name].drain.phase not in OVER
+        )
+        if going:
+            time.sleep(POLL_S)
+    return outcomes
+
+
+async def _report(place: Place) -> DrainReport:
+    return understood(await place.answer("GET", "/drain"), DrainReport)
+
+
+def _taken(report: DrainReport) -> str:
+    """Which calls did not move; empty where all did."""
+    taken = [call for call in report.calls if call.fate not in FINE]
+    if not taken:
+        return ""
+    up = sum(call.fate in UP for call in taken)
+    return (
+        f"{len(taken)} of {len(report.calls)} calls did not move"
+        + (f", {up} of them are up" if up else "")
+        + ": "
+        + ", ".join(f"{call.call_id} {FATES.get(call.fate, call.fate)}" for call in taken[:5])
+        + (", ..." if len(taken) > 5 else "")
+    )
 
 
 def progress(report: DrainReport) -> str:

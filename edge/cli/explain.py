@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 from rich.console import Console
 
 from edge.cli.incident import note
-from edge.cli.output import output_option, print_json, understood
-from edge.cli.where import Place, node_argument
+from edge.cli.layout import printable
+from edge.cli.looking import ask_each
+from edge.cli.output import output_option, understood
+from edge.cli.several import finish, show
+from edge.cli.where import Choice, Place, named_nodes_argument
 from edge.runtime.documents import NodeExplanation
 
 
 @click.command()
-@node_argument
+@named_nodes_argument
 @output_option
-def explain(place: Place, as_json: bool) -> None:
-    """Say why a node is where it is: since when, what holds it there, and what would change that.
+def explain(choice: Choice, as_json: bool) -> None:
+    """Say why nodes are where they are: since when, what holds them there, and what would change that.
 
     Below the verdict come the numbers behind it, what is known of the other nodes, what changes would cost with the
-    neighbors, and the last decisions. NODE is the path of an admin socket or a node of a lab; without it, this
-    machine's.
+    neighbors, and the last decisions. Without NODE and --site it is this machine's.
     """
-    document = place.ask("GET", "/explain")
-    if as_json:
-        print_json(document)
-        return
     console = Console(highlight=False, markup=False, emoji=False)
-    console.print(note(understood(document, NodeExplanation), console.width), soft_wrap=True, end="")
+
+    async def explained(place: Place) -> Any:
+        document = await place.answer("GET", "/explain")
+        return document if as_json else understood(document, NodeExplanation)
+
+    def one(document: NodeExplanation) -> None:
+        console.print(note(document, console.width), soft_wrap=True, end="")
+
+    def many(documents: Mapping[str, NodeExplanation]) -> None:
+        for name, document in documents.items():
+            console.rule(printable(name), align="left", style="dim")
+            one(document)
+
+    outcomes = ask_each(choice, explained)
+    show(choice, outcomes, kind="NodeExplanation", as_json=as_json, one=one, many=many)
+    finish(choice, outcomes)

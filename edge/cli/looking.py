@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any, TypeVar
 
 from edge.cli.choice import parallel, timeout_s
@@ -36,6 +37,12 @@ def ask_each(choice: Choice, do: Callable[[Place], Awaitable[Value]]) -> dict[st
     """``do`` for every node that was chosen, as many at a time and as long as the user says."""
     with session() as talk:
         return talk.run(each(choice.places, do, parallel=parallel(), timeout_s=timeout_s()))
+
+
+def ask_in_turn(choice: Choice, do: Callable[[Place], Awaitable[Value]]) -> dict[str, Outcome[Value]]:
+    """``do`` for one after the other, each for as long as it takes: its questions have their own deadlines."""
+    with session() as talk:
+        return talk.run(each(choice.places, do, parallel=1, timeout_s=inf))
 
 
 def wanted(choice: Choice) -> dict[str, Wanted]:

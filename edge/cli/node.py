@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,12 @@ import click
 import msgspec
 
 from edge.cli.layout import printable
+from edge.cli.looking import ask_in_turn
 from edge.cli.moments import Span
 from edge.cli.orders import OVERRIDE, who
 from edge.cli.output import output_option, print_json, understood
-from edge.cli.where import Place, node_argument
+from edge.cli.several import finish, show
+from edge.cli.where import Choice, Place, named_nodes_argument
 from edge.errors import UsageError
 
 POLL_S = 0.5
@@ -65,12 +67,12 @@ def check(config: Path | None, members: Path | None, as_json: bool) -> None:
     What it says is checked, and whether this installation has the backends that it names. The files that it names are
     not looked at: for those there is `edgectl doctor`, on a node.
     """
-    from edge.config import ConfigFile, check_backends, read_fleet
+    from edge.config import ConfigFile, check_backends, read_members
 
     if (config is None) == (members is None):
         raise UsageError("give either --config or --members")
     if members is not None:
-        names = [str(one.name) for one in read_fleet(members).nodes]
+        names = [str(one.name) for one in read_members(members).nodes]
         if as_json:
             print_json(
                 {"apiVersion": "edge/v1", "kind": "MembersCheck", "file": str(members), "nodes": names}
@@ -111,7 +113,7 @@ class Reloaded(msgspec.Struct, frozen=True):
 
 
 @node.command()
-@node_argument
+@named_nodes_argument
 @click.option(
     "--deadline",
     "deadline_s",
@@ -122,25 +124,32 @@ class Reloaded(msgspec.Struct, frozen=True):
 @click.option("--wait", is_flag=True, help="Return when the old workers have left.")
 @OVERRIDE
 @output_option
-def reload(place: Place, deadline_s: float | None, wait: bool, force: bool, as_json: bool) -> None:
-    """Replace a node's workers by new ones, while calls go on.
+def reload(choice: Choice, deadline_s: float | None, wait: bool, force: bool, as_json: bool) -> None:
+    """Replace workers by new ones, while calls go on; of several nodes one after the other.
 
     New workers are started with the code, the certificate and the token keys that are there now. Once they serve, new
     calls go to them; each old worker keeps the calls it has and leaves when the last has ended. If the new ones do not
     come up, the old ones go on, and the error says why. Refused (exit 6) while workers from the time before are leaving.
 
-    The rest of the configuration, and the code of the supervisor, are what they were when the node was started. NODE is
-    the path of an admin socket or a node of a lab; without it, this machine's.
+    The rest of the configuration, and the code of the supervisor, are what they were when the node was started. With
+    --wait the next node's turn comes when the old workers of the one before have left. Without NODE and --site it is this
+    machine's.
     """
     order = {"deadline_s": deadline_s, "who": who(), "force": force}
-    status = place.ask("POST", "/reload", order, timeout_s=PATIENCE_S)
-    while wait and len(understood(status, Reloaded).generations) > 1:
-        time.sleep(POLL_S)
-        status = place.ask("GET", "/status")
-    if as_json:
-        print_json(status)
-    else:
-        click.echo(told(status))
+
+    async def reloaded(place: Place) -> Any:
+        status = await place.answer("POST", "/reload", order, timeout_s=PATIENCE_S)
+        while wait and len(understood(status, Reloaded).generations) > 1:
+            await asyncio.sleep(POLL_S)
+            status = await place.answer("GET", "/status")
+        return status if as_json else told(status)
+
+    def many(lines: Mapping[str, str]) -> None:
+        click.echo("\n".join(lines.values()))
+
+    outcomes = ask_in_turn(choice, reloaded)
+    show(choice, outcomes, kind="NodeStatus", as_json=as_json, one=click.echo, many=many)
+    finish(choice, outcomes)
 
 
 def told(status: Any) -> str:

@@ -98,9 +98,12 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
         as_json: bool,
         **options: Any,
     ) -> Any:
+        from edge.fleet.ways import require_programs
+
         fleet = chosen_fleet()
         if fleet is None:
             raise UsageError("which fleet? give --fleet FILE, or use a context (edgectl context add)")
+        require_programs(fleet)
         manner = Manner(
             fleet=fleet,
             terms=Terms(batch=batch, soak_s=soak, deadline_s=deadline, force=force),

@@ -13,10 +13,13 @@ from typing import Any
 import click
 import msgspec
 
-from edge.cli.layout import printable
+from edge.cli.layout import printable, table
+from edge.cli.looking import ask_each
 from edge.cli.moments import Moment, Span, moment, span
-from edge.cli.output import print_json, understood
-from edge.cli.where import Place
+from edge.cli.output import understood
+from edge.cli.several import finish, show
+from edge.cli.where import Choice, Place
+from edge.fleet.reach import Outcome
 from edge.runtime.holds import Hold
 
 REASON = click.option("--reason", default="", help="Why, for whoever looks at the node next.")
@@ -56,24 +59,76 @@ def ending(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_until
 
 
+def as_said(choice: Choice, *, force: bool) -> dict[str, Outcome[bool]]:
+    """What `give` takes as ``forced`` for an order that no guard has to be asked for."""
+    return {place.name: Outcome(value=force) for place in choice.places}
+
+
 def give(
-    place: Place, target: str, order: Mapping[str, object], *, as_json: bool, quiet: bool = False
+    choice: Choice,
+    target: str,
+    order: Mapping[str, object],
+    forced: Mapping[str, Outcome[bool]],
+    *,
+    as_json: bool,
 ) -> None:
-    """Send an order in the name of whoever types, and tell how the node stands then, unless ``quiet``."""
-    status = place.ask("POST", target, {**order, "who": who()})
-    if quiet:
-        return
-    if as_json:
-        print_json(status)
-    else:
-        click.echo(told(understood(status, Obeyed), time.time()))
+    """Send an order in the name of whoever types, and tell how the nodes stand then."""
+    outcomes = send(choice, target, order, forced, as_json=as_json)
+    show_standing(choice, outcomes, as_json=as_json)
+    finish(choice, outcomes)
+
+
+def send(
+    choice: Choice,
+    target: str,
+    order: Mapping[str, object],
+    forced: Mapping[str, Outcome[bool]],
+    *,
+    as_json: bool,
+) -> dict[str, Outcome[Any]]:
+    """The nodes' statuses, as they came or as `Obeyed`. ``forced``: whether the order to a node says `force`, or why it gets
+    none.
+    """
+
+    async def obeyed(place: Place) -> Any:
+        force = forced[place.name]
+        if force.error is not None:
+            raise force.error
+        status = await place.answer("POST", target, {**order, "force": force.value, "who": who()})
+        return status if as_json else understood(status, Obeyed)
+
+    return ask_each(choice, obeyed)
+
+
+def show_standing(choice: Choice, outcomes: Mapping[str, Outcome[Any]], *, as_json: bool) -> None:
+    """What nodes answered to an order."""
+    now = time.time()
+
+    def one(node: Obeyed) -> None:
+        click.echo(told(node, now))
+
+    def many(nodes: Mapping[str, Obeyed]) -> None:
+        rows = [_row(name, node, now) for name, node in nodes.items()]
+        click.echo(table([("NODE", "STATE", "CALLS", "HOLD"), *rows]))
+
+    show(choice, outcomes, kind="NodeStatus", as_json=as_json, one=one, many=many)
+
+
+def _row(name: str, node: Obeyed, now: float) -> tuple[str, ...]:
+    hold = hold_sentence(node.hold, now) if node.hold else "no hold"
+    return (name, node.state, str(node.calls), "; ".join(filter(None, (hold, _why(node)))))
+
+
+def _why(node: Obeyed) -> str:
+    """Where the order alone does not say why it stands there."""
+    return "" if node.state in ("held", "announced") else f"why: {node.reason}"
 
 
 def told(node: Obeyed, now: float) -> str:
     """How it stands, who holds it, and what becomes of its calls."""
     lines = [f"{node.node} is {node.state}, {hold_sentence(node.hold, now) if node.hold else 'no hold'}"]
-    if node.state not in ("held", "announced"):
-        lines.append(f"why: {node.reason}; what would change it: edgectl explain")
+    if why := _why(node):
+        lines.append(f"{why}; what would change it: edgectl explain")
     if not node.announced and node.calls:
         is_drained = node.hold is not None and node.hold.drain is not None
         lines.append(f"calls that are up{'' if is_drained else ' and go on'}: {node.calls}")

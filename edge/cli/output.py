@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import click
-import msgspec
 
 from edge.errors import EdgeError
 
@@ -32,6 +31,8 @@ def output_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def print_json(document: object) -> None:
     """In the form that was asked for: the same as YAML with ``-o yaml``."""
+    import msgspec  # `edgectl version` does without, unless it is asked for a document
+
     context = click.get_current_context(silent=True)
     if context is not None and context.meta.get(_META) == "yaml":
         # Through JSON, so that both have the same values: YAML would know moments, and keys that are no text.
@@ -41,8 +42,15 @@ def print_json(document: object) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
 
 
+def error_document(error: EdgeError | None) -> dict[str, Any] | None:
+    """What documents have for a node of which there is nothing else; None where nothing is the matter."""
+    return None if error is None else {"message": str(error), "exit_code": error.exit_code}
+
+
 def understood(document: object, kind: type[Kind]) -> Kind:
     """A node's ``document`` as the struct ``kind``. Raises EdgeError if that node speaks another version."""
+    import msgspec
+
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:

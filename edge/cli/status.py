@@ -12,7 +12,7 @@ from edge.cli.fleet_table import page
 from edge.cli.layout import printable
 from edge.cli.looking import Look, look, wanted
 from edge.cli.moments import Span, span
-from edge.cli.output import output_option, print_json
+from edge.cli.output import error_document, output_option, print_json
 from edge.cli.screen import show
 from edge.cli.where import Choice, nodes_argument
 from edge.errors import DeadlineError
@@ -90,7 +90,7 @@ def document(look: Look) -> dict[str, Any]:
             {
                 "name": node.name,
                 "site": node.site,
-                "error": node.error and {"message": str(node.error), "exit_code": node.error.exit_code},
+                "error": error_document(node.error),
                 "status": look.documents.get(node.name),
             }
             for node in look.nodes

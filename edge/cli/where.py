@@ -1,7 +1,7 @@
 """Which nodes are meant: from words on the command line to the ways to nodes that run.
 
-A word with a slash is the path of a socket. No word means this machine's node, or every node of a fleet where several may
-be meant. Any other word is the name of a node: of the fleet that was chosen, of the lab we are in, or of a standing one,
+A word with a slash is the path of a socket. No word means this machine's node, or every node of a fleet for commands that
+show how it stands. Any other word is the name of a node: of the fleet that was chosen, of the lab we are in, or of a standing one,
 whose files are reached through its first process.
 """
 
@@ -58,11 +58,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The nodes that a command is for, and their fleet if they are of one; ``whole`` if they are all of it."""
+    """The nodes that a command is for, and their fleet if they are of one; ``whole`` if they are all of it.
+
+    ``single``: one NODE was named, or none where that means this machine's.
+    """
 
     places: tuple[Place, ...]
     fleet: Fleet | None = None
     whole: bool = False
+    single: bool = False
 
 
 def _known_nodes() -> list[str]:
@@ -79,22 +83,22 @@ def _known_sites() -> list[str]:
     return [] if fleet is None else [str(site) for site in fleet.sites]
 
 
-def node_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``[NODE]``, ``--lab`` and the options of `edge.cli.choice`; ``command`` gets the node as ``place``."""
-
-    @click.argument("node", required=False, shell_complete=completing(_known_nodes))
-    @click.option("--lab", help="NODE is in this standing lab, if there are several.")
-    @fleet_options
-    @functools.wraps(command)
-    def with_place(node: str | None, lab: str | None, **options: Any) -> Any:
-        return command(place=find(node, lab), **options)
-
-    return with_place
-
-
 def nodes_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds ``[NODE]...``, ``--site``, ``--lab`` and the same options; ``command`` gets the nodes as ``choice``."""
+    """Adds ``[NODE]...``, ``--site``, ``--lab`` and the options of `edge.cli.choice`; ``command`` gets the nodes as ``choice``.
 
+    Without any it is the whole fleet: for commands that look.
+    """
+    return _with_nodes(command, find_all, "The nodes are in this standing lab; without NODE, all of it.")
+
+
+def named_nodes_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, but without any it is this machine's node: nobody changes a fleet by saying less."""
+    return _with_nodes(command, find_named, "NODE is in this standing lab, if there are several.")
+
+
+def _with_nodes(
+    command: Callable[..., Any], found: Callable[..., Choice], about_lab: str
+) -> Callable[..., Any]:
     @click.argument("nodes", nargs=-1, metavar="[NODE]...", shell_complete=completing(_known_nodes))
     @click.option(
         "--site",
@@ -104,11 +108,11 @@ def nodes_argument(command: Callable[..., Any]) -> Callable[..., Any]:
         shell_complete=completing(_known_sites),
         help="The nodes of this site of the fleet, too; may be repeated.",
     )
-    @click.option("--lab", help="The nodes are in this standing lab; without NODE, all of it.")
+    @click.option("--lab", help=about_lab)
     @fleet_options
     @functools.wraps(command)
     def with_choice(nodes: tuple[str, ...], sites: tuple[str, ...], lab: str | None, **options: Any) -> Any:
-        return command(choice=find_all(nodes, sites, lab), **options)
+        return command(choice=found(nodes, sites, lab), **options)
 
     return with_choice
 
@@ -118,21 +122,38 @@ def find_all(nodes: Sequence[str], sites: Sequence[str] = (), lab: str | None = 
 
     Where there is no fleet, it is this machine's node.
     """
+    if nodes or sites:
+        places = _named(nodes, sites, lab)
+        return Choice(places, None if lab is not None else chosen_fleet())
+    if lab is None and (fleet := chosen_fleet()) is not None:
+        return Choice(tuple(_of_fleet(fleet, node) for node in fleet.nodes), fleet, whole=True)
+    names = [] if lab is None else _nodes(_lab_dir(lab))
+    return Choice(tuple(find(name, lab) for name in names) or (find(None, lab),))
+
+
+def find_named(nodes: Sequence[str], sites: Sequence[str] = (), lab: str | None = None) -> Choice:
+    """The ways to all that are named, each once; to this machine's node where none is. Raises as `find` does."""
+    if not nodes and not sites:
+        return Choice((find(None, lab),), single=True)
+    places = _named(nodes, sites, lab)
+    fleet = chosen_fleet() if any(place.node is not None for place in places) else None
+    return Choice(places, fleet, single=len(nodes) == 1 and not sites)
+
+
+def _named(nodes: Sequence[str], sites: Sequence[str], lab: str | None) -> tuple[Place, ...]:
     if lab is not None and sites:
         raise UsageError("--site is of a fleet, and --lab of a lab; give one")
-    fleet = None if lab is not None else chosen_fleet()
-    if sites and fleet is None:
-        raise UsageError("--site needs a fleet: give --fleet FILE, or use a context (edgectl context add)")
-    if not nodes and not sites:
-        if fleet is not None:
-            return Choice(tuple(_of_fleet(fleet, node) for node in fleet.nodes), fleet, whole=True)
-        names = [] if lab is None else _nodes(_lab_dir(lab))
-        return Choice(tuple(find(name, lab) for name in names) or (find(None, lab),))
     named = {place.name: place for place in (find(node, lab) for node in nodes)}
     for site in sites:
-        assert fleet is not None
+        fleet = chosen_fleet()
+        if fleet is None:
+            raise UsageError(
+                "--site needs a fleet: give --fleet FILE, or use a context (edgectl context add)"
+            )
         named |= {str(node.name): _of_fleet(fleet, node) for node in fleet.at(site)}
-    return Choice(tuple(named.values()), fleet)
+    if not named:
+        raise UsageError(f"no node is at {_listed(sites)}")
+    return tuple(named.values())
 
 
 def find(node: str | None, lab: str | None = None) -> Place:

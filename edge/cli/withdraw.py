@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import click
 
-from edge.cli.fleet_guard import is_forced
+from edge.cli.fleet_guard import forced
 from edge.cli.orders import FORCE, REASON, ending, give
 from edge.cli.output import output_option
-from edge.cli.where import Place, node_argument
+from edge.cli.where import Choice, named_nodes_argument
 
 
 @click.command()
-@node_argument
+@named_nodes_argument
 @click.option("--hold", is_flag=True, help="Said for clearness: a withdrawal always holds.")
 @ending
 @REASON
 @FORCE
 @output_option
-def withdraw(place: Place, hold: bool, until: float | None, reason: str, force: bool, as_json: bool) -> None:  # noqa: ARG001
-    """Take a node out of the routes, and keep it out.
+def withdraw(
+    choice: Choice,
+    hold: bool,  # noqa: ARG001
+    until: float | None,
+    reason: str,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Take nodes out of the routes, and keep them out.
 
-    New callers land elsewhere; calls that are up go on. The node stays out over restarts and reboots until
-    `edgectl announce`, or until the time that --for or --until gives. NODE is the path of an admin socket or a node
-    of a lab; without it, this machine's. Refused (exit 6) if no other node is known to announce; with a fleet file all its nodes are asked.
+    New callers land elsewhere; calls that are up go on. A node stays out over restarts and reboots until
+    `edgectl announce`, or until the time that --for or --until gives. Without NODE and --site it is this machine's. Refused
+    (exit 6), for all of them and before any is told, if no other node is known to announce; with a fleet file all its
+    nodes are asked.
     """
-    force = is_forced(place, force=force)
-    give(place, "/withdraw", {"reason": reason, "until": until, "force": force}, as_json=as_json)
+    order = {"reason": reason, "until": until}
+    give(choice, "/withdraw", order, forced(choice, force=force), as_json=as_json)

@@ -10,10 +10,10 @@ from edge.config.files import (
     Credentials,
     key_file,
     load_credentials,
-    load_fleet,
     load_keys,
+    load_members,
     load_token_keys,
-    read_fleet,
+    read_members,
 )
 from edge.config.fingerprint import config_hash
 from edge.config.load import load_config, parse_config
@@ -30,9 +30,9 @@ __all__ = [
     "key_file",
     "load_config",
     "load_credentials",
-    "load_fleet",
     "load_keys",
+    "load_members",
     "load_token_keys",
     "parse_config",
-    "read_fleet",
+    "read_members",
 ]

@@ -99,12 +99,12 @@ def load_keys(config: NodeConfig, *, make: bool = True) -> KeyRing:
         raise ConfigError("$.keys.file", str(error)) from error
 
 
-def load_fleet(config: NodeConfig) -> FleetFile | None:
-    """Read the fleet file; None if the configuration names none. Raises as `load_keys` does."""
+def load_members(config: NodeConfig) -> FleetFile | None:
+    """Read the members file; None if the configuration names none. Raises as `load_keys` does."""
     path = config.fleet.file
     if path is None:
         return None
-    fleet = read_fleet(path)
+    fleet = read_members(path)
     try:
         check_membership(fleet, config)
     except ConfigError as error:
@@ -112,7 +112,7 @@ def load_fleet(config: NodeConfig) -> FleetFile | None:
     return fleet
 
 
-def read_fleet(path: Path) -> FleetFile:
+def read_members(path: Path) -> FleetFile:
     """Of whichever nodes. Raises as `load_keys` does."""
     text = _read("$.fleet.file", path).decode("utf-8", "replace")
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from edge.config import NodeConfig, load_fleet
+from edge.config import NodeConfig, load_members
 from edge.doctor import addresses, files, kernel, ports, service, ways
 from edge.doctor.finding import Finding, warn
 from edge.errors import EdgeError
@@ -36,7 +36,7 @@ async def examine(patient: Patient) -> tuple[Finding, ...]:
     async with Netlink() as netlink:
         interfaces = await netlink.interfaces()
     try:
-        members = load_fleet(config)
+        members = load_members(config)
     except EdgeError:
         members = None  # told among the files
     answers = await ways.ask_others(config, members.nodes) if members else []
@@ -53,6 +53,7 @@ async def examine(patient: Patient) -> tuple[Finding, ...]:
         "reach": lambda: ways.check_reach(config, answers, _arrived(status)),
         "MTU": lambda: ways.check_mtu(ways.upstream_ways(config)),
         "certificate": lambda: files.check_certificate(config, now),
+        "admin certificate": lambda: files.check_admin_certificate(config, now),
         "key ring": lambda: files.check_key_ring(config, now, status["keys"]["version"] if status else None),
         "files": lambda: files.check_other_files(config),
         "secret files": lambda: files.check_secrets(config),

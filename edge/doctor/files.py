@@ -11,9 +11,10 @@ from typing import Final
 
 from cryptography import x509
 
-from edge.config import NodeConfig, key_file, load_credentials, load_fleet, load_keys, load_token_keys
+from edge.config import NodeConfig, key_file, load_credentials, load_keys, load_members, load_token_keys
 from edge.doctor.finding import Finding, fail, ok, warn
-from edge.errors import EdgeError, UnreachableError
+from edge.errors import ConfigError, EdgeError, UnreachableError
+from edge.runtime.admin_tls import TlsFiles
 from edge.spans import span
 
 RENEW: Final = timedelta(days=10)
@@ -38,12 +39,7 @@ def check_certificate(config: NodeConfig, now: datetime) -> Iterator[Finding]:
         leaf = x509.load_pem_x509_certificates(path.read_bytes())[0]
     except (OSError, ValueError):
         return  # has been told above
-    left = leaf.not_valid_after_utc - now
-    if left < RENEW:
-        found = f"{path}: ends in {span(max(0.0, left.total_seconds()))}"
-        yield warn(check, found, "renew it, then: edgectl node reload")
-    else:
-        yield ok(check, f"{path}: good for {left.days} d, for {_told(_names(leaf))}")
+    yield _life(check, path, leaf, now, "renew it, then: edgectl node reload")
     missing = _not_covered(config, leaf)
     if missing:
         yield warn(
@@ -53,6 +49,37 @@ def check_certificate(config: NodeConfig, now: datetime) -> Iterator[Finding]:
         )
     else:
         yield ok("certificate names", "it is for where callers are sent")
+
+
+def check_admin_certificate(config: NodeConfig, now: datetime) -> Iterator[Finding]:
+    """The one that the admin routes have over HTTPS, where they are."""
+    check, admin = "admin certificate", config.admin
+    if admin.listen is None or admin.ca is None or admin.certificate is None or admin.private_key is None:
+        return  # a configuration with one of them has all
+    try:
+        leaf = x509.load_pem_x509_certificates(admin.certificate.read_bytes())[0]
+        TlsFiles(admin.ca, admin.certificate, admin.private_key).context()
+    except PermissionError as error:
+        yield warn(check, f"not looked at: {error.filename}: {error.strerror}", _AS_ROOT)
+    except (OSError, ValueError) as error:
+        yield fail(check, f"{admin.certificate}: {error}", "put a chain there, leaf first, in PEM")
+    except ConfigError as error:
+        if isinstance(error.__cause__, PermissionError):
+            yield warn(check, f"not looked at: {error}", _AS_ROOT)
+        else:
+            yield fail(check, str(error), "put the three files right; the node would not start with them")
+    else:
+        yield _life(check, admin.certificate, leaf, now, "renew it; the node takes it over within a second")
+
+
+def _life(check: str, path: Path, leaf: x509.Certificate, now: datetime, remedy: str) -> Finding:
+    """How long it is good, and for what."""
+    left = leaf.not_valid_after_utc - now
+    if left.total_seconds() <= 0:
+        return fail(check, f"{path}: ended {span(-left.total_seconds())} ago", remedy)
+    if left < RENEW:
+        return warn(check, f"{path}: ends in {span(left.total_seconds())}", remedy)
+    return ok(check, f"{path}: good for {left.days} d, for {_told(_names(leaf))}")
 
 
 def _told(names: list[str]) -> str:
@@ -114,7 +141,7 @@ def check_key_ring(config: NodeConfig, now: datetime, in_use: int | None) -> Ite
 
 def check_other_files(config: NodeConfig) -> Iterator[Finding]:
     """What else is read at the start."""
-    for check, look in (("members file", load_fleet), ("token keys", load_token_keys)):
+    for check, look in (("members file", load_members), ("token keys", load_token_keys)):
         try:
             look(config)
         except UnreachableError as error:

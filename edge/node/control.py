@@ -88,10 +88,10 @@ class Control:
         """A fraction of capacity, by the worst signal."""
         return self._pressure.value
 
-    @property
-    def reason(self) -> str:
-        """Why the state is what it is; empty before the first decision."""
-        return self._policy.decisions[-1].reason if self._policy.decisions else ""
+    def why(self, evidence: Evidence, now: float) -> str:
+        """Why the state is what it is; empty where nothing has been decided and nothing but proof is lacking."""
+        found = self.explain(evidence, now)
+        return found.kept_out_by or found.reason
 
     def take_load(self, reports: Sequence[Report | None], now: float) -> None:
         """Take the latest report of each worker; None of one that has not reported."""

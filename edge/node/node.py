@@ -366,8 +366,9 @@ class Node:
         return Health(False, tuple(filter(None, (self._drainer.problem(), why))))
 
     def _reason(self) -> str:
+        now = asyncio.get_running_loop().time()
         unproven = self._probe.problem or "the data plane has not proved itself yet"
-        return self._control.reason or unproven
+        return self._control.why(self._evidence(now), now) or unproven
 
     def status(self) -> dict[str, Any]:
         """Times ``at`` are of this host's monotonic clock, in seconds."""

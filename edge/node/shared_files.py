@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from edge.config import NodeConfig, key_file, load_fleet, load_keys
+from edge.config import NodeConfig, key_file, load_keys, load_members
 from edge.config.fleet_file import FleetFile
 from edge.errors import EdgeError
 from edge.keys import KeyRing
@@ -25,7 +25,7 @@ _State = tuple[int, int, int, int]
 class SharedFiles:
     """``keys`` and ``fleet`` as they are in use; ``changed`` is called when either is another.
 
-    Raises what `load_keys` and `load_fleet` raise.
+    Raises what `load_keys` and `load_members` raise.
     """
 
     def __init__(self, config: NodeConfig, changed: Callable[[], None]) -> None:
@@ -35,7 +35,7 @@ class SharedFiles:
         self._changed = changed
         self._states = {path: _state(path) for path in self._paths()}
         self.keys: KeyRing = load_keys(config)
-        self.fleet: FleetFile | None = load_fleet(config)
+        self.fleet: FleetFile | None = load_members(config)
 
     async def watch(self) -> None:
         """For as long as the node runs."""
@@ -54,7 +54,7 @@ class SharedFiles:
     def _take_over(self, path: Path) -> None:
         try:
             if path == self._config.fleet.file:
-                self.fleet = load_fleet(self._config)
+                self.fleet = load_members(self._config)
             else:
                 self.keys = load_keys(
                     self._config, make=False

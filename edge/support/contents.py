@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 import edge
-from edge.config import NodeConfig, load_fleet
+from edge.config import NodeConfig, load_members
 from edge.doctor.files import secret_files
 from edge.errors import EdgeError
 from edge.runtime.documents import BgpPeers, BgpRoutes, DrainReport, NodeExplanation
@@ -121,7 +121,7 @@ def _our_addresses(config: NodeConfig) -> Iterator[str]:
     for route in config.source_routes:
         yield str(route.gateway)
     try:
-        members = load_fleet(config)
+        members = load_members(config)
     except EdgeError:
         members = None
     for node in members.nodes if members else ():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import load_fleet, parse_config
+from edge.config import load_members, parse_config
 from edge.config.fleet_file import parse_fleet
 from edge.errors import ConfigError
 
@@ -88,13 +88,13 @@ file = "fleet.toml"
 def test_a_node_must_be_what_the_fleet_takes_it_for(tmp_path: Path, fleet: str, says: str) -> None:
     config = parse_config(NODE, tmp_path)
     with pytest.raises(ConfigError, match=r"^\$\.fleet\.file: .*No such file"):
-        load_fleet(config)
+        load_members(config)
     (tmp_path / "fleet.toml").write_text(ONE + TWO)
-    loaded = load_fleet(config)
+    loaded = load_members(config)
     assert loaded is not None
     assert len(loaded.nodes) == 2
     (tmp_path / "fleet.toml").write_text(fleet)
     with pytest.raises(ConfigError) as raised:
-        load_fleet(config)
+        load_members(config)
     assert str(raised.value).startswith(f"$.fleet.file: {tmp_path / 'fleet.toml'}: $.nodes: ")
     assert says in str(raised.value)

@@ -106,6 +106,38 @@ def test_a_node_that_starts_waits_for_what_can_harm_it(obstacle: dict[str, objec
     assert policy.decide(at(5.0)) is not None
 
 
+@pytest.mark.parametrize(
+    "obstacle, says",
+    [
+        (
+            poor(announce=482.0),
+            "an announcement can be afforded in 8 min 2 s: penalty 1200 of 1500 at 198.51.100.1",
+        ),
+        ({"start_wait_s": 5.0}, "it kept dying after its start, and waits 5 s more"),
+    ],
+)
+def test_who_has_proved_itself_and_is_kept_out_says_by_what(obstacle: dict[str, object], says: str) -> None:
+    starts = Policy(PARAMS)
+    told = starts.explain(at(0.0, **obstacle))
+    assert told.kept_out_by == f"would be announced: 3 self-probes in a row passed (needs 3); but {says}"
+    assert starts.explain(at(0.0, probes_passed=2, **obstacle)).kept_out_by == ""
+    assert starts.explain(at(0.0)).kept_out_by == ""  # it announces at its next look
+
+
+def test_what_fenced_a_node_is_not_what_keeps_it_out_once_it_is_well() -> None:
+    policy = announced()
+    decided(policy, 1.0, **BROKEN)
+    assert policy.explain(at(2.0, **BROKEN)).kept_out_by == ""
+    assert (
+        "but an announcement can be afforded in 5 s"
+        in policy.explain(at(2.0, **poor(announce=5.0))).kept_out_by
+    )
+
+
+def test_who_left_for_load_says_why_it_left() -> None:
+    assert withdrawn().explain(at(500.0)).kept_out_by == ""
+
+
 def test_it_waits_for_the_others_ten_seconds_and_where_there_are_none_not_at_all() -> None:
     silent = Others("nothing heard yet")
     policy = Policy(PARAMS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -221,8 +222,14 @@ def node(explanation: dict[str, Any]) -> FakeNode:
 
 
 @pytest.fixture
-def serve(node: FakeNode) -> Iterator[Callable[[Path], None]]:
-    """Lets ``node`` listen at a path, on a thread of its own, until the test is over."""
+def another(explanation: dict[str, Any]) -> Callable[[], FakeNode]:
+    """Makes a node, of which there may be several."""
+    return lambda: FakeNode(copy.deepcopy(explanation))
+
+
+@pytest.fixture
+def serve(node: FakeNode) -> Iterator[Callable[..., None]]:
+    """Lets ``node``, or another one, listen at a path, on a thread of its own, until the test is over."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -236,11 +243,16 @@ def serve(node: FakeNode) -> Iterator[Callable[[Path], None]]:
 
         async def closed(admin: AdminSocket) -> None:
             await admin.close()
-            await asyncio.sleep(0)  # connections that were cut off are closed in the loop's next turn
+            # Connections that came while it closed, or were cut off, are closed in the loop's next turns.
+            while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                for task in others:
+                    task.cancel()
+                await asyncio.wait(others)
+            await asyncio.sleep(0)
 
-        def serve(path: Path) -> None:
+        def serve(path: Path, served: FakeNode = node) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            admin = AdminSocket(path, admin_routes(node))
+            admin = AdminSocket(path, admin_routes(served))
             wait(admin.open())
             stack.callback(lambda: wait(closed(admin)))
 

@@ -150,7 +150,7 @@ def test_what_another_operator_wrote_into_a_lease_cannot_speak_to_the_terminal(
         (["drain", "--hold"], "No such option"),
         (["announce", "--let-end"], "No such option"),
         (["undrain", "--reason", "x"], "No such option"),
-        (["withdraw", "e1", "e2"], "unexpected extra argument"),
+        (["withdraw", "--site", "ams"], "--site needs a fleet"),
         (["withdraw", "-o", "xml"], "'xml' is not one of"),
         (["withdraw", "--reason", "x" * 1001], "length <= 1000"),
         (["bgp", "routes", "--as-seen-by", "192.0.2.1"], "who tells of routes: 203.0.113.101, 203.0.113.102"),

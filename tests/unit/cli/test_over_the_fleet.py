@@ -246,6 +246,15 @@ def test_versions_of_the_fleet(
     monkeypatch.setenv("EDGECTL_FLEET", fleet)
     status = node.status() | {"version": "0.0.9"}
     monkeypatch.setattr(node, "status", lambda: status)
+    assert main(["version", "--fleet", "-o", "json"]) == 3
+    document = json.loads(capsys.readouterr().out)
+    assert (document["kind"], document["fleet"]) == ("FleetVersions", "voice")
+    assert [(node["name"], node["runs"], node["wanted"]) for node in document["nodes"]] == [
+        ("ams-1", "0.0.9", "0.1.0"),
+        ("ams-2", "0.0.9", "0.1.0"),
+        ("fra-1", None, "0.1.0"),
+    ]
+    assert [node["error"] and node["error"]["exit_code"] for node in document["nodes"]] == [None, None, 5]
     assert main(["version", "--fleet"]) == 3
     _, *rows = capsys.readouterr().out.splitlines()
     assert [row.split() for row in rows] == [["ams-1", "0.0.9", "0.1.0"], ["ams-2", "0.0.9", "0.1.0"]]
@@ -274,6 +283,8 @@ def test_a_shell_completes_names_of_the_fleet(
 
     assert completed(f"edgectl --fleet {fleet} status a") == ["ams-1", "ams-2"]
     assert completed(f"edgectl status --fleet {fleet} --site ") == ["ams", "fra"]
+    assert completed(f"edgectl --fleet {fleet} drain ams-1 f") == ["fra-1"]
+    assert completed(f"edgectl bgp peers --fleet {fleet} --site f") == ["fra"]
     assert completed("edgectl comp") == ["completion"]
     monkeypatch.setenv("EDGECTL_FLEET", "spoiled")
     assert completed("edgectl explain ") == []

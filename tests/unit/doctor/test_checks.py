@@ -16,7 +16,7 @@ from edge.config import NodeConfig, parse_config
 from edge.config.key_file import write_ring
 from edge.doctor import Finding, Verdict, worst
 from edge.doctor.addresses import check_addresses
-from edge.doctor.files import check_certificate, check_key_ring, check_secrets
+from edge.doctor.files import check_admin_certificate, check_certificate, check_key_ring, check_secrets
 from edge.doctor.kernel import Clock, check_buffers, check_clock, check_settings, kernel_clock
 from edge.doctor.ports import check_ports, listening, parse, wanted
 from edge.doctor.service import check_node, check_peers, check_versions
@@ -201,6 +201,37 @@ def test_a_key_that_is_anothers_is_found(config: NodeConfig, tmp_path: Path) -> 
     write_certificate(config.tls.certificate, config.tls.private_key, ["ams-1.edge.example"], [])
     write_certificate(tmp_path / "other.pem", config.tls.private_key, ["ams-1.edge.example"], [])
     assert "$.tls.private_key" in only(check_certificate(config, NOW)).found
+
+
+ADMIN = """
+[admin]
+listen = "198.51.100.11:4435"
+ca = "admin-ca.pem"
+certificate = "admin.pem"
+private_key = "admin.key"
+"""
+
+
+def test_the_certificate_of_the_admin_routes_ends_like_any_other(config: NodeConfig, tmp_path: Path) -> None:
+    assert verdicts(check_admin_certificate(config, NOW)) == []  # it has none
+    config = parse_config(NODE + ADMIN, tmp_path)
+    assert "admin.pem" in only(check_admin_certificate(config, NOW)).found
+    write_certificate(tmp_path / "admin-ca.pem", tmp_path / "ca.key", ["ops"], [])
+    write_certificate(tmp_path / "admin.pem", tmp_path / "admin.key", ["ams-1"], [])
+    found = [only(check_admin_certificate(config, NOW + timedelta(days=days))) for days in (0, 8, 15)]
+    assert [one.verdict for one in found] == [Verdict.OK, Verdict.WARN, Verdict.FAIL]
+    assert "ends in 5 d" in found[1].found
+    assert "ended 1 d" in found[2].found
+
+
+def test_an_admin_certificate_that_the_node_would_not_start_with(config: NodeConfig, tmp_path: Path) -> None:
+    config = parse_config(NODE + ADMIN, tmp_path)
+    for name in ("admin-ca", "admin", "other"):
+        write_certificate(tmp_path / f"{name}.pem", tmp_path / f"{name}.key", ["ams-1"], [])
+    (tmp_path / "other.key").rename(tmp_path / "admin.key")
+    assert "$.admin.certificate" in only(check_admin_certificate(config, NOW)).found
+    (tmp_path / "admin.pem").write_text("spoiled")
+    assert verdicts(check_admin_certificate(config, NOW)) == ["fail"]
 
 
 def test_a_key_ring_is_there_is_readable_is_young_and_is_the_one_in_use(
