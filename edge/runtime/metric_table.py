@@ -463,8 +463,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     SELF_PROBE_HANDSHAKES := Counter(
         name="edge_self_probe_handshakes_total",
-        help="Handshakes of rounds that passed, through service and unicast addresses: edge_handshakes_total counts them"
-        " with those of callers.",
+        help="Handshakes of the node with itself that came to their end, through service and unicast addresses:"
+        " edge_handshakes_total counts them with those of callers.",
     ),
     SELF_PROBE_DURATION := Histogram(
         name="edge_self_probe_duration_seconds",
