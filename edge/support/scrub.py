@@ -28,7 +28,7 @@ _PATTERNS: Final = (
         re.DOTALL,
     ),
     re.compile(r"\beyJ[A-Za-z0-9_-]{1,999}\.[A-Za-z0-9_-]{1,9999}\.[A-Za-z0-9_-]*"),  # a JSON Web Token
-    re.compile(r"(?i)(?<=bearer )\S+"),
+    re.compile(r"(?i)(?<=bearer )[^\s\"'\\]+"),
     re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{8,}"),
     # What clouds and forges give out, by how it begins.
     re.compile(

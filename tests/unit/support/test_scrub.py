@@ -90,6 +90,7 @@ PEM = "-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\nabcd\n-----END EC PRIVATE KEY--
         ("db://u:p@ss@example.net/x", f"db://{REDACTED}@example.net/x"),
         ("db://u:p/ss@example.net/x", f"db://{REDACTED}@example.net/x"),
         ("Authorization: Token abc", f"Authorization: Token {REDACTED}"),
+        ('"said": "Bearer abc", "n": 1', f'"said": "Bearer {REDACTED}", "n": 1'),
         ("'authorization': 'abcdef'", f"'authorization': '{REDACTED}'"),
         ("Proxy-Authorization: Basic dTpw", f"Proxy-Authorization: Basic {REDACTED}"),
         ("Set-Cookie: session=abc; Path=/\nnext", f"Set-Cookie: {REDACTED}\nnext"),
@@ -170,8 +171,16 @@ def test_no_secret_is_no_pattern_that_fits_everything() -> None:
 
 @pytest.mark.parametrize(
     "piece",
-    ["a", "_-", "1:", "1.", "eyJ-", "token_", "://", "://a:", "-----BEGIN PRIVATE KEY-----"]
-    + [
+    [
+        "a",
+        "_-",
+        "1:",
+        "1.",
+        "eyJ-",
+        "token_",
+        "://",
+        "://a:",
+        "-----BEGIN PRIVATE KEY-----",
         'token="',
         "password=\\",
         'password "',
