@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 import pytest
-from bgp.table import TableEvent
 
+from bgp.table import TableEvent
 from edge.cli.root import edgectl
 from edge.runtime import metric_table
 
