@@ -88,7 +88,7 @@ variable "nlb" {
   }
 
   validation {
-    condition     = var.nlb == null || (length(try(var.nlb.health_from, [])) > 0 && alltrue([for prefix in try(var.nlb.health_from, []) : can(cidrhost(prefix, 0))]))
+    condition     = var.nlb == null || (length(try(var.nlb.health_from, [])) > 0 && alltrue([for prefix in try(var.nlb.health_from, []) : try(cidrsubnet(prefix, 0, 0), "") == prefix]))
     error_message = "nlb.health_from: give the prefixes of the balancer's subnets, such as [\"192.0.2.0/24\"]; its health checks come from there, and without them it sends nobody anywhere."
   }
 }
@@ -104,7 +104,7 @@ variable "global_accelerator" {
   default = null
 
   validation {
-    condition     = var.global_accelerator == null || (length(try(var.global_accelerator.health_from, [])) > 0 && alltrue([for prefix in try(var.global_accelerator.health_from, []) : can(cidrhost(prefix, 0))]))
+    condition     = var.global_accelerator == null || (length(try(var.global_accelerator.health_from, [])) > 0 && alltrue([for prefix in try(var.global_accelerator.health_from, []) : try(cidrsubnet(prefix, 0, 0), "") == prefix]))
     error_message = "global_accelerator.health_from: give the prefixes of Route 53's health checkers; the accelerator's health checks come from there, and without them it sends nobody anywhere."
   }
 
@@ -136,8 +136,8 @@ variable "ssh_from" {
   type        = list(string)
 
   validation {
-    condition     = alltrue([for prefix in var.ssh_from : can(cidrhost(prefix, 0))])
-    error_message = "ssh_from: ${join(", ", [for prefix in var.ssh_from : prefix if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.0/24."
+    condition     = alltrue([for prefix in var.ssh_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "ssh_from: ${join(", ", [for prefix in var.ssh_from : prefix if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.0/24 or 2001:db8::/32."
   }
 }
 
@@ -147,8 +147,8 @@ variable "monitoring_from" {
   default     = []
 
   validation {
-    condition     = alltrue([for prefix in var.monitoring_from : can(cidrhost(prefix, 0))])
-    error_message = "monitoring_from: ${join(", ", [for prefix in var.monitoring_from : prefix if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.0/24."
+    condition     = alltrue([for prefix in var.monitoring_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "monitoring_from: ${join(", ", [for prefix in var.monitoring_from : prefix if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.0/24 or 2001:db8::/32."
   }
 }
 
@@ -158,7 +158,7 @@ variable "forward_from" {
   default     = {}
 
   validation {
-    condition     = alltrue([for prefix in var.forward_from : can(cidrhost(prefix, 0))])
-    error_message = "forward_from: ${join(", ", [for name, prefix in var.forward_from : "${name} (${prefix})" if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.11/32."
+    condition     = alltrue([for prefix in var.forward_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "forward_from: ${join(", ", [for name, prefix in var.forward_from : "${name} (${prefix})" if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.11/32 or 2001:db8::11/128."
   }
 }
