@@ -74,11 +74,13 @@ variable "ipv6" {
 variable "nlb" {
   description = <<-EOT
     A Network Load Balancer with a TCP_QUIC listener before the nodes, which finds a call's node by the server ID in its
-    connection IDs; null for none. `subnet_ids` are the balancer's, one for each zone, `health_from` their prefixes.
+    connection IDs; null for none. `subnet_ids` are the balancer's, one for each zone, `health_from` their prefixes. Until
+    `deletion_protection` is false and applied, AWS deletes no balancer that callers' names may point to.
   EOT
   type = object({
-    subnet_ids  = list(string)
-    health_from = list(string)
+    subnet_ids          = list(string)
+    health_from         = list(string)
+    deletion_protection = optional(bool, true)
   })
   default = null
 
