@@ -55,7 +55,7 @@ def up(*where: dict[str, str], values: str = STEADY) -> dict[str, str]:
 def announcing(where: dict[str, str], values: str = STEADY, *, heard: str = STEADY) -> dict[str, str]:
     return {
         s("edge_route_state", where, prefix="192.0.2.0/24", state="announced"): values,
-        s("edge_bgp_neighbor_up", where, neighbor="198.51.100.1", role="upstream"): heard,
+        s("edge_bgp_neighbor_up", where, neighbor="198.51.100.1", role="upstream", carries="both"): heard,
         s("edge_policy_state", where, state="held"): OFF,
     }
 
@@ -131,6 +131,36 @@ CASES: Final = (
         fires=(Fired("critical", "2001:db8:1::/48 is announced by 0 nodes.", {"prefix": "2001:db8:1::/48"}),),
     ),
     Case("EdgePrefixDark", "one node of two is enough", announcing(AMS1) | announcing(FRA1, OFF)),
+    Case(
+        "EdgePrefixDark",
+        "both are announced, and the session that carries IPv6 is down",
+        {
+            s("edge_route_state", prefix="192.0.2.0/24", state="announced"): STEADY,
+            s("edge_route_state", prefix="2001:db8:1::/48", state="announced"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="198.51.100.1", role="upstream", carries="ipv4"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="2001:db8:ff::1", role="upstream", carries="ipv6"): OFF,
+        },
+        fires=(Fired("critical", "2001:db8:1::/48 is announced by 0 nodes.", {"prefix": "2001:db8:1::/48"}),),
+    ),
+    Case(
+        "EdgePrefixDark",
+        "IPv6 is told to nobody, for there is no session that carries it",
+        {
+            s("edge_route_state", prefix="2001:db8:1::/48", state="announced"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="198.51.100.1", role="upstream", carries="ipv4"): STEADY,
+        },
+        fires=(Fired("critical", "2001:db8:1::/48 is announced by 0 nodes.", {"prefix": "2001:db8:1::/48"}),),
+    ),
+    Case(
+        "EdgePrefixDark",
+        "IPv6 goes over another session than IPv4",
+        {
+            s("edge_route_state", prefix="192.0.2.0/24", state="announced"): STEADY,
+            s("edge_route_state", prefix="2001:db8:1::/48", state="depreferred"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="198.51.100.1", role="upstream", carries="ipv4"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="2001:db8:ff::1", role="upstream", carries="ipv6"): STEADY,
+        },
+    ),
     Case(
         "EdgeSiteDark",
         "its only node is gone",

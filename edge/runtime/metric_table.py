@@ -127,6 +127,7 @@ GENERATION = "the number of a generation of keys"
 PREFIX = "an announced prefix"
 NEIGHBOR = "the address of a configured neighbor"
 NEIGHBOR_ROLES = ("upstream", "fleet")
+NEIGHBOR_FAMILIES = ("ipv4", "ipv6", "both")
 
 METRICS: Final[tuple[Metric, ...]] = (
     BUILD_INFO := Gauge(
@@ -454,7 +455,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     BGP_NEIGHBOR_UP := Gauge(
         name="edge_bgp_neighbor_up",
         help="1 while the session with a BGP neighbor is established.",
-        labels={"neighbor": NEIGHBOR, "role": NEIGHBOR_ROLES},
+        labels={"neighbor": NEIGHBOR, "role": NEIGHBOR_ROLES, "carries": NEIGHBOR_FAMILIES},
     ),
     SELF_PROBES := Counter(
         name="edge_self_probes_total",
