@@ -55,7 +55,7 @@ def up(*where: dict[str, str], values: str = STEADY) -> dict[str, str]:
 def announcing(where: dict[str, str], values: str = STEADY, *, heard: str = STEADY) -> dict[str, str]:
     return {
         s("edge_route_state", where, prefix="192.0.2.0/24", state="announced"): values,
-        s("edge_bgp_neighbor_up", where, neighbor="198.51.100.1", role="upstream"): heard,
+        s("edge_bgp_neighbor_up", where, neighbor="198.51.100.1", role="upstream", carries="both"): heard,
         s("edge_policy_state", where, state="held"): OFF,
     }
 
@@ -132,6 +132,36 @@ CASES: Final = (
     ),
     Case("EdgePrefixDark", "one node of two is enough", announcing(AMS1) | announcing(FRA1, OFF)),
     Case(
+        "EdgePrefixDark",
+        "both are announced, and the session that carries IPv6 is down",
+        {
+            s("edge_route_state", prefix="192.0.2.0/24", state="announced"): STEADY,
+            s("edge_route_state", prefix="2001:db8:1::/48", state="announced"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="198.51.100.1", role="upstream", carries="ipv4"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="2001:db8:ff::1", role="upstream", carries="ipv6"): OFF,
+        },
+        fires=(Fired("critical", "2001:db8:1::/48 is announced by 0 nodes.", {"prefix": "2001:db8:1::/48"}),),
+    ),
+    Case(
+        "EdgePrefixDark",
+        "IPv6 is told to nobody, for there is no session that carries it",
+        {
+            s("edge_route_state", prefix="2001:db8:1::/48", state="announced"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="198.51.100.1", role="upstream", carries="ipv4"): STEADY,
+        },
+        fires=(Fired("critical", "2001:db8:1::/48 is announced by 0 nodes.", {"prefix": "2001:db8:1::/48"}),),
+    ),
+    Case(
+        "EdgePrefixDark",
+        "IPv6 goes over another session than IPv4",
+        {
+            s("edge_route_state", prefix="192.0.2.0/24", state="announced"): STEADY,
+            s("edge_route_state", prefix="2001:db8:1::/48", state="depreferred"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="198.51.100.1", role="upstream", carries="ipv4"): STEADY,
+            s("edge_bgp_neighbor_up", neighbor="2001:db8:ff::1", role="upstream", carries="ipv6"): STEADY,
+        },
+    ),
+    Case(
         "EdgeSiteDark",
         "its only node is gone",
         up(AMS1)
@@ -169,6 +199,29 @@ CASES: Final = (
         | announcing(FRA1)
         | announcing(AMS1, OFF)
         | {s("edge_policy_state", state="held"): STEADY},
+    ),
+    Case(
+        "EdgeSiteDark",
+        "held, and switched off while it is worked on",
+        up(AMS1, values="1x20 0x400")
+        | announcing(AMS1, "0x20 stale", heard="1x20 stale")
+        | {s("edge_policy_state", state="held"): "1x20 stale"},
+        at="60m",
+    ),
+    Case(
+        "EdgeSiteDark",
+        "it was held once, then announced, then it was gone",
+        up(AMS1, values="1x40 0x400")
+        | announcing(AMS1, "0x10 1x29 stale", heard="1x40 stale")
+        | {s("edge_policy_state", state="held"): "1x10 0x29 stale"},
+        at="20m",
+        fires=(
+            Fired(
+                "critical",
+                "Of the 1 nodes of ams none announces, and no operator has asked for that.",
+                {"site": "ams"},
+            ),
+        ),
     ),
     Case(
         "EdgeSiteDark",
@@ -248,6 +301,30 @@ CASES: Final = (
         },
     ),
     Case(
+        "EdgeSpeakerUnsound",
+        # Between samples that do not lie at its ends, a window counts somewhat more than there was: 1 is 1.02.
+        "two divergences, and a speaker that died once",
+        {
+            s("edge_bgp_echo_alarms_total", kind="still-announced"): OFF,
+            s("edge_route_divergences_total", kind="missing"): "7x19 _x1 7x10 8x5 9x80",
+            s("edge_speaker_restarts_total"): "1x19 _x1 1x10 2x80",
+        },
+        at="20m",
+    ),
+    Case(
+        "EdgeSpeakerUnsound",
+        "the speaker died twice",
+        {
+            s("edge_bgp_echo_alarms_total", kind="still-announced"): OFF,
+            s("edge_route_divergences_total", kind="missing"): OFF,
+            s("edge_speaker_restarts_total"): "0x20 1x10 2x80",
+        },
+        at="15m",
+        fires=(
+            Fired("warning", "2 alarms, divergences or deaths of the speaker of ams-1 in 15 minutes.", AMS1),
+        ),
+    ),
+    Case(
         "EdgeRouteFlapping",
         "announced every ten minutes",
         {s("edge_policy_decisions_total", state="announced"): "1x9 2x9 3x9 4x9 5x9 6x9"},
@@ -258,6 +335,12 @@ CASES: Final = (
         "EdgeRouteFlapping",
         "once, after a restart",
         {s("edge_policy_decisions_total", state="announced"): "0x10 1x200"},
+        at="61m",
+    ),
+    Case(
+        "EdgeRouteFlapping",
+        "three times, which is not more than three times",
+        {s("edge_policy_decisions_total", state="announced"): "5 _x1 5x7 6x9 7x9 8x90"},
         at="61m",
     ),
     Case(
@@ -333,6 +416,17 @@ CASES: Final = (
         {s("edge_worker_restarts_total"): "5x20 0x80"},
     ),
     Case(
+        "EdgeNodeRestarts",
+        "up for a minute, again and again",
+        {s("edge_start_timestamp_seconds"): "100x4 _x1 200x4 _x1 300x4 _x1 400x60"},
+        fires=(Fired("warning", "ams-1 was started 3 times within 30 minutes.", AMS1),),
+    ),
+    Case(
+        "EdgeNodeRestarts",
+        "an upgrade, and back",
+        {s("edge_start_timestamp_seconds"): "100x4 _x4 200x8 _x4 300x60"},
+    ),
+    Case(
         "EdgeSocketDrops",
         "one in a hundred",
         {s("edge_socket_drops_total"): "0+10x80", s("edge_datagrams_received_total"): "0+990x80"},
@@ -366,16 +460,62 @@ CASES: Final = (
         at="15m",
     ),
     Case(
+        "EdgeFleetNearlyFull",
+        "the empty ones are held, or broken: there is no room on them",
+        {
+            s("edge_pressure_ratio", signal="calls"): "0.9x80",
+            s("edge_pressure_ratio", AMS2, signal="calls"): "0x80",
+            s("edge_policy_state", AMS2, state="held"): STEADY,
+            s("edge_pressure_ratio", FRA1, signal="calls"): "0x80",
+            s("edge_policy_state", FRA1, state="fenced"): STEADY,
+        },
+        at="15m",
+        fires=(Fired("warning", "On average nodes carry 90% of what they can."),),
+    ),
+    Case(
         "EdgeCallersRefused",
         "one in ten",
-        {s("edge_handshakes_refused_total"): "0+1x80", s("edge_initials_received_total"): "0+10x80"},
+        {
+            s("edge_handshakes_refused_total"): "0+2x80",
+            s("edge_handshakes_crowded_total"): "0+1x80",
+            s("edge_initials_received_total"): "0+10x80",
+        },
         at="15m",
         fires=(Fired("critical", "ams refuses 10% of new connections because it is full.", {"site": "ams"}),),
     ),
     Case(
         "EdgeCallersRefused",
         "one in a hundred",
-        {s("edge_handshakes_refused_total"): "0+1x80", s("edge_initials_received_total"): "0+100x80"},
+        {
+            s("edge_handshakes_refused_total"): "0+1x80",
+            s("edge_handshakes_crowded_total"): "0x80",
+            s("edge_initials_received_total"): "0+100x80",
+        },
+        at="15m",
+    ),
+    Case(
+        "EdgeCallersRefused",
+        "a drained node refuses everybody, itself most of all",
+        {
+            s("edge_handshakes_refused_total"): "0+30x80",
+            s("edge_handshakes_crowded_total"): "0x80",
+            s("edge_initials_received_total"): "0+30x80",
+            s("edge_admission_state", state="draining"): STEADY,
+            s("edge_handshakes_refused_total", AMS2): "0x80",
+            s("edge_handshakes_crowded_total", AMS2): "0x80",
+            s("edge_initials_received_total", AMS2): "0+70x80",
+            s("edge_admission_state", AMS2, state="draining"): OFF,
+        },
+        at="15m",
+    ),
+    Case(
+        "EdgeCallersRefused",
+        "one address asks far too often, and there is room",
+        {
+            s("edge_handshakes_refused_total"): "0+30x80",
+            s("edge_handshakes_crowded_total"): "0+30x80",
+            s("edge_initials_received_total"): "0+70x80",
+        },
         at="15m",
     ),
     Case(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def patient_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def doctor(patient: Patient, as_json: bool) -> int:
     """Look for what is wrong with this machine as a node, and say what to do about it.
 
-    The kernel, the addresses and ports, the certificate, keys and who may read them, the ways out, the BGP sessions, and
+    The kernel, the disk, the addresses and ports, the certificate, keys and who may read them, the ways out, the BGP sessions, and
     what the node says of itself, if it runs. Nothing is changed. Some files are for root to look at. It looks at the
     machine that it runs on: for another node, run it there. SOCKET is the node's admin socket. The exit code is 1 if
     something fails, not if it only warns.
@@ -83,6 +84,11 @@ def received(socket: str | None, config: Path | None) -> Patient:
         problem = str(error)
     known = (status or {}).get("config") or {}
     path = config or Path(known.get("file") or CONFIG)
+    if not known and config is None and not os.path.lexists(path):
+        # Why the node did not say where it is matters more than that it is not where it usually is.
+        raise UnreachableError(
+            f"{problem}; to look without it, say where its configuration is: --config FILE"
+        )
     try:
         return Patient(load_config(path), status, peers, problem, ask)
     except UnreachableError as error:

@@ -57,8 +57,10 @@ async def examine(patient: Patient) -> tuple[Finding, ...]:
         "key ring": lambda: files.check_key_ring(config, now, status["keys"]["version"] if status else None),
         "files": lambda: files.check_other_files(config),
         "secret files": lambda: files.check_secrets(config),
+        "state": lambda: files.check_state(config),
         "clock": kernel.check_clock,
         "socket buffers": kernel.check_buffers,
+        "tracked flows": kernel.check_flows,
         "kernel settings": lambda: kernel.check_settings(config),
     }
     return tuple(finding for name, check in checks.items() for finding in _looked_at(name, check))
@@ -74,3 +76,11 @@ def _looked_at(name: str, check: Callable[[], Iterator[Finding]]) -> list[Findin
         return list(check())
     except OSError as error:
         return [warn(name, f"not looked at: {error}", "run edgectl doctor as root")]
+    except KeyError as error:
+        return [
+            warn(
+                name,
+                f"the node does not tell {error}: it is of another version",
+                "systemctl restart edge, drained",
+            )
+        ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,6 +21,9 @@ from edge.spans import span
 RENEW: Final = timedelta(days=10)
 """A certificate that has less to live should have been renewed by now."""
 ROTATE: Final = timedelta(days=366)
+ROOM_WARN: Final = 200 << 20
+ROOM_FAIL: Final = 1 << 20
+"""Bytes that are left. A node keeps little, and cannot keep a hold or a drain on a full disk."""
 TOLD: Final = 4  # names
 
 _AS_ROOT: Final = "run edgectl doctor as root, to have this looked at"
@@ -148,6 +152,34 @@ def check_other_files(config: NodeConfig) -> Iterator[Finding]:
             yield warn(check, f"not looked at: {error}", _AS_ROOT)
         except EdgeError as error:
             yield fail(check, str(error), "put the file right; the node would not start with it")
+
+
+def check_state(
+    config: NodeConfig, look: Callable[[Path], os.statvfs_result] = os.statvfs
+) -> Iterator[Finding]:
+    """Is there room where the node keeps its holds, its drain and its key? ``look`` is asked for the file system."""
+    check, path = "state", config.state.directory
+    there = next((one for one in (path, *path.parents) if one.is_dir()), path)
+    system = look(there)
+    free = system.f_bavail * system.f_frsize
+    if system.f_flag & os.ST_RDONLY:
+        yield fail(
+            check,
+            f"{path}: its file system is read-only",
+            "look at the disk (journalctl -k), then: mount -o remount,rw",
+        )
+    elif free < ROOM_FAIL or (system.f_files and not system.f_favail):
+        yield fail(
+            check, f"{path}: the disk is full", "make room: journalctl --vacuum-size=200M; du -xh / | sort -h"
+        )
+    elif free < ROOM_WARN:
+        yield warn(
+            check,
+            f"{path}: {free >> 20} MiB are left",
+            "make room: journalctl --vacuum-size=200M; du -xh / | sort -h",
+        )
+    else:
+        yield ok(check, f"{path}: {free >> 20} MiB are left")
 
 
 def secret_files(config: NodeConfig) -> dict[str, Path]:

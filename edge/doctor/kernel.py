@@ -39,6 +39,30 @@ def check_buffers(root: Path = SYSCTLS) -> Iterator[Finding]:
         yield ok(check, "up to 4 MiB and more")
 
 
+FLOWS_WARN: Final = 0.7
+FLOWS_FULL: Final = 0.95
+"""Of what the kernel's connection tracking has room for; when it is full, who is new gets no answer at all."""
+
+
+def check_flows(root: Path = SYSCTLS) -> Iterator[Finding]:
+    """Is there room for more flows, where a firewall tracks them? Nothing where none does."""
+    check, table = "tracked flows", root / "net/netfilter"
+    count, room = _number(table / "nf_conntrack_count"), _number(table / "nf_conntrack_max")
+    if not room or count is None:
+        return
+    found = f"{count} of {room} that the firewall can track"
+    remedy = (
+        "have it not track UDP to the service's port (nftables: notrack), or: "
+        f"sysctl -w net.netfilter.nf_conntrack_max={2 * room}"
+    )
+    if count >= FLOWS_WARN * room:
+        yield (fail if count >= FLOWS_FULL * room else warn)(
+            check, f"{found}; packets of new ones are dropped when it is full", remedy
+        )
+    else:
+        yield ok(check, found)
+
+
 def check_settings(config: NodeConfig, root: Path = SYSCTLS) -> Iterator[Finding]:
     """Settings of the kernel that are known to get in the way."""
     check, bad = "kernel settings", False

@@ -12,8 +12,18 @@ OUT: Final = ("announced", "depreferred")
 
 _HEARD = f"max by ({NODE}) ({of(metric.BGP_NEIGHBOR_UP, role='upstream')})"
 _TOLD = f"max by ({NODE}) ({of(metric.ROUTE_STATE, state=OUT)})"
-_TOLD_BY_PREFIX = f"max by ({NODE}, prefix) ({of(metric.ROUTE_STATE, state=OUT)})"
+# By the look of a prefix, which sessions carry it.
+_FAMILIES = (("ipv4", "[0-9./]+"), ("ipv6", ".*:.*"))
 _DECIDED = f"max by ({NODE}) ({of(metric.POLICY_STATE, state=OUT)})"
+
+
+def _announcing_prefix(family: str, look: str) -> str:
+    told = f"max by ({NODE}, prefix) ({of(metric.ROUTE_STATE, prefix=(look,), state=OUT)})"
+    carrying = of(metric.BGP_NEIGHBOR_UP, role="upstream", carries=(family, "both"))
+    # A node with upstreams, none of which carries it, tells nobody.
+    heard = f"(max by ({NODE}) ({carrying}) or 0 * {_HEARD})"
+    return f"sum by ({FLEET}, prefix) ({told} * on ({NODE}) group_left () {heard})"
+
 
 ANNOUNCING: Final = Record(
     name="node:edge_announcing:max",
@@ -28,7 +38,7 @@ ANNOUNCING_IN_FLEET: Final = Record(
 )
 ANNOUNCING_PREFIX: Final = Record(
     name="prefix:edge_announcing_nodes:sum",
-    expr=f"sum by ({FLEET}, prefix) ({_TOLD_BY_PREFIX} * on ({NODE}) group_left () {_HEARD})",
+    expr="\nor ".join(_announcing_prefix(family, look) for family, look in _FAMILIES),
 )
 PRESSURE: Final = Record(name="node:edge_pressure:max", expr=f"max by ({NODE}) ({of(metric.PRESSURE)})")
 CALLS: Final = Record(name="site:edge_calls:sum", expr=f"sum by ({SITE}) ({of(metric.CALLS)})")

@@ -13,9 +13,17 @@ _PROBES_FAILED = f"sum by ({NODE}) (rate({of(metric.SELF_PROBES, result='failed'
 _PROBES = f"sum by ({NODE}) (rate({of(metric.SELF_PROBES)}[5m]))"
 _DROPS = f"sum by ({NODE}) (rate({of(metric.SOCKET_DROPS)}[5m]))"
 _RECEIVED = f"sum by ({NODE}) (rate({of(metric.DATAGRAMS_RECEIVED)}[5m]))"
-_REFUSED = f"sum by ({SITE}) (rate({of(metric.REFUSED)}[5m]))"
+# A drained node refuses its own handshakes, too; and who has had his share is not refused because it is full.
+_DRAINED = f"max by ({NODE}) ({of(metric.ADMISSION_STATE, state='draining')} == 1)"
+_REFUSED_BY_NODE = (
+    f"(sum by ({NODE}) (rate({of(metric.REFUSED)}[5m])) - sum by ({NODE}) (rate({of(metric.CROWDED)}[5m])))"
+)
+_REFUSED = f"sum by ({SITE}) ({_REFUSED_BY_NODE} unless on ({NODE}) {_DRAINED})"
 _NEWCOMERS = f"sum by ({SITE}) (rate({of(metric.INITIALS)}[5m]))"
 _ADDED = f"sum by ({SITE}, le) (rate({of(metric.TURN_EDGE, 'bucket')}[10m]))"
+# A node that nobody is sent to has no room for others.
+_OUT_OF_USE = of(metric.POLICY_STATE, state=("held", "fenced", "starting"))
+_IN_USE = f"({PRESSURE.name} unless on ({NODE}) max by ({NODE}) ({_OUT_OF_USE}) == 1)"
 UNFINISHED: Final = ("withdrawing", "settling", "handing-over", "closing")
 
 WATCHDOG: Final = Alert(
@@ -65,6 +73,16 @@ WORKER_RESTARTS: Final = Alert(
     summary="A worker of {{ $labels.node }} died",
     description='{{ $value | printf "%.0f" }} workers of {{ $labels.node }} died within 15 minutes and were replaced.',
 )
+NODE_RESTARTS: Final = Alert(
+    name="EdgeNodeRestarts",
+    severity="warning",
+    expr=f"max by ({NODE}) (changes({of(metric.START)}[30m])) > 2",
+    wait="0s",
+    because="Each start is too short for whoever waits for a node to be down, and all its calls end with each. An upgrade"
+    " is one start, and its rollback another. The window is the wait.",
+    summary="{{ $labels.node }} starts again and again",
+    description="{{ $labels.node }} was started {{ $value }} times within 30 minutes.",
+)
 SOCKET_DROPS: Final = Alert(
     name="EdgeSocketDrops",
     severity="warning",
@@ -78,7 +96,7 @@ SOCKET_DROPS: Final = Alert(
 FLEET_NEARLY_FULL: Final = Alert(
     name="EdgeFleetNearlyFull",
     severity="warning",
-    expr=f"avg by ({FLEET}) ({PRESSURE.name}) > 0.7",
+    expr=f"avg by ({FLEET}) {_IN_USE} > 0.7",
     wait="10m",
     because="A fleet with less than a third to spare cannot lose a site. There is time to add nodes, so nobody is woken.",
     summary="The fleet is nearly full",
@@ -121,6 +139,7 @@ NODES: Final = Group(
         NODE_DOWN,
         SELF_PROBE_FAILING,
         WORKER_RESTARTS,
+        NODE_RESTARTS,
         SOCKET_DROPS,
         FLEET_NEARLY_FULL,
         CALLERS_REFUSED,

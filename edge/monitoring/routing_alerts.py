@@ -9,9 +9,9 @@ from edge.monitoring.promql import FLEET, NODE, SITE, UP, of
 from edge.monitoring.rule import Alert, Group
 from edge.runtime import metric_table as metric
 
-_ALL_HELD = (
-    f"(sum by ({SITE}) ({of(metric.POLICY_STATE, state='held')}) == on ({SITE}) count by ({SITE}) ({UP}))"
-)
+# Who was held when it was last heard is held: a machine that is switched off while it is worked on says nothing.
+_HELD = f"max by ({NODE}) (last_over_time({of(metric.POLICY_STATE, state='held')}[1d]))"
+_ALL_HELD = f"(sum by ({SITE}) ({_HELD} and on ({NODE}) {UP}) == on ({SITE}) count by ({SITE}) ({UP}))"
 
 FLEET_DARK: Final = Alert(
     name="EdgeFleetDark",
@@ -71,8 +71,9 @@ SPEAKER_UNSOUND: Final = Alert(
     name="EdgeSpeakerUnsound",
     severity="warning",
     expr=f"sum by ({NODE}) (increase({of(metric.ECHO_ALARMS)}[15m])) > 0\n"
-    f"or sum by ({NODE}) (increase({of(metric.ROUTE_DIVERGENCES)}[15m])) > 2\n"
-    f"or sum by ({NODE}) (increase({of(metric.SPEAKER_RESTARTS)}[15m])) > 1",
+    # Halves: between samples that do not lie at its ends, a window counts 1 as 1.02.
+    f"or sum by ({NODE}) (increase({of(metric.ROUTE_DIVERGENCES)}[15m])) > 2.5\n"
+    f"or sum by ({NODE}) (increase({of(metric.SPEAKER_RESTARTS)}[15m])) > 1.5",
     wait="0s",
     because="The node repairs it each time, and callers are served; but what it says is not what the network hears. The"
     " window of 15 minutes is the wait.",
@@ -82,7 +83,7 @@ SPEAKER_UNSOUND: Final = Alert(
 ROUTE_FLAPPING: Final = Alert(
     name="EdgeRouteFlapping",
     severity="warning",
-    expr=f"sum by ({NODE}) (increase({of(metric.POLICY_DECISIONS, state='announced')}[1h])) > 3",
+    expr=f"sum by ({NODE}) (increase({of(metric.POLICY_DECISIONS, state='announced')}[1h])) > 3.5",
     wait="0s",
     because="Neighbors that damp count each flap for an hour, and suppress the prefix after a few. The window is the wait.",
     summary="{{ $labels.node }} goes out and comes back",

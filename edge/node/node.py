@@ -342,13 +342,12 @@ class Node:
         )
 
     def _unicast_probed(self, passed: bool, took_s: float) -> None:
-        if passed:
-            self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=len(self.config.unicast.addresses))
+        self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=self._unicast_probe.handshakes)
 
     def _probed(self, passed: bool, took_s: float) -> None:
         self._metrics.increment(metric.SELF_PROBES, "ok" if passed else "failed")
+        self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=self._probe.handshakes)
         if passed:
-            self._metrics.increment(metric.SELF_PROBE_HANDSHAKES, by=len(self.config.service.addresses))
             self._metrics.observe(metric.SELF_PROBE_DURATION, took_s)
         self._update_route(asyncio.get_running_loop().time())
 

@@ -188,7 +188,9 @@ class Routing:
             state = "withdrawn" if wanted is None else "depreferred" if wanted.prepend else "announced"
             metrics.set_state(metric.ROUTE_STATE, state, str(route.prefix))
         for address, peer in self.peers.items():
-            metrics.set(metric.BGP_NEIGHBOR_UP, peer.is_up, str(address), peer.neighbor.role.value)
+            (version, *more) = peer.neighbor.versions
+            carries = "both" if more else f"ipv{version}"
+            metrics.set(metric.BGP_NEIGHBOR_UP, peer.is_up, str(address), peer.neighbor.role.value, carries)
         for (neighbor, prefix), penalty in self.costs.penalties(now).items():
             metrics.set(metric.FLAP_PENALTY, penalty, str(prefix), str(neighbor))
         if self._view is not None:

@@ -127,6 +127,7 @@ GENERATION = "the number of a generation of keys"
 PREFIX = "an announced prefix"
 NEIGHBOR = "the address of a configured neighbor"
 NEIGHBOR_ROLES = ("upstream", "fleet")
+NEIGHBOR_FAMILIES = ("ipv4", "ipv6", "both")
 
 METRICS: Final[tuple[Metric, ...]] = (
     BUILD_INFO := Gauge(
@@ -454,7 +455,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     BGP_NEIGHBOR_UP := Gauge(
         name="edge_bgp_neighbor_up",
         help="1 while the session with a BGP neighbor is established.",
-        labels={"neighbor": NEIGHBOR, "role": NEIGHBOR_ROLES},
+        labels={"neighbor": NEIGHBOR, "role": NEIGHBOR_ROLES, "carries": NEIGHBOR_FAMILIES},
     ),
     SELF_PROBES := Counter(
         name="edge_self_probes_total",
@@ -463,8 +464,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     ),
     SELF_PROBE_HANDSHAKES := Counter(
         name="edge_self_probe_handshakes_total",
-        help="Handshakes of rounds that passed, through service and unicast addresses: edge_handshakes_total counts them"
-        " with those of callers.",
+        help="Handshakes of the node with itself that came to their end, through service and unicast addresses:"
+        " edge_handshakes_total counts them with those of callers.",
     ),
     SELF_PROBE_DURATION := Histogram(
         name="edge_self_probe_duration_seconds",

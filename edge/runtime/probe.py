@@ -22,7 +22,8 @@ class SelfProbe:
     """Probes all of ``addresses`` every ``interval_s``; one that gets no answer within ``timeout_s`` fails the round.
 
     ``passed`` and ``failed`` count rounds in a row, so that one of them is 0. ``on_round`` is told whether a
-    round passed and how long it took, in seconds.
+    round passed and how long it took, in seconds. ``handshakes`` is how many of the last round came to their end: who
+    is told that the node is busy has passed, without one.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class SelfProbe:
         self.passed = 0
         self.failed = 0
         self.problem = ""
+        self.handshakes = 0
         self._targets = [Target(host=address, port=port, insecure=True) for address in addresses]
         self._interval_s = interval_s
         self._timeout_s = timeout_s
@@ -55,6 +57,7 @@ class SelfProbe:
     async def _round(self) -> None:
         results = await asyncio.gather(*map(self._probe, self._targets), return_exceptions=True)
         problems = [str(result) for result in results if isinstance(result, BaseException)]
+        self.handshakes = results.count(True)
         if problems:
             self.passed, self.failed = 0, self.failed + 1
             self.problem = problems[0]
@@ -62,7 +65,8 @@ class SelfProbe:
         else:
             self.passed, self.failed, self.problem = self.passed + 1, 0, ""
 
-    async def _probe(self, target: Target) -> None:
+    async def _probe(self, target: Target) -> bool:
+        """Whether there was a handshake. Raises what `dial` does, where there was no answer."""
         try:
             dialed = await dial(
                 target,
@@ -72,6 +76,7 @@ class SelfProbe:
                 timeout_s=self._timeout_s,
             )
         except ServerBusy:
-            return
+            return False
         dialed.stack.close()
         dialed.driver.leave()
+        return True

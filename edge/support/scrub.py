@@ -17,20 +17,56 @@ SHORTEST: Final = 4
 _WORD: Final = re.compile(r"[A-Za-z0-9+/_=-]{16,}")
 """In a file of secrets: keys in hex or base64, and lines of PEM. Shorter words are the file's own vocabulary."""
 
+# In quotes, which may be escaped as in a string of JSON, to the quote that ends it; else as far as one word goes.
+_VALUE: Final = r"""
+    (?: (?P<quote> \\* ["'] ) (?P<quoted> (?! \[redacted\] ) (?: (?! (?P=quote) ) (?: \\. | [^\\\n] ) )+ )
+      | (?P<bare> (?! \[redacted\] ) (?: \\ [^"'] | [^\s"',;}\\] )+ ) )
+"""
 _PATTERNS: Final = (
-    re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL),
-    re.compile(r"\beyJ[A-Za-z0-9_-]{1,999}\.[A-Za-z0-9_-]{1,9999}\.[A-Za-z0-9_-]*"),  # a JSON Web Token
-    re.compile(r"(?i)(?<=bearer )\S+"),
-    re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{8,}"),
-    re.compile(r"(?<=://)[^/@:\s\"']{1,200}:[^/@\s\"']{1,200}(?=@)"),  # name and password of a URL
     re.compile(
-        r"""(?ix) (?: password | passwd | passphrase | secret | token | api[_-]?key | private[_-]?key )
-        ["']? \s* [:=] \s* ["']? (?P<value> (?!\[redacted\]) [^\s"',;}]+ )"""
+        r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)",
+        re.DOTALL,
     ),
-    re.compile(r"""(?x) "(?: k | d )" \s* : \s* "(?P<value> [A-Za-z0-9_-]{16,} )" """),  # of a JSON Web Key
+    re.compile(r"\beyJ[A-Za-z0-9_-]{1,999}\.[A-Za-z0-9_-]{1,9999}\.[A-Za-z0-9_-]*"),  # a JSON Web Token
+    re.compile(r"(?i)(?<=bearer )[^\s\"'\\]+"),
+    re.compile(r"(?i)(?<=basic )[A-Za-z0-9+/=]{8,}"),
+    # What clouds and forges give out, by how it begins.
+    re.compile(
+        r"""(?x) \b (?: sk-[\w-]{16,} | gh[pousr]_\w{16,} | github_pat_\w{16,} | glpat-[\w-]{16,} | xox[a-z]-[\w-]{10,}
+        | (?: AKIA | ASIA )[A-Z0-9]{16} | AIza[\w-]{30,} | hvs\.[\w-]{16,} | AGE-SECRET-KEY-1[A-Z0-9]+ )"""
+    ),
+    # Name and password of a URL, or a token in their place; somebody may have written a slash in a password as it is.
+    re.compile(r"(?<=://)(?!\[redacted\])[^/?#\s\"']{1,200}(?=@)"),
+    re.compile(r"(?<=://)[^/?#@:\s\"']{1,200}:(?!\d{1,5}/)[^@\s\"']{1,200}(?=@)"),
+    re.compile(  # fields of HTTP, to the end of the line
+        r"""(?ix) \b (?: (?: proxy- )? authorization | (?: set- )? cookie ) ["']? [ \t]* [:=] [ \t]*+ ["']?+
+        (?: (?: bearer | basic | digest | token | negotiate ) [ \t]+ )?+ (?P<bare> (?! \[redacted\] ) [^"'\\\n]+ )"""
+    ),
+    # What only its word tells: in a configuration, an environment, a log's field, an option's argument.
+    re.compile(
+        r"""(?ix) (?P<password> (?: password | passwd | passphrase | pwd ) ) \\* ["']? \s* [:=] \s* """
+        + _VALUE
+    ),
+    re.compile(
+        r"""(?ix) (?: (?: secret | private | access | signing | api | auth )[_-]?(?: access[_-]? )?key (?: [_-]id )?
+        | secret | token | credentials? ) \\* ["']? \s* [:=] \s* """
+        + _VALUE
+    ),
+    re.compile(
+        r"""(?ix) --[a-z-]* (?P<password> password | passwd | passphrase | secret | token | [a-z]+-key ) [ ]+ (?! - ) """
+        + _VALUE
+    ),
+    # As BIRD, ExaBGP and FRR write the key of a BGP session.
+    re.compile(
+        r"""(?ix) (?: md5-password | \b neighbor \s+ \S{1,60} \s+ password (?: \s+ \d )? ) (?P<password> \s+ ) """
+        + _VALUE
+    ),
+    re.compile(r"""(?ix) \b password (?P<password> \s+ ) (?= \\* ["'] ) """ + _VALUE),
+    re.compile(r"""(?x) "(?: k | d )" \s* : \s* "(?P<bare> [A-Za-z0-9_-]{16,} )" """),  # of a JSON Web Key
 )
+_NOTHING: Final = re.compile(r"(?:null|true|false|none)", re.IGNORECASE)
 _HARMLESS: Final = re.compile(r"(?:null|true|false|none|\d{1,6}|/\S*)", re.IGNORECASE)
-"""A value after such a word that is no secret: a flag, a small number, a path."""
+"""A value after such a word that is no secret: a flag, a small number, a path. A password may be any but the first."""
 
 _ADDRESS: Final = re.compile(
     r"""(?x) (?<![\w.:]) (?: \d{1,3} (?: \.\d{1,3} ){3} (?! \w | \.\d ) | [0-9A-Fa-f]{0,4} (?: : [0-9A-Fa-f.]{0,15} ){2,8} )"""
@@ -96,14 +132,16 @@ class Scrubber:
         return text if self._ours is None else _ADDRESS.sub(self._named, text)
 
     def _redact(self, match: re.Match[str]) -> str:
-        whole, value = match.group(), match.groupdict().get("value")
-        if value is None:
+        whole, groups = match.group(), match.groupdict()
+        which = next((name for name in ("quoted", "bare") if groups.get(name) is not None), None)
+        if which is None:
             self.redacted += 1
             return REDACTED
-        if _HARMLESS.fullmatch(value):
+        value = groups[which]
+        if (_NOTHING if groups.get("password") else _HARMLESS).fullmatch(value):
             return whole
         self.redacted += 1
-        start = match.start("value") - match.start()
+        start = match.start(which) - match.start()
         return whole[:start] + REDACTED + whole[start + len(value) :]
 
     def _named(self, match: re.Match[str]) -> str:

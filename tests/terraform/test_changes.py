@@ -72,3 +72,17 @@ def test_a_new_server_id_is_registered_anew(workspace):
     assert planned(terraform, GIVEN["modules/aws-node"] | {"nodes": renumbered}) == {
         'aws_lb_target_group_attachment.node["a-1"]': ["delete", "create"]
     }
+
+
+def test_a_new_name_leaves_machines_in_a_group_and_the_balancer_where_it_is(workspace):
+    """A group that machines are in cannot be deleted, and a balancer that callers' names point to should not be."""
+    terraform = workspace("modules/aws-node")
+    terraform.give(GIVEN["modules/aws-node"])
+    terraform.expect(0, "init")
+    terraform.expect(0, "apply", "-auto-approve")
+    state = json.loads(terraform.expect(0, "show", "-json").stdout)["values"]["root_module"]["resources"]
+    (balancer,) = [one["values"] for one in state if one["type"] == "aws_lb"]
+    assert balancer["enable_deletion_protection"] is True
+    changes = planned(terraform, GIVEN["modules/aws-node"] | {"name": "voice"})
+    assert changes["aws_security_group.nodes"] == ["create", "delete"]
+    assert changes['aws_instance.node["a-1"]'] == ["update"]

@@ -3,6 +3,11 @@ resource "aws_security_group" "nodes" {
   description = "Nodes of anycast-edge"
   vpc_id      = var.vpc_id
   tags        = var.tags
+
+  lifecycle {
+    # AWS deletes no group that machines are in: with another name, they change over first.
+    create_before_destroy = true
+  }
 }
 
 locals {

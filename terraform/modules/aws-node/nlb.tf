@@ -8,7 +8,9 @@ resource "aws_lb" "edge" {
   ip_address_type                  = "ipv4"
   subnets                          = var.nlb.subnet_ids
   enable_cross_zone_load_balancing = true
-  tags                             = var.tags
+  # The callers' name points to its name and addresses, and a new one has others.
+  enable_deletion_protection = var.nlb.deletion_protection
+  tags                       = var.tags
 }
 
 resource "aws_lb_target_group" "edge" {

@@ -74,11 +74,13 @@ variable "ipv6" {
 variable "nlb" {
   description = <<-EOT
     A Network Load Balancer with a TCP_QUIC listener before the nodes, which finds a call's node by the server ID in its
-    connection IDs; null for none. `subnet_ids` are the balancer's, one for each zone, `health_from` their prefixes.
+    connection IDs; null for none. `subnet_ids` are the balancer's, one for each zone, `health_from` their prefixes. Until
+    `deletion_protection` is false and applied, AWS deletes no balancer that callers' names may point to.
   EOT
   type = object({
-    subnet_ids  = list(string)
-    health_from = list(string)
+    subnet_ids          = list(string)
+    health_from         = list(string)
+    deletion_protection = optional(bool, true)
   })
   default = null
 
@@ -88,7 +90,7 @@ variable "nlb" {
   }
 
   validation {
-    condition     = var.nlb == null || (length(try(var.nlb.health_from, [])) > 0 && alltrue([for prefix in try(var.nlb.health_from, []) : can(cidrhost(prefix, 0))]))
+    condition     = var.nlb == null || (length(try(var.nlb.health_from, [])) > 0 && alltrue([for prefix in try(var.nlb.health_from, []) : try(cidrsubnet(prefix, 0, 0), "") == prefix]))
     error_message = "nlb.health_from: give the prefixes of the balancer's subnets, such as [\"192.0.2.0/24\"]; its health checks come from there, and without them it sends nobody anywhere."
   }
 }
@@ -104,7 +106,7 @@ variable "global_accelerator" {
   default = null
 
   validation {
-    condition     = var.global_accelerator == null || (length(try(var.global_accelerator.health_from, [])) > 0 && alltrue([for prefix in try(var.global_accelerator.health_from, []) : can(cidrhost(prefix, 0))]))
+    condition     = var.global_accelerator == null || (length(try(var.global_accelerator.health_from, [])) > 0 && alltrue([for prefix in try(var.global_accelerator.health_from, []) : try(cidrsubnet(prefix, 0, 0), "") == prefix]))
     error_message = "global_accelerator.health_from: give the prefixes of Route 53's health checkers; the accelerator's health checks come from there, and without them it sends nobody anywhere."
   }
 
@@ -136,8 +138,8 @@ variable "ssh_from" {
   type        = list(string)
 
   validation {
-    condition     = alltrue([for prefix in var.ssh_from : can(cidrhost(prefix, 0))])
-    error_message = "ssh_from: ${join(", ", [for prefix in var.ssh_from : prefix if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.0/24."
+    condition     = alltrue([for prefix in var.ssh_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "ssh_from: ${join(", ", [for prefix in var.ssh_from : prefix if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.0/24 or 2001:db8::/32."
   }
 }
 
@@ -147,8 +149,8 @@ variable "monitoring_from" {
   default     = []
 
   validation {
-    condition     = alltrue([for prefix in var.monitoring_from : can(cidrhost(prefix, 0))])
-    error_message = "monitoring_from: ${join(", ", [for prefix in var.monitoring_from : prefix if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.0/24."
+    condition     = alltrue([for prefix in var.monitoring_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "monitoring_from: ${join(", ", [for prefix in var.monitoring_from : prefix if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.0/24 or 2001:db8::/32."
   }
 }
 
@@ -158,7 +160,7 @@ variable "forward_from" {
   default     = {}
 
   validation {
-    condition     = alltrue([for prefix in var.forward_from : can(cidrhost(prefix, 0))])
-    error_message = "forward_from: ${join(", ", [for name, prefix in var.forward_from : "${name} (${prefix})" if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.11/32."
+    condition     = alltrue([for prefix in var.forward_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "forward_from: ${join(", ", [for name, prefix in var.forward_from : "${name} (${prefix})" if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.11/32 or 2001:db8::11/128."
   }
 }

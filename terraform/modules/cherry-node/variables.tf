@@ -47,12 +47,12 @@ variable "bgp" {
   default = {}
 
   validation {
-    condition     = try(coalesce(var.bgp.local_as, 1), 1) >= 1 && try(coalesce(var.bgp.local_as, 1), 1) <= 4294967294
+    condition     = try(coalesce(var.bgp.local_as, 1), 1) >= 1 && try(coalesce(var.bgp.local_as, 1), 1) <= 4294967294 && try(floor(var.bgp.local_as) == var.bgp.local_as, true)
     error_message = "bgp.local_as: out of range; a whole number from 1 to 4294967294."
   }
 
   validation {
-    condition     = try(var.bgp.multihop, 2) >= 1 && try(var.bgp.multihop, 2) <= 255
+    condition     = try(var.bgp.multihop, 2) >= 1 && try(var.bgp.multihop, 2) <= 255 && try(floor(var.bgp.multihop) == var.bgp.multihop, true)
     error_message = "bgp.multihop: 1 to 255 hops."
   }
 

@@ -38,3 +38,12 @@ run "somebody_must_be_able_to_log_in" {
   }
   expect_failures = [var.ssh_public_keys]
 }
+
+run "more_than_a_cloud_takes_is_refused_before_a_machine_is_made" {
+  command = plan
+
+  variables {
+    ssh_public_keys = [for number in range(30) : "ssh-rsa ${join("", [for part in range(60) : "AAAAB3Nz"])} ops-${number}@example"]
+  }
+  expect_failures = [output.user_data]
+}

@@ -8,7 +8,8 @@ resource "terraform_data" "node" {
     site       = each.value.site
     server_id  = each.value.server_id
     unicast_v4 = each.value.unicast_v4
-    unicast_v6 = each.value.unicast_v6
+    # Written the shortest way, as other modules compare it and make prefixes of it.
+    unicast_v6 = each.value.unicast_v6 == null ? null : cidrhost("${each.value.unicast_v6}/128", 0)
     ssh_host   = coalesce(each.value.ssh_host, each.value.unicast_v4)
     ssh_user   = coalesce(each.value.ssh_user, var.ssh_user)
     bgp = each.value.bgp == null ? null : {

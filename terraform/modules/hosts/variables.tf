@@ -45,13 +45,13 @@ variable "nodes" {
   }
 
   validation {
-    condition     = alltrue([for node in var.nodes : can(cidrhost("${node.unicast_v4}/32", 0)) && !strcontains(node.unicast_v4, ":")])
-    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.unicast_v4})" if !can(cidrhost("${node.unicast_v4}/32", 0)) || strcontains(node.unicast_v4, ":")])}: unicast_v4 is no IPv4 address; write it without a prefix length, such as 192.0.2.11."
+    condition     = alltrue([for node in var.nodes : try(cidrhost("${node.unicast_v4}/32", 0), "") == node.unicast_v4 && !strcontains(node.unicast_v4, ":")])
+    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.unicast_v4})" if try(cidrhost("${node.unicast_v4}/32", 0), "") != node.unicast_v4 || strcontains(node.unicast_v4, ":")])}: unicast_v4 is no IPv4 address; write it without a prefix length, such as 192.0.2.11."
   }
 
   validation {
-    condition     = alltrue([for node in var.nodes : node.unicast_v6 == null || (can(cidrhost("${node.unicast_v6}/128", 0)) && strcontains(coalesce(node.unicast_v6, "-"), ":"))])
-    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.unicast_v6})" if node.unicast_v6 != null && !(can(cidrhost("${node.unicast_v6}/128", 0)) && strcontains(coalesce(node.unicast_v6, "-"), ":"))])}: unicast_v6 is no IPv6 address; write it without a prefix length, such as 2001:db8::11."
+    condition     = alltrue([for node in var.nodes : node.unicast_v6 == null || strcontains(try(cidrhost("${node.unicast_v6}/128", 0), ""), ":")])
+    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.unicast_v6})" if node.unicast_v6 != null && !strcontains(try(cidrhost("${node.unicast_v6}/128", 0), ""), ":")])}: unicast_v6 is no IPv6 address; write it without a prefix length, such as 2001:db8::11."
   }
 
   validation {
@@ -60,8 +60,29 @@ variable "nodes" {
   }
 
   validation {
-    condition     = alltrue(flatten([for node in var.nodes : [for peer in try(node.bgp.peers, []) : can(cidrhost(strcontains(peer.address, ":") ? "${peer.address}/128" : "${peer.address}/32", 0))]]))
-    error_message = "nodes: ${join(", ", flatten([for name, node in var.nodes : [for peer in try(node.bgp.peers, []) : "${name} (${peer.address})" if !can(cidrhost(strcontains(peer.address, ":") ? "${peer.address}/128" : "${peer.address}/32", 0))]]))}: a BGP peer's address is no address; write it without a prefix length."
+    condition     = length(distinct([for node in var.nodes : cidrhost("${node.unicast_v6}/128", 0) if node.unicast_v6 != null])) == length([for node in var.nodes : node if node.unicast_v6 != null])
+    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.unicast_v6})" if node.unicast_v6 != null && length([for other in var.nodes : other if try(cidrhost("${other.unicast_v6}/128", 0), "") == try(cidrhost("${node.unicast_v6}/128", 0), "-")]) > 1])}: one unicast_v6 for several nodes; each machine has its own."
+  }
+
+  validation {
+    condition     = alltrue([for node in var.nodes : try(strcontains(node.bgp.router_id, ":") ? "" : cidrhost("${node.bgp.router_id}/32", 0), "") == node.bgp.router_id if try(node.bgp.router_id, null) != null])
+    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.bgp.router_id})" if try(node.bgp.router_id, null) != null && try(try(strcontains(node.bgp.router_id, ":") ? "" : cidrhost("${node.bgp.router_id}/32", 0), "") != node.bgp.router_id, true)])}: router_id is written like an IPv4 address, such as 192.0.2.11."
+  }
+
+  validation {
+    # What ssh would take for an option is none, either.
+    condition     = alltrue([for node in var.nodes : can(regex("^[A-Za-z0-9_:\\[][A-Za-z0-9._:%\\[\\]-]{0,252}$", coalesce(node.ssh_host, node.unicast_v4)))])
+    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.ssh_host})" if node.ssh_host != null && !can(regex("^[A-Za-z0-9_:\\[][A-Za-z0-9._:%\\[\\]-]{0,252}$", coalesce(node.ssh_host, node.unicast_v4)))])}: ssh_host is no host; write a name or an address."
+  }
+
+  validation {
+    condition     = alltrue([for node in var.nodes : can(regex("^[a-z_][a-z0-9_-]{0,31}$", coalesce(node.ssh_user, "ops")))])
+    error_message = "nodes: ${join(", ", [for name, node in var.nodes : "${name} (${node.ssh_user})" if node.ssh_user != null && !can(regex("^[a-z_][a-z0-9_-]{0,31}$", coalesce(node.ssh_user, "ops")))])}: ssh_user is no login name; write lower-case letters, digits, '-' and '_'."
+  }
+
+  validation {
+    condition     = alltrue(flatten([for node in var.nodes : [for peer in try(node.bgp.peers, []) : strcontains(peer.address, ":") ? strcontains(try(cidrhost("${peer.address}/128", 0), ""), ":") : try(cidrhost("${peer.address}/32", 0), "") == peer.address]]))
+    error_message = "nodes: ${join(", ", flatten([for name, node in var.nodes : [for peer in try(node.bgp.peers, []) : "${name} (${peer.address})" if !(strcontains(peer.address, ":") ? strcontains(try(cidrhost("${peer.address}/128", 0), ""), ":") : try(cidrhost("${peer.address}/32", 0), "") == peer.address)]]))}: a BGP peer's address is no address; write it without a prefix length."
   }
 
   validation {
@@ -70,8 +91,8 @@ variable "nodes" {
   }
 
   validation {
-    condition     = alltrue([for node in var.nodes : node.bgp == null || (try(node.bgp.multihop, 1) >= 1 && try(node.bgp.multihop, 1) <= 255 && length(try(node.bgp.peers, [])) > 0)])
-    error_message = "nodes: ${join(", ", [for name, node in var.nodes : name if !(node.bgp == null || (try(node.bgp.multihop, 1) >= 1 && try(node.bgp.multihop, 1) <= 255 && length(try(node.bgp.peers, [])) > 0))])}: bgp needs at least one peer, and a multihop of 1 to 255."
+    condition     = alltrue([for node in var.nodes : node.bgp == null || (try(node.bgp.multihop, 1) >= 1 && try(node.bgp.multihop, 1) <= 255 && try(floor(node.bgp.multihop) == node.bgp.multihop, true) && length(try(node.bgp.peers, [])) > 0)])
+    error_message = "nodes: ${join(", ", [for name, node in var.nodes : name if !(node.bgp == null || (try(node.bgp.multihop, 1) >= 1 && try(node.bgp.multihop, 1) <= 255 && try(floor(node.bgp.multihop) == node.bgp.multihop, true) && length(try(node.bgp.peers, [])) > 0))])}: bgp needs at least one peer, and a multihop of 1 to 255."
   }
 
   validation {
@@ -84,4 +105,9 @@ variable "ssh_user" {
   description = "The login that Ansible uses, where a node has none of its own."
   type        = string
   default     = "ops"
+
+  validation {
+    condition     = can(regex("^[a-z_][a-z0-9_-]{0,31}$", var.ssh_user))
+    error_message = "ssh_user: ${var.ssh_user} is no login name; write lower-case letters, digits, '-' and '_'."
+  }
 }

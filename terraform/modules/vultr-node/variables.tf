@@ -50,6 +50,11 @@ variable "bgp" {
   }
 
   validation {
+    condition     = alltrue(concat([for peer in try(var.bgp.peers_v4, []) : try(cidrhost("${peer}/32", 0), "") == peer && !strcontains(peer, ":")], [for peer in try(var.bgp.peers_v6, []) : strcontains(try(cidrhost("${peer}/128", 0), ""), ":")]))
+    error_message = "bgp: a peer is none; peers_v4 are IPv4 addresses and peers_v6 IPv6 addresses, without a prefix length."
+  }
+
+  validation {
     condition     = var.bgp == null || length(concat(try(var.bgp.peers_v4, []), try(var.bgp.peers_v6, []))) > 0
     error_message = "bgp: there is no peer; leave peers_v4 out, which is Vultr's IPv4 router, or set bgp to null."
   }
@@ -99,8 +104,8 @@ variable "ssh_from" {
   type        = list(string)
 
   validation {
-    condition     = alltrue([for prefix in var.ssh_from : can(cidrhost(prefix, 0))])
-    error_message = "ssh_from: ${join(", ", [for prefix in var.ssh_from : prefix if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.0/24."
+    condition     = alltrue([for prefix in var.ssh_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "ssh_from: ${join(", ", [for prefix in var.ssh_from : prefix if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.0/24 or 2001:db8::/32."
   }
 }
 
@@ -110,8 +115,8 @@ variable "monitoring_from" {
   default     = []
 
   validation {
-    condition     = alltrue([for prefix in var.monitoring_from : can(cidrhost(prefix, 0))])
-    error_message = "monitoring_from: ${join(", ", [for prefix in var.monitoring_from : prefix if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.0/24."
+    condition     = alltrue([for prefix in var.monitoring_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "monitoring_from: ${join(", ", [for prefix in var.monitoring_from : prefix if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.0/24 or 2001:db8::/32."
   }
 }
 
@@ -121,7 +126,7 @@ variable "forward_from" {
   default     = {}
 
   validation {
-    condition     = alltrue([for prefix in var.forward_from : can(cidrhost(prefix, 0))])
-    error_message = "forward_from: ${join(", ", [for name, prefix in var.forward_from : "${name} (${prefix})" if !can(cidrhost(prefix, 0))])}: no prefix; write an address and a length, such as 192.0.2.11/32."
+    condition     = alltrue([for prefix in var.forward_from : try(cidrsubnet(prefix, 0, 0), "") == prefix])
+    error_message = "forward_from: ${join(", ", [for name, prefix in var.forward_from : "${name} (${prefix})" if try(cidrsubnet(prefix, 0, 0), "") != prefix])}: no prefix; write a network's first address and its length, the shortest way, such as 192.0.2.11/32 or 2001:db8::11/128."
   }
 }

@@ -82,6 +82,17 @@ def test_the_doctor_fails_where_there_is_no_node(
 
 
 @pytest.mark.parametrize("command", ["doctor", "support-bundle"])
+def test_who_may_not_ask_the_node_is_told_that_and_not_of_a_file(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("edge.cli.doctor.CONFIG", tmp_path / "none.toml")
+    assert main([command, str(tmp_path / "none.sock")]) == 5
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/none.sock: no node is running here" in said
+    assert "--config FILE" in said
+
+
+@pytest.mark.parametrize("command", ["doctor", "support-bundle"])
 def test_another_machine_is_not_looked_at_from_here(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Its status beside this machine's addresses would be a diagnosis of nobody."""
     assert main([command, "fra-1"]) == 2

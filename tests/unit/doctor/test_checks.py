@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import socket
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -14,10 +16,16 @@ from node_documents import PEERS, STATUS
 
 from edge.config import NodeConfig, parse_config
 from edge.config.key_file import write_ring
-from edge.doctor import Finding, Verdict, worst
+from edge.doctor import Finding, Patient, Verdict, examine, worst
 from edge.doctor.addresses import check_addresses
-from edge.doctor.files import check_admin_certificate, check_certificate, check_key_ring, check_secrets
-from edge.doctor.kernel import Clock, check_buffers, check_clock, check_settings, kernel_clock
+from edge.doctor.files import (
+    check_admin_certificate,
+    check_certificate,
+    check_key_ring,
+    check_secrets,
+    check_state,
+)
+from edge.doctor.kernel import Clock, check_buffers, check_clock, check_flows, check_settings, kernel_clock
 from edge.doctor.ports import check_ports, listening, parse, wanted
 from edge.doctor.service import check_node, check_peers, check_versions
 from edge.doctor.ways import Answered, Way, check_mtu, check_reach, find_way
@@ -259,7 +267,41 @@ def test_secrets_are_for_the_node_alone(config: NodeConfig, tmp_path: Path) -> N
     assert open_to_all.remedy == f"chmod o= {tmp_path / 'key.pem'}"
 
 
+@pytest.mark.parametrize(
+    "left, files_left, read_only, verdict",
+    [
+        (1 << 30, 9, False, "ok"),
+        (100 << 20, 9, False, "warn"),
+        (4096, 9, False, "fail"),
+        (1 << 30, 0, False, "fail"),
+        (1 << 30, 9, True, "fail"),
+    ],
+)
+def test_a_disk_that_takes_nothing_more_is_found(
+    config: NodeConfig, left: int, files_left: int, read_only: bool, verdict: str
+) -> None:
+    def look(path: Path) -> os.statvfs_result:
+        assert path.is_dir()  # its own is not there before the first start
+        flag = os.ST_RDONLY if read_only else 0
+        return os.statvfs_result((4096, 4096, 0, 0, left // 4096, 100, files_left, files_left, flag, 255))
+
+    assert verdicts(check_state(config, look)) == [verdict]
+
+
+def test_the_kernel_is_asked_for_the_disk(config: NodeConfig) -> None:
+    assert "MiB are left" in only(check_state(config)).found
+
+
 # The kernel
+
+
+@pytest.mark.parametrize("count, verdict", [(10, "ok"), (70, "warn"), (96, "fail")])
+def test_a_firewall_that_can_track_no_more_is_found(tmp_path: Path, count: int, verdict: str) -> None:
+    assert verdicts(check_flows(tmp_path)) == []  # none tracks
+    (tmp_path / "net/netfilter").mkdir(parents=True)
+    (tmp_path / "net/netfilter/nf_conntrack_max").write_text("100\n")
+    (tmp_path / "net/netfilter/nf_conntrack_count").write_text(f"{count}\n")
+    assert verdicts(check_flows(tmp_path)) == [verdict]
 
 
 def test_a_clock_that_nobody_keeps_is_told() -> None:
@@ -320,6 +362,14 @@ def test_the_node_is_asked_how_it_is() -> None:
     held["operation"] = {"interrupted": True, "advice": "go on with: edgectl upgrade --resume"}
     assert verdicts(check_node(held, "")) == ["warn", "fail", "warn", "warn"]
     assert verdicts(check_node(STATUS | {"state": "fenced"}, ""))[0] == "fail"
+
+
+@pytest.mark.parametrize("without", ["connections", "keys", "state", "problems", "workers"])
+def test_a_node_of_another_version_is_looked_at_as_far_as_it_tells(config: NodeConfig, without: str) -> None:
+    status = {key: value for key, value in STATUS.items() if key != without}
+    found = asyncio.run(examine(Patient(config, status, PEERS, "", lambda _: {})))
+    assert any("another version" in finding.found for finding in found)
+    assert {"clock", "ports", "certificate"} <= {finding.check for finding in found}
 
 
 def test_code_that_is_not_what_is_installed_is_told() -> None:

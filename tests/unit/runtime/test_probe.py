@@ -46,6 +46,7 @@ def test_an_answer_passes_and_leaves_no_connection_behind(serving: Any) -> None:
             await watched.until(lambda probe: probe.passed == 3)
             await watched.stop()
             assert (watched.probe.failed, watched.probe.problem) == (0, "")
+            assert watched.probe.handshakes == 1
             assert all(passed and 0 < took_s < TIMEOUT_S for passed, took_s in watched.rounds)
             await asyncio.sleep(0.01)  # for the last farewell to arrive
             assert not edge.worker.endpoint.connections
@@ -63,6 +64,8 @@ def test_a_refusal_passes_because_busy_is_not_broken(serving: Any) -> None:
             await watched.stop()
             assert edge.worker.endpoint.counters.refused >= 3
             assert edge.worker.endpoint.counters.handshakes_completed == 0
+            # Else a drained node would take from the handshakes of callers those that it never made.
+            assert watched.probe.handshakes == 0
 
     asyncio.run(main())
 
@@ -96,6 +99,7 @@ def test_one_dead_address_of_two_fails_the_round(serving: Any) -> None:
                 await watched.until(lambda probe: probe.failed == 1)
                 await watched.stop()
             assert "127.0.0.3" in watched.probe.problem
+            assert watched.probe.handshakes == 1
             assert edge.worker.endpoint.counters.handshakes_completed >= 1
 
     asyncio.run(main())
