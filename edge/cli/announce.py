@@ -9,7 +9,7 @@ from edge.cli.output import output_option
 from edge.cli.where import Place, node_argument
 
 
-@click.command()
+@click.command(epilog="For example: edgectl announce ams-1 --hold --for 2h")
 @node_argument
 @click.option("--hold", is_flag=True, help="And keep it in the routes, however loaded it is.")
 @ending
@@ -20,8 +20,7 @@ def announce(place: Place, hold: bool, until: float | None, reason: str, force: 
     """End a withdrawal or any other hold: the node announces when it is fit to.
 
     With --hold (which --for and --until imply) it moreover no longer leaves for load, until `edgectl announce` without
-    --hold, or the time given. A node that is broken leaves all the same. NODE is the path of an admin socket or a node
-    of a lab; without it, this machine's.
+    --hold, or the time given. A node that is broken leaves all the same.
     """
     order = {"reason": reason, "until": until, "hold": hold or until is not None, "force": force}
     give(place, "/announce", order, as_json=as_json)

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 from edge.cli.layout import printable
-from edge.cli.output import output_option, print_json
+from edge.cli.output import output_option, print_json, understood
 from edge.cli.where import find
 from edge.doctor import Finding, Patient, Verdict, examine, worst
-from edge.errors import EdgeError, UnreachableError, UsageError
+from edge.errors import EdgeError, UsageError
+from edge.runtime.documents import BgpPeers, Peer
+from edge.statuspage.facts import Status
 
 CONFIG = Path("/etc/edge/node.toml")
 
@@ -39,7 +41,7 @@ def patient_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_patient
 
 
-@click.command()
+@click.command(epilog="For example: edgectl doctor --config /etc/edge/node.toml")
 @patient_options
 @output_option
 def doctor(patient: Patient, as_json: bool) -> int:
@@ -69,24 +71,22 @@ def doctor(patient: Patient, as_json: bool) -> int:
 
 def received(socket: str | None, config: Path | None) -> Patient:
     """What is known of the node before it is looked at. Raises if there is no configuration to be found."""
-    from edge.config import load_config
+    from edge.config.load import parsed, read_text
 
     def ask(target: str) -> Any:
         return find(socket).ask("GET", target)
 
-    status: Any = None
-    peers: Any = None
+    status: Status | None = None
+    peers: tuple[Peer, ...] = ()
     problem = ""
     try:
-        status, peers = ask("/status"), ask("/bgp/peers")
+        known = understood(ask("/status"), Status), understood(ask("/bgp/peers"), BgpPeers)
+        status, peers = known[0], known[1].peers
     except EdgeError as error:
         problem = str(error)
-    known = (status or {}).get("config") or {}
-    path = config or Path(known.get("file") or CONFIG)
-    try:
-        return Patient(load_config(path), status, peers, problem, ask)
-    except UnreachableError as error:
-        raise UnreachableError(f"{error}; or name another with --config") from error
+    told = status.config.file if status and status.config else ""
+    path = config or Path(told or CONFIG)
+    return Patient(parsed(read_text(path, remedy="name it with --config"), path), status, peers, problem, ask)
 
 
 def told(findings: tuple[Finding, ...]) -> str:

@@ -13,7 +13,7 @@ from edge.cli.output import output_option
 from edge.cli.where import Place, node_argument
 
 
-@click.command()
+@click.command(epilog='For example: edgectl drain ams-1 --deadline 10m --wait --reason "new disk"')
 @node_argument
 @click.option(
     "--deadline", "deadline_s", type=Span(), help="Close the calls that are left after so long: 20s, 10m, 1h."

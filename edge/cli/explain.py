@@ -18,8 +18,7 @@ def explain(place: Place, as_json: bool) -> None:
     """Say why a node is where it is: since when, what holds it there, and what would change that.
 
     Below the verdict come the numbers behind it, what is known of the other nodes, what changes would cost with the
-    neighbors, and the last decisions. NODE is the path of an admin socket or a node of a lab; without it, this
-    machine's.
+    neighbors, and the last decisions.
     """
     document = place.ask("GET", "/explain")
     if as_json:

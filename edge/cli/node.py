@@ -28,7 +28,7 @@ def node() -> None:
     """Run this machine as an edge."""
 
 
-@node.command()
+@node.command(epilog="For example: edgectl node run --config /etc/edge/node.toml")
 @click.option(
     "--config",
     required=True,
@@ -47,7 +47,7 @@ def run(config: Path) -> None:
     asyncio.run(run_node(file.parse(), file=file, manager=taken_from()))
 
 
-@node.command()
+@node.command(epilog="For example: edgectl node check --config node.toml")
 @click.option(
     "--config",
     type=click.Path(path_type=Path, readable=False),
@@ -110,7 +110,7 @@ class Reloaded(msgspec.Struct, frozen=True):
     generations: tuple[Generation, ...]
 
 
-@node.command()
+@node.command(epilog="For example: edgectl node reload ams-1 --deadline 30m --wait")
 @node_argument
 @click.option(
     "--deadline",
@@ -129,8 +129,7 @@ def reload(place: Place, deadline_s: float | None, wait: bool, force: bool, as_j
     calls go to them; each old worker keeps the calls it has and leaves when the last has ended. If the new ones do not
     come up, the old ones go on, and the error says why. Refused (exit 6) while workers from the time before are leaving.
 
-    The rest of the configuration, and the code of the supervisor, are what they were when the node was started. NODE is
-    the path of an admin socket or a node of a lab; without it, this machine's.
+    The rest of the configuration, and the code of the supervisor, are what they were when the node was started.
     """
     order = {"deadline_s": deadline_s, "who": who(), "force": force}
     status = place.ask("POST", "/reload", order, timeout_s=PATIENCE_S)

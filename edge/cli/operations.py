@@ -111,6 +111,19 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_manner
 
 
+def release_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``[VERSION]``: nobody is asked about a release that can be none."""
+
+    def checked(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        from edge.fleet.schema import VERSION
+
+        if value is not None and not VERSION.fullmatch(value):
+            raise click.BadParameter(f"{value!r} is none; write it like 0.1.0", ctx, parameter)
+        return value
+
+    return click.argument("version", required=False, callback=checked)(command)
+
+
 class Manner:
     """How an operation is to go, and the fleet that it is for."""
 

@@ -20,7 +20,8 @@ NodeTables = dict[str, Any]
 
 Transport = Literal["ssh", "unix", "tls"]
 
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
+VERSION: Final = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_-]{0,63}")
+"""What a release may be called: it is the name of a folder, too."""
 _LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 # No "-" in front: ssh would take it for an option.
 _HOST = re.compile(r"[A-Za-z0-9_:\[][A-Za-z0-9._:%\[\]-]{0,252}")
@@ -34,7 +35,7 @@ class FleetTable(Table, frozen=True):
     terraform: Path | None = None
 
     def __post_init__(self) -> None:
-        if not _VERSION.fullmatch(self.version):
+        if not VERSION.fullmatch(self.version):
             raise ValueError(f"version: {self.version!r} is none; write it like 0.1.0")
 
 

@@ -113,9 +113,7 @@ FLEET_BOARD: Final = Board(
                 Panel(
                     title="Keys in use were made",
                     says="Twice a year is due: `edgectl keys rotate`.",
-                    queries=(
-                        Query(f"min by (site) ({here(of(metric.KEYS_CREATED))}) * 1000", "{{site}}"),
-                    ),
+                    queries=(Query(f"min by (site) ({here(of(metric.KEYS_CREATED))}) * 1000", "{{site}}"),),
                     unit="dateTimeFromNow",
                     kind="number",
                 ),

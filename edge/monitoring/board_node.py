@@ -219,9 +219,7 @@ NODE_BOARD: Final = Board(
                 Panel(
                     title="Reloads",
                     says="In an hour, by whether the new workers came up.",
-                    queries=(
-                        Query(hourly(metric.RELOADS, "node, result", OF_NODES), "{{node}} {{result}}"),
-                    ),
+                    queries=(Query(hourly(metric.RELOADS, "node, result", OF_NODES), "{{node}} {{result}}"),),
                     width=12,
                 ),
             ),

@@ -44,16 +44,12 @@ ROUTING_BOARD: Final = Board(
                 Panel(
                     title="Decisions",
                     says="Per hour. Neighbors that damp suppress who comes and goes.",
-                    queries=(
-                        Query(hourly(metric.POLICY_DECISIONS, "node, state"), "{{node}} {{state}}"),
-                    ),
+                    queries=(Query(hourly(metric.POLICY_DECISIONS, "node, state"), "{{node}} {{state}}"),),
                 ),
                 Panel(
                     title="Refused by guards",
                     says="Moves for load that were wanted, and what kept the node from them, per hour.",
-                    queries=(
-                        Query(hourly(metric.GUARD_REFUSALS, "node, guard"), "{{node}} {{guard}}"),
-                    ),
+                    queries=(Query(hourly(metric.GUARD_REFUSALS, "node, guard"), "{{node}} {{guard}}"),),
                 ),
                 Panel(
                     title="Damping",

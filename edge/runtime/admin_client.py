@@ -95,9 +95,6 @@ def _encoded_request(method: str, target: str, body: object, headers: Mapping[st
         if not (value.isascii() and value.isprintable()):
             raise UsageError(f"{name}: {value!r} cannot be sent to a node")
     content = b"" if body is None else msgspec.json.encode(body)
-    for name, value in headers.items():
-        if not (value.isascii() and value.isprintable()):
-            raise UsageError(f"{name}: {value!r} cannot be sent to a node")
     fields = {"Host": "node", "Content-Length": str(len(content)), **headers}
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     return "\r\n".join([*lines, "", ""]).encode() + content
@@ -137,6 +134,8 @@ def _parsed_answer(where: str, raw: bytes) -> Answer:
         raise EdgeError(f"{where}: what listens here does not speak HTTP")
     if b"Content-Length: %d" % len(body) not in fields:
         raise UnreachableError(f"{where}: the node stopped in the middle of its answer")
-    if b"Content-Type: application/json" in fields:
-        return Answer(int(words[1]), msgspec.json.decode(body))
-    return Answer(int(words[1]), body.decode())
+    try:
+        value = msgspec.json.decode(body) if b"Content-Type: application/json" in fields else body.decode()
+    except ValueError as error:  # msgspec's and UTF-8's are such
+        raise EdgeError(f"{where}: what listens here is no node: {error}") from error
+    return Answer(int(words[1]), value)
