@@ -66,7 +66,9 @@ async def examine(patient: Patient) -> tuple[Finding, ...]:
 
 
 def _arrived(status: Status | None) -> int | None:
-    return status and sum(status.connections.get(outcome, 0) for outcome in ("migrated", "direct"))
+    if status is None:
+        return None
+    return sum(status.connections.get(outcome, 0) for outcome in ("migrated", "direct"))
 
 
 def _looked_at(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -44,9 +44,16 @@ class Wheelhouse:
         return sum(path.stat().st_size for path in self.directory.glob("*.whl"))
 
     def archive(self) -> bytes:
-        """A tar of them, for `edge-release install`; in alphabetical order, so that it is the same each time."""
+        """A tar of them, for `edge-release install`; the same each time, whoever makes it."""
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             for path in (self.directory / LOCK, *sorted(self.directory.glob("*.whl"))):
-                archive.add(path, arcname=path.name, recursive=False)
+                archive.add(path, arcname=path.name, recursive=False, filter=_nobodys)
         return buffer.getvalue()
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def test_wheels_and_the_lock_file_and_nothing_else(tmp_path: Path) -> None:
     wheelhouse.check()
     with tarfile.open(fileobj=io.BytesIO(wheelhouse.archive())) as archive:
         assert archive.getnames() == ["requirements.txt", "anycast_edge-0.2.0-py3-none-any.whl"]
+
+
+def test_it_is_the_same_each_time(tmp_path: Path) -> None:
+    wheelhouse = house(tmp_path)
+    first = wheelhouse.archive()
+    for path in tmp_path.iterdir():
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert wheelhouse.archive() == first
 
 
 def test_without_a_lock_file(tmp_path: Path) -> None:
