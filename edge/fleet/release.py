@@ -33,7 +33,7 @@ def pip(arguments: Sequence[str], environment: Mapping[str, str] = {}) -> None:
         sys.executable,
         "-m",
         "pip",
-        "--quiet",
+        "-qq",
         "--disable-pip-version-check",
         "--no-input",
         *arguments,
