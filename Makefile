@@ -71,7 +71,7 @@ bench: $(BENCH) programs-lab programs-bench ## Measure, beside peers in the same
 
 .PHONY: release
 release: $(BASE) ## Make a release of this commit for nodes: build/release
-	@ansible/release/wheels.sh
+	@python -m edge.fleet.release
 
 .PHONY: deb
 deb: release $(ANSIBLE) ## The same as a Debian package

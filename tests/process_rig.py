@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -71,9 +70,3 @@ def children() -> list[int]:
 
 def pid(worker: Worker) -> int:
     return 0 if worker.process is None else worker.process.pid
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - processes tell nobody
-            await asyncio.sleep(0.01)

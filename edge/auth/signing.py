@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import OKPAlgorithm
 from jwt.utils import base64url_encode
 
-from edge.auth.tokens import MIN_SECRET_BYTES
+from edge.auth.tokens import MIN_SECRET_BYTES, key_set
 from edge.errors import UsageError
 
 _PRIVATE_PARTS: Final = frozenset({"d"})  # RFC 8037, section 2
@@ -51,10 +51,11 @@ def read_file(path: Path) -> str:
 
 def sign(path: Path, kid: str | None, audience: str, lifetime_s: int, claims: Mapping[str, Any]) -> str:
     """A token by a key of the set in ``path``, the last one unless ``kid`` says which. Claims of None are left out."""
+    text = read_file(path)
     try:
-        keys = jwt.PyJWKSet.from_json(read_file(path)).keys
-    except (jwt.PyJWTError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"{path}: not a JSON Web Key Set: {error}") from error
+        keys = key_set(text)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from error
     chosen = [key for key in keys if kid in (None, key.key_id)]
     if not chosen:
         raise UsageError(f"{path}: has no key {kid!r}; it has {', '.join(str(key.key_id) for key in keys)}")

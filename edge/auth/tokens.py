@@ -44,16 +44,23 @@ class Claims:
     all: Mapping[str, Any]
 
 
+def key_set(jwks: str) -> list[jwt.PyJWK]:
+    """The keys of a JSON Web Key Set (RFC 7517). Raises `UsageError`."""
+    try:
+        return jwt.PyJWKSet.from_json(jwks).keys
+    except (AttributeError, TypeError) as error:
+        raise UsageError("not a JSON Web Key Set: it has to be an object with a list 'keys'") from error
+    except (jwt.PyJWTError, ValueError) as error:
+        raise UsageError(f"not a JSON Web Key Set: {error}") from error
+
+
 class TokenKeys:
     """The keys that tokens may be signed with. Raises `UsageError` for a set that cannot be used, naming the key."""
 
     def __init__(self, jwks: str, audience: str | None = None) -> None:
         self._audience = audience
         self._keys: dict[str, jwt.PyJWK] = {}
-        try:
-            keys = jwt.PyJWKSet.from_json(jwks).keys
-        except (jwt.PyJWTError, ValueError, AttributeError, TypeError) as error:
-            raise UsageError(f"not a JSON Web Key Set (RFC 7517): {error}") from error
+        keys = key_set(jwks)
         for number, key in enumerate(keys):
             self._add(key, f"key {number}")
 

@@ -4,6 +4,7 @@ One command a file; the table of contents is :data:`edge.cli.root.SECTIONS`. Thi
 runs the command and turns whatever went wrong into one line and an exit code.
 """
 
+import io
 import logging
 import os
 import sys
@@ -26,6 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     A command that returns an int chooses its exit code; None is success.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a character is shown another one.
+        sys.stdout.reconfigure(errors="replace")
     try:
         result = edgectl.main(args=arguments, prog_name="edgectl", standalone_mode=False)
         # Flushed here and not by the interpreter on its way out, where a closed pipe could not be handled.
@@ -40,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "edgectl"
-        return _fail(command, f"{error.format_message()} (see: {command} --help)", error.exit_code)
+        return _fail(
+            command, f"{' '.join(error.format_message().split())} (see: {command} --help)", error.exit_code
+        )
     except click.ClickException as error:
         return _fail("edgectl", error.format_message(), error.exit_code)
     except click.Abort:

@@ -9,7 +9,7 @@ from edge.cli.output import output_option
 from edge.cli.where import Choice, named_nodes_argument
 
 
-@click.command()
+@click.command(epilog="For example: edgectl announce ams-1 --hold --for 2h")
 @named_nodes_argument
 @click.option("--hold", is_flag=True, help="And keep it in the routes, however loaded it is.")
 @ending

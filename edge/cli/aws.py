@@ -22,7 +22,10 @@ def aws() -> None:
     """Put a fleet behind an AWS Network Load Balancer."""
 
 
-@aws.command("register")
+@aws.command(
+    "register",
+    epilog="For example: edgectl aws register fleet.toml --vpc vpc-0123456789abcdef0 --health-port 9464",
+)
 @click.argument("fleet", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--target-group-arn", "group", metavar="ARN", help="Register with this target group, which is there."

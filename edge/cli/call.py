@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from edge.cli.call_report import as_json, as_table
+from edge.cli.moments import Number
 from edge.cli.narration import Narrator
 from edge.cli.signals import until_signal
 from edge.cli.target import target_options
@@ -24,6 +25,10 @@ from edge.voice import MAX_LEAD_MS, MIN_LEAD_MS, PRESETS, RESUME_S, Deadlines, L
 
 RESUME_MS = int(RESUME_S * 1000)
 _MILLISECONDS = re.compile(r"(?P<up> \d+ | none ) (?: : (?P<down> \d+ | none ) )?", re.VERBOSE)
+
+
+_LONGEST_TOKEN = 16 * 1024
+"""Characters; nodes take less, and a file that was meant to be another one is longer."""
 
 
 class DeadlineType(click.ParamType[Preset | Deadlines]):
@@ -73,7 +78,7 @@ class Turn:
     interrupt_at_s: float | None
 
 
-@click.command()
+@click.command(epilog="For example: edgectl call voice.example --deadline chat --save heard.wav")
 @target_options
 @click.option(
     "--wav",
@@ -117,7 +122,7 @@ class Turn:
 @click.option(
     "--interrupt-at",
     "interrupts",
-    type=click.FloatRange(0),
+    type=Number(0),
     multiple=True,
     metavar="SECONDS",
     help="Interrupt the answer when so much of it has been played; the n-th is for the n-th turn.",
@@ -143,7 +148,7 @@ class Turn:
 @click.option(
     "--timeout",
     "patience_s",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(0, min_open=True),
     default=10,
     show_default=True,
     help="Seconds to wait for the edge to answer, and for each sign of a reply.",
@@ -270,6 +275,9 @@ def _token(given: str | None) -> str | None:
         return given
     path = Path(given[1:])
     try:
-        return path.read_text().strip()
+        token = path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if len(token.split()) != 1 or len(token) > _LONGEST_TOKEN:
+        raise UsageError(f"{path}: is no token; print one into it with: edgectl token sign")
+    return token

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 from click.core import ParameterSource
 
+from edge.cli.moments import Number
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ _how: Final = (
         "--timeout",
         "timeout_s",
         metavar="SECONDS",
-        type=click.FloatRange(min=0, min_open=True),
+        type=Number(min=0, min_open=True),
         envvar="EDGECTL_TIMEOUT",
         expose_value=False,
         callback=_note,

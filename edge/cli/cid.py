@@ -67,7 +67,7 @@ def cid_table(fleet_file: Path, ring_file: Path | None, show_keys: bool, as_json
     click.echo(table([("server ID", "node", "addresses"), *lines]))
 
 
-@cid.command("decode")
+@cid.command("decode", epilog="For example: edgectl cid decode 00:a1b2:c3d4:e5f6:0718:293a:4b5c:6d7e:8f90")
 @click.argument("connection_id", metavar="HEX")
 @fleet_option
 @_ring

@@ -26,7 +26,7 @@ config.add_command(apply)
 config.add_command(diff)
 
 
-@config.command("render")
+@config.command("render", epilog="For example: edgectl config render ams-1 > node.toml")
 @click.argument("node", required=False, shell_complete=complete_node)
 @click.option("--all", "all_nodes", is_flag=True, help="Of all nodes, into the folder --out.")
 @click.option(

@@ -8,7 +8,7 @@ from edge.cli.operations import Manner, careful
 from edge.fleet.operation import Kind
 
 
-@click.command("apply")
+@click.command("apply", epilog="For example: edgectl config apply --dry-run")
 @careful
 def apply(manner: Manner) -> int | None:
     """Give nodes the configurations that the fleet file makes, one after the other, while the fleet serves.

@@ -41,7 +41,7 @@ def ls(as_json: bool) -> None:
         click.echo(table([("", "NAME", "FLEET"), *rows]))
 
 
-@context.command("add")
+@context.command("add", epilog="For example: edgectl context add voice ~/fleets/voice/fleet.toml")
 @click.argument("name")
 @click.argument("fleet", type=click.Path(path_type=Path, dir_okay=False))
 def add(name: str, fleet: Path) -> None:

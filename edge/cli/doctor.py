@@ -12,10 +12,12 @@ from typing import Any
 import click
 
 from edge.cli.layout import printable
-from edge.cli.output import output_option, print_json
+from edge.cli.output import output_option, print_json, understood
 from edge.cli.where import find
 from edge.doctor import Finding, Patient, Verdict, examine, worst
-from edge.errors import EdgeError, UnreachableError, UsageError
+from edge.errors import EdgeError, UsageError
+from edge.runtime.documents import BgpPeers, Peer
+from edge.statuspage.facts import Status
 
 CONFIG = Path("/etc/edge/node.toml")
 
@@ -40,7 +42,7 @@ def patient_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_patient
 
 
-@click.command()
+@click.command(epilog="For example: edgectl doctor --config /etc/edge/node.toml")
 @patient_options
 @output_option
 def doctor(patient: Patient, as_json: bool) -> int:
@@ -70,29 +72,27 @@ def doctor(patient: Patient, as_json: bool) -> int:
 
 def received(socket: str | None, config: Path | None) -> Patient:
     """What is known of the node before it is looked at. Raises if there is no configuration to be found."""
-    from edge.config import load_config
+    from edge.config.load import parsed, read_text
 
     def ask(target: str) -> Any:
         return find(socket).ask("GET", target)
 
-    status: Any = None
-    peers: Any = None
+    status: Status | None = None
+    peers: tuple[Peer, ...] = ()
     problem = ""
     try:
-        status, peers = ask("/status"), ask("/bgp/peers")
+        known = understood(ask("/status"), Status), understood(ask("/bgp/peers"), BgpPeers)
+        status, peers = known[0], known[1].peers
     except EdgeError as error:
         problem = str(error)
-    known = (status or {}).get("config") or {}
-    path = config or Path(known.get("file") or CONFIG)
-    if not known and config is None and not os.path.lexists(path):
+    named = status.config.file if status and status.config else ""
+    path = config or Path(named or CONFIG)
+    if not named and config is None and not os.path.lexists(path):
         # Why the node did not say where it is matters more than that it is not where it usually is.
         raise UnreachableError(
             f"{problem}; to look without it, say where its configuration is: --config FILE"
         )
-    try:
-        return Patient(load_config(path), status, peers, problem, ask)
-    except UnreachableError as error:
-        raise UnreachableError(f"{error}; or name another with --config") from error
+    return Patient(parsed(read_text(path, remedy="name it with --config"), path), status, peers, problem, ask)
 
 
 def told(findings: tuple[Finding, ...]) -> str:

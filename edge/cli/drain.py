@@ -14,7 +14,7 @@ from edge.cli.several import finish
 from edge.cli.where import Choice, named_nodes_argument
 
 
-@click.command()
+@click.command(epilog='For example: edgectl drain ams-1 --deadline 10m --wait --reason "new disk"')
 @named_nodes_argument
 @click.option(
     "--deadline", "deadline_s", type=Span(), help="Close the calls that are left after so long: 20s, 10m, 1h."

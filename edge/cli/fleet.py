@@ -24,7 +24,7 @@ def fleet() -> None:
     """Write the fleet file, the one source of what is on the nodes, and look at what it says."""
 
 
-@fleet.command("validate")
+@fleet.command("validate", epilog="For example: edgectl fleet validate fleet.toml --no-secrets")
 @_file
 @click.option(
     "--no-secrets",
@@ -86,7 +86,10 @@ def show(fleet_file: Path, name: str | None, as_json: bool) -> None:
     click.echo(table([heads, *(_row(node) for node in found.nodes)]))
 
 
-@fleet.command("init")
+@fleet.command(
+    "init",
+    epilog="For example: edgectl fleet init --name voice --service 192.0.2.1 --local-as 64601 --node ams-1,198.51.100.11",
+)
 @_file
 @click.option("--name", help="What the fleet is called.")
 @click.option(

@@ -11,7 +11,7 @@ from edge.cli.output import print_json
 from edge.errors import UsageError
 
 
-@click.command()
+@click.command(epilog="For example: edgectl inventory --from-terraform terraform > inventory.json")
 @click.option("--list", "as_script", is_flag=True, help="As Ansible asks an inventory that is a program.")
 @click.option(
     "--host", metavar="NAME", shell_complete=complete_node, help="The variables of one node, likewise."

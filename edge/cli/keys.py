@@ -14,6 +14,7 @@ import click
 
 from edge.cli.choice import which_fleet
 from edge.cli.layout import table
+from edge.cli.moments import Number
 from edge.cli.output import output_option, print_json
 from edge.errors import EdgeError, RefusedError, UnreachableError, UsageError
 
@@ -98,7 +99,9 @@ def drop(file: Path, generation: int) -> None:
     _change(file, lambda ring: ring.drop(generation))
 
 
-@keys.command("rotate")
+@keys.command(
+    "rotate", epilog="For example: edgectl keys rotate secrets/ring.toml --push 'ansible-playbook keys.yml'"
+)
 @_file
 @which_fleet
 @click.option(
@@ -117,7 +120,7 @@ def drop(file: Path, generation: int) -> None:
 @click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Number(min=0, min_open=True),
     default=600.0,
     show_default=True,
     help="Seconds that a step may take.",
@@ -190,10 +193,10 @@ def _write(file: Path, ring: KeyRing) -> None:
     try:
         write_ring(file, ring)
     except OSError as error:
-        raise _explained(file, error) from error
+        raise _explained(file, error, "it is written in its own folder, which has to be there") from error
 
 
-def _explained(file: Path, error: OSError) -> EdgeError:
+def _explained(file: Path, error: OSError, remedy: str = "make a ring with 'edgectl keys new'") -> EdgeError:
     if isinstance(error, PermissionError):
         return UnreachableError(f"{file}: no permission; run as its owner")
-    return UsageError(f"{file}: {error.strerror or error}; make a ring with 'edgectl keys new'")
+    return UsageError(f"{file}: {error.strerror or error}; {remedy}")

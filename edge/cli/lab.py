@@ -86,7 +86,7 @@ def exec_(name: str, node: str, command: tuple[str, ...]) -> int:
     return join.run(command)
 
 
-@lab.command()
+@lab.command(epilog="For example: edgectl lab run overload --times 3")
 @click.argument("scenario")
 @click.option(
     "--seed", default=0, show_default=True, help="Of the links' dice and of everything else by chance."

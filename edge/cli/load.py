@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from edge.cli.moments import Number
 from edge.cli.signals import until_signal
 from edge.cli.target import target_options
 from edge.client.load import Load, LoadReport, Profile
@@ -16,14 +17,14 @@ from edge.client.summary import API_VERSION
 from edge.runtime.dialer import Target
 
 
-@click.command()
+@click.command(epilog="For example: edgectl load 192.0.2.1 --server-name voice.example --calls 100 --ramp 10")
 @target_options
 @click.option("--calls", type=click.IntRange(1), required=True, help="How many callers.")
-@click.option("--ramp", "ramp_s", type=click.FloatRange(0), default=0, help="Seconds over which they arrive.")
+@click.option("--ramp", "ramp_s", type=Number(0), default=0, help="Seconds over which they arrive.")
 @click.option(
     "--hold",
     "hold_s",
-    type=click.FloatRange(0),
+    type=Number(0),
     default=60,
     show_default=True,
     help="Seconds they then stay.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import datetime
 from typing import Any
@@ -10,7 +11,7 @@ import click
 
 from edge.spans import span
 
-__all__ = ["Moment", "Span", "moment", "span"]
+__all__ = ["Moment", "Number", "Span", "moment", "span"]
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _SPAN = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?[smhd])+")
@@ -28,6 +29,16 @@ class Span(click.ParamType[float]):
             self.fail(f"{value!r} is not a span of time; say 90s, 30m, 1h30m or 2d", param, ctx)
         seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _PART.findall(value))
         return _within_reach(self, seconds, value, param, ctx)
+
+
+class Number(click.FloatRange):
+    """A number in a range; what is none, and infinity, are in no range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number", param, ctx)
+        return number
 
 
 class Moment(click.ParamType[datetime]):

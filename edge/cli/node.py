@@ -30,7 +30,7 @@ def node() -> None:
     """Run this machine as an edge."""
 
 
-@node.command()
+@node.command(epilog="For example: edgectl node run --config /etc/edge/node.toml")
 @click.option(
     "--config",
     required=True,
@@ -49,7 +49,7 @@ def run(config: Path) -> None:
     asyncio.run(run_node(file.parse(), file=file, manager=taken_from()))
 
 
-@node.command()
+@node.command(epilog="For example: edgectl node check --config node.toml")
 @click.option(
     "--config",
     type=click.Path(path_type=Path, readable=False),
@@ -112,7 +112,7 @@ class Reloaded(msgspec.Struct, frozen=True):
     generations: tuple[Generation, ...]
 
 
-@node.command()
+@node.command(epilog="For example: edgectl node run --config /etc/edge/node.toml")
 @named_nodes_argument
 @click.option(
     "--deadline",

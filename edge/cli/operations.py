@@ -117,6 +117,19 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_manner
 
 
+def release_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds ``[VERSION]``: nobody is asked about a release that can be none."""
+
+    def checked(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+        from edge.fleet.schema import is_version
+
+        if value is not None and not is_version(value):
+            raise click.BadParameter(f"{value!r} is no version; write it like 0.1.0", ctx, parameter)
+        return value
+
+    return click.argument("version", required=False, callback=checked)(command)
+
+
 class Manner:
     """How an operation is to go, and the fleet that it is for."""
 
@@ -137,11 +150,8 @@ class Manner:
         from edge.fleet.crew import Crew
         from edge.fleet.leases import Leases
         from edge.fleet.planning import Member, Start
-        from edge.fleet.schema import is_version
         from edge.fleet.ways import way_to
 
-        if goal.version and not is_version(goal.version):
-            raise UsageError(f"{goal.version!r} is no version; write it like 0.1.0")
         ways = {str(node.name): way_to(self.fleet, node) for node in self.fleet.nodes}
         members = [Member(str(node.name), frozenset(map(str, node.addresses))) for node in self.fleet.nodes]
         start = Start(f"op-{secrets.token_hex(4)}", who(), time.time(), self._terms.batch)

@@ -50,7 +50,7 @@ class Probed(msgspec.Struct, frozen=True):
     frames: int
 
 
-@click.command()
+@click.command(epilog="For example: edgectl probe ams-1 --no-service")
 @nodes_argument
 @click.option(
     "--service/--no-service", default=True, show_default=True, help="Call the service addresses, too."
@@ -86,6 +86,8 @@ def probe(
         raise UsageError(
             "which addresses? they are in the fleet file: give --fleet FILE, or call one address with edgectl call"
         )
+    if unknown := [place.name for place in choice.places if place.node is None]:
+        raise UsageError(f"{', '.join(unknown)}: say its name in the fleet, which knows its addresses")
     nodes = [place.node for place in choice.places if place.node is not None]
     ways = list(_ways(choice.fleet, nodes, service=service, server_name=server_name))
     caller = Caller(choice.fleet, ca, insecure, token)

@@ -15,7 +15,7 @@ from edge.fleet.reach import Outcome, settle
 from edge.statuspage import TARGETS, Snapshot, fleet_page
 
 
-@click.command()
+@click.command(epilog="For example: edgectl report --out fleet.html")
 @nodes_argument
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The file to write, HTML."
@@ -34,7 +34,7 @@ def report(choice: Choice, out: Path, title: str | None) -> None:
     try:
         out.write_text(fleet_page(head, snapshots, time.time()), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"--out {out}: cannot be written: {error.strerror}") from error
+        raise UsageError(f"--out {out}: cannot be written: {error.strerror}; choose another place") from error
     click.echo(f"{out}: {len(snapshots)} node{'' if len(snapshots) == 1 else 's'}", err=True)
     settle(outcomes)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from edge.cli.operations import Manner, careful
+from edge.cli.operations import Manner, careful, release_argument
 from edge.fleet.operation import Kind
 
 
-@click.command()
-@click.argument("version", required=False)
+@click.command(epilog="For example: edgectl rollback --dry-run")
+@release_argument
 @careful
 def rollback(manner: Manner, version: str | None) -> int | None:
     """Take all nodes of a fleet back to the release that they ran before, in the same careful way as `edgectl upgrade`.

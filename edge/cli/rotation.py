@@ -8,15 +8,28 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
+import msgspec
+
+from edge.cli.output import understood
 from edge.cli.where import Place
 from edge.errors import DeadlineError, EdgeError, UsageError
 from edge.keys import KeyRing
 
 POLL_S = 0.5
 
-Statuses = dict[str, dict[str, Any]]
+
+class _Keys(msgspec.Struct):
+    in_use: list[int]
+    connections: dict[str, int]
+
+
+class _Status(msgspec.Struct):
+    keys: _Keys
+    problems: list[str]
+
+
+Statuses = dict[str, _Status]
 
 
 class Rotation:
@@ -58,7 +71,7 @@ class Rotation:
                 f"{node} has {count} connections of generation {number}"
                 for node, status in statuses.items()
                 for number in old
-                if (count := status["keys"]["connections"].get(str(number), 0))
+                if (count := status.keys.connections.get(str(number), 0))
             ],
             "no connection uses an older one on",
         )
@@ -72,7 +85,7 @@ class Rotation:
         ahead = {
             name: used[-1]
             for name, status in self._statuses().items()
-            if (used := status["keys"]["in_use"]) and used[-1] > ring.version
+            if (used := status.keys.in_use) and used[-1] > ring.version
         }
         if ahead:
             raise UsageError(
@@ -100,14 +113,14 @@ class Rotation:
 
     def _lack_version(self, ring: KeyRing, statuses: Statuses) -> list[str]:
         return [
-            f"{node} uses version {', '.join(map(str, status['keys']['in_use'])) or 'none'}"
-            + "".join(f" ({problem})" for problem in status["problems"])
+            f"{node} uses version {', '.join(map(str, status.keys.in_use)) or 'none'}"
+            + "".join(f" ({problem})" for problem in status.problems)
             for node, status in statuses.items()
-            if status["keys"]["in_use"] != [ring.version]
+            if status.keys.in_use != [ring.version]
         ]
 
     def _statuses(self) -> Statuses:
-        return {name: place.ask("GET", "/status") for name, place in self._nodes}
+        return {name: understood(place.ask("GET", "/status"), _Status) for name, place in self._nodes}
 
     def _await(self, lacks: Callable[[Statuses], list[str]], what: str) -> None:
         deadline = time.monotonic() + self._timeout_s

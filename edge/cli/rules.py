@@ -15,7 +15,10 @@ def rules() -> None:
     """Write Prometheus' rules and alerts for a fleet, and see whether they find what they look for."""
 
 
-@rules.command("export")
+@rules.command(
+    "export",
+    epilog="For example: edgectl rules export /etc/prometheus/rules --runbook-base https://docs.example/runbooks/",
+)
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--runbook-base",
@@ -32,7 +35,7 @@ def export(directory: Path, runbook_base: str) -> None:
         click.echo(path)
 
 
-@rules.command("verify")
+@rules.command("verify", epilog="For example: edgectl rules verify http://127.0.0.1:9090")
 @click.argument("url")
 def verify(url: str) -> None:
     """Ask the Prometheus at URL everything that rules and dashboards ask, and print what it has no series for.

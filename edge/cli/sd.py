@@ -17,7 +17,7 @@ from edge.runtime.http1 import HttpServer, Request, Response
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(epilog="For example: edgectl sd --write /etc/prometheus/edge.json")
 @click.option(
     "--write",
     "file",

@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from edge.cli.layout import table
+from edge.cli.moments import Number
 from edge.cli.output import output_option, print_json
 from edge.config.load import explained
 from edge.errors import ConfigError, UnreachableError, UsageError
@@ -33,7 +34,7 @@ EXAMPLES = {
 _NEEDS = "needs numpy and matplotlib; install them with: pip install 'anycast-edge[simulate]'"
 
 
-@click.command()
+@click.command(epilog="For example: edgectl simulate hot-site --policy ours --policy naive --hours 12")
 @click.argument("file", required=False)
 @click.option("--list", "list_", is_flag=True, help="List the examples and end.")
 @click.option("--show", is_flag=True, help="Print FILE and end; a way to begin your own with an example.")
@@ -45,8 +46,8 @@ _NEEDS = "needs numpy and matplotlib; install them with: pip install 'anycast-ed
     help="Run only this policy; may be given several times.  [default: all]",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of everything by chance.")
-@click.option("--hours", type=click.FloatRange(0, min_open=True), help="Instead of the length in FILE.")
-@click.option("--days", type=click.FloatRange(0, min_open=True), help="The same in days.")
+@click.option("--hours", type=Number(0, min_open=True), help="Instead of the length in FILE.")
+@click.option("--days", type=Number(0, min_open=True), help="The same in days.")
 @click.option("--plot", type=click.Path(path_type=Path, dir_okay=False), help="Draw a PNG into this file.")
 @click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page into this file.")
 @output_option

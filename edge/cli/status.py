@@ -29,7 +29,7 @@ STATES: Final[Mapping[str, Callable[[Status], bool]]] = {
 }
 
 
-@click.command()
+@click.command(epilog="For example: edgectl status --wait announced --wait-for 10m")
 @nodes_argument
 @click.option(
     "--wait",

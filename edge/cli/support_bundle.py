@@ -16,7 +16,7 @@ from edge.errors import UsageError
 from edge.support import Bundle, Source, packed
 
 
-@click.command("support-bundle")
+@click.command("support-bundle", epilog="For example: sudo edgectl support-bundle --out ams-1.tar.gz")
 @patient_options
 @click.option(
     "--out",

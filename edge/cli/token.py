@@ -15,7 +15,7 @@ def token() -> None:
     """Make keys and tokens for callers, and see whether a token is good."""
 
 
-@token.command("key")
+@token.command("key", epilog="For example: edgectl token key --kid 2026-11 > tokens.jwks")
 @click.option("--kid", required=True, help="The key's ID, for example the month it was made in.")
 @click.option("--algorithm", type=click.Choice(["HS256", "EdDSA"]), default="HS256", show_default=True)
 @click.option(
@@ -38,7 +38,9 @@ def key(kid: str, algorithm: str, private: Path | None) -> None:
     click.echo(signing.public_set(made))
 
 
-@token.command("sign")
+@token.command(
+    "sign", epilog="For example: edgectl token sign --key tokens.jwks --audience voice.example --expires 600"
+)
 @click.option(
     "--key",
     "key_file",
@@ -70,7 +72,9 @@ def sign(
     click.echo(signing.sign(key_file, kid, audience, lifetime_s, claims))
 
 
-@token.command("check")
+@token.command(
+    "check", epilog="For example: edgectl token check --keys tokens.jwks --audience voice.example < token"
+)
 @click.option("--keys", required=True, type=click.Path(path_type=Path), help="The nodes' auth.keys_file.")
 @click.option("--audience", required=True, help="The nodes' auth.audience.")
 def check(keys: Path, audience: str) -> None:

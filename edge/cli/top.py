@@ -30,7 +30,7 @@ REDRAW_S: Final = 0.25
 SORT_KEYS: Final = {sort[0]: sort for sort in SORTS}
 
 
-@click.command()
+@click.command(epilog="For example: edgectl top --site ams --sort calls")
 @nodes_argument
 @click.option(
     "--interval",

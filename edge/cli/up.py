@@ -71,7 +71,7 @@ grace_s = 0.0
 """
 
 
-@click.command()
+@click.command(epilog="For example: edgectl up --backend openai --set url=ws://127.0.0.1:9000/v1/realtime")
 @click.option("--backend", default="demo", show_default=True, help="Who answers a call that asks for nobody.")
 @click.option(
     "--set",

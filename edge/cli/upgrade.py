@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from edge.cli.operations import Manner, careful
+from edge.cli.operations import Manner, careful, release_argument
 from edge.errors import UsageError
 from edge.fleet.operation import Kind
 
 
-@click.command()
-@click.argument("version", required=False)
+@click.command(epilog="For example: edgectl upgrade 0.2.0 --wheelhouse build/release/0.2.0 --soak 10m")
+@release_argument
 @click.option(
     "--wheelhouse",
     type=click.Path(path_type=Path, file_okay=False),
@@ -41,6 +41,8 @@ def upgrade(manner: Manner, version: str | None, wheelhouse: Path | None, resume
                 f"{manner.fleet.file} says version {manner.fleet.version}: write {version} there, too",
                 err=True,
             )
+        if wheelhouse is not None:
+            Wheelhouse(wheelhouse, version).check()
 
     def archive() -> bytes:
         if wheelhouse is None:

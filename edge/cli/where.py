@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_SOCKET = Path("/run/edge/admin.sock")
 SOCKET_VARIABLE = "EDGE_ADMIN_SOCKET"
 
+_NODE = "NODE is a name of the fleet or of a lab, or the path of an admin socket."
 _LAB_DIR = Path("/run/lab")
 _SOCKET_NAME = "admin.sock"
 
@@ -114,6 +115,7 @@ def _with_nodes(
     def with_choice(nodes: tuple[str, ...], sites: tuple[str, ...], lab: str | None, **options: Any) -> Any:
         return command(choice=found(nodes, sites, lab), **options)
 
+    with_choice.__doc__ = f"{command.__doc__}\n\n    {_NODE}"
     return with_choice
 
 
@@ -163,7 +165,7 @@ def find(node: str | None, lab: str | None = None) -> Place:
             raise UsageError(f"which node of lab {lab!r}? there are {_listed(_nodes(_lab_dir(lab)))}")
         return _this_machines()
     if "/" in node:
-        return Place(node, UnixTransport(Path(node)))
+        return Place(str(Path(node)), UnixTransport(Path(node)))
     if lab is None and _LAB_DIR.is_dir() and not is_named():
         return _in_lab({"this lab": _LAB_DIR}, node)
     if lab is None and (fleet := chosen_fleet()) is not None:

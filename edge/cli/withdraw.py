@@ -10,7 +10,7 @@ from edge.cli.output import output_option
 from edge.cli.where import Choice, named_nodes_argument
 
 
-@click.command()
+@click.command(epilog='For example: edgectl withdraw ams-1 --for 30m --reason "their router is upgraded"')
 @named_nodes_argument
 @click.option("--hold", is_flag=True, help="Said for clearness: a withdrawal always holds.")
 @ending

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,19 +11,21 @@ from edge.config import NodeConfig, load_members
 from edge.doctor import addresses, files, kernel, ports, service, ways
 from edge.doctor.finding import Finding, warn
 from edge.errors import EdgeError
+from edge.runtime.documents import Peer
 from edge.runtime.netlink import Netlink
+from edge.statuspage.facts import Status
 
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """A node and what it says of itself, as builtins; without a ``status`` it does not run, and ``problem`` says why.
+    """A node and what it says of itself; without a ``status`` it does not run, or is not understood: ``problem`` says why.
 
     ``ask``: its answer to ``GET target``. Raises `EdgeError`.
     """
 
     config: NodeConfig
-    status: Mapping[str, Any] | None
-    peers: Mapping[str, Any] | None
+    status: Status | None
+    peers: Sequence[Peer]
     problem: str
     ask: Callable[[str], Any]
 
@@ -43,7 +45,7 @@ async def examine(patient: Patient) -> tuple[Finding, ...]:
     checks: dict[str, Callable[[], Iterator[Finding]]] = {
         "node": lambda: service.check_node(status, patient.problem),
         "version": lambda: service.check_versions(status) if status else iter(()),
-        "BGP sessions": lambda: service.check_peers(patient.peers) if patient.peers else iter(()),
+        "BGP sessions": lambda: service.check_peers(patient.peers),
         "service addresses": lambda: addresses.check_addresses(config, interfaces, is_running=is_running),
         "ports": lambda: ports.check_ports(
             config,
@@ -54,7 +56,7 @@ async def examine(patient: Patient) -> tuple[Finding, ...]:
         "MTU": lambda: ways.check_mtu(ways.upstream_ways(config)),
         "certificate": lambda: files.check_certificate(config, now),
         "admin certificate": lambda: files.check_admin_certificate(config, now),
-        "key ring": lambda: files.check_key_ring(config, now, status["keys"]["version"] if status else None),
+        "key ring": lambda: files.check_key_ring(config, now, status.keys.version if status else None),
         "files": lambda: files.check_other_files(config),
         "secret files": lambda: files.check_secrets(config),
         "state": lambda: files.check_state(config),
@@ -66,8 +68,10 @@ async def examine(patient: Patient) -> tuple[Finding, ...]:
     return tuple(finding for name, check in checks.items() for finding in _looked_at(name, check))
 
 
-def _arrived(status: Mapping[str, Any] | None) -> int | None:
-    return None if status is None else status["connections"]["migrated"] + status["connections"]["direct"]
+def _arrived(status: Status | None) -> int | None:
+    if status is None:
+        return None
+    return sum(status.connections.get(outcome, 0) for outcome in ("migrated", "direct"))
 
 
 def _looked_at(name: str, check: Callable[[], Iterator[Finding]]) -> list[Finding]:

@@ -72,7 +72,8 @@ def settle(outcomes: Mapping[str, Outcome[Value]], what: str = "nodes") -> None:
     failed = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
     if not failed:
         return
-    told = "; ".join(f"{name}: {error}" for name, error in failed.items())
+    # What is told of a socket begins with its path, and that may be its name.
+    told = "; ".join(f"{name}: {str(error).removeprefix(f'{name}: ')}" for name, error in failed.items())
     if len(outcomes) == 1:
         (error,) = failed.values()
         raise type_of([error])(told)

@@ -32,6 +32,8 @@ FAILED = 255
 _READY = "edge-is-here"
 _GREETING = f"echo {_READY}; exec cat"
 _PATIENCE_S = 1.0
+_CONNECT_S = 20.0
+"""A machine that is there is reached by then, however long what it is asked to do may take."""
 _MOMENT_S = 0.2
 _TAIL_BYTES = 8192
 _LOOK = "test -S {0} || exit 3; test -r {0} && test -w {0} || exit 4"
@@ -187,7 +189,7 @@ class SshTransport:
         return _Master(process, directory, listening)
 
     async def _start(self, directory: Path, timeout_s: float) -> asyncio.subprocess.Process:
-        options = {**_OPTIONS, "ConnectTimeout": str(max(1, math.ceil(timeout_s)))}
+        options = {**_OPTIONS, "ConnectTimeout": str(math.ceil(min(timeout_s, _CONNECT_S)))}
         argv = [
             *_program(),
             *_as_options({**options, "ControlMaster": "yes"}),

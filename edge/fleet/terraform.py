@@ -23,6 +23,8 @@ from edge.fleet.schema import NodeTables
 OUTPUT: Final = "edge_nodes"
 PROGRAMS: Final = ("terraform", "tofu")
 _RUN_TIMEOUT_S: Final = 120.0
+_FRAMES: Final = dict.fromkeys(map(ord, "╷│╵"), " ")
+"""That Terraform draws around what it says."""
 
 # What a key of a node.toml is called in the output.
 _THEIR_NAMES: Final[Mapping[str, str]] = {
@@ -202,6 +204,9 @@ def _output(folder: Path) -> bytes:
     except subprocess.TimeoutExpired as error:
         raise UnreachableError(f"{folder}: {program} has not answered in {_RUN_TIMEOUT_S:g} s") from error
     if done.returncode != 0:
-        said = " ".join(done.stderr.decode("utf-8", "replace").split()) or f"exit code {done.returncode}"
+        said = (
+            " ".join(done.stderr.decode("utf-8", "replace").translate(_FRAMES).split())
+            or f"exit code {done.returncode}"
+        )
         raise EdgeError(f"{folder}: terraform output {OUTPUT}: {said}; has it been applied?")
     return done.stdout

@@ -45,7 +45,7 @@ class Wheelhouse:
         return sum(path.stat().st_size for path in self.directory.glob("*.whl"))
 
     def archive(self) -> bytes:
-        """A tar of them, for `edge-release install`; in alphabetical order, so that it is the same each time.
+        """A tar of them, for `edge-release install`; the same each time, whoever makes it.
 
         Raises `UsageError` where one of them cannot be read.
         """
@@ -53,7 +53,14 @@ class Wheelhouse:
         try:
             with tarfile.open(fileobj=buffer, mode="w", dereference=True) as archive:
                 for path in (self.directory / LOCK, *sorted(self.directory.glob("*.whl"))):
-                    archive.add(path, arcname=path.name, recursive=False)
+                    archive.add(path, arcname=path.name, recursive=False, filter=_nobodys)
         except OSError as error:
             raise UsageError(f"{error.filename}: cannot be read: {error.strerror}") from error
         return buffer.getvalue()
+
+
+def _nobodys(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = member.mtime = 0
+    member.uname = member.gname = ""
+    member.mode = 0o644
+    return member

@@ -123,6 +123,8 @@ def load(path: Path) -> Topology:
     try:
         return decode(msgspec.toml.decode(path.read_bytes()))
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except msgspec.DecodeError as error:
-        raise ConfigError(str(path), str(error)) from None
+        raise UsageError(f"{path}: {error.strerror}; check the path") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"is not TOML: {error}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error.where}", error.problem) from None

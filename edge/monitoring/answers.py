@@ -14,12 +14,13 @@ from collections.abc import Iterator
 from http.client import HTTPException
 from typing import Any, Final
 
-from edge.errors import EdgeError, UnreachableError
+from edge.errors import EdgeError, UnreachableError, UsageError
 from edge.monitoring.export import DASHBOARDS, packaged
 from edge.monitoring.rules import ALERTS, RECORDS
 
 _NAME: Final = r"(?:ALERTS|up|(?:(?:node|site|fleet|prefix):)?edge_[a-z0-9_:]+)"
 _SELECTOR: Final = re.compile(rf"(?<![\w:]){_NAME}(?![\w:(])(?:\{{[^{{}}]*\}})?")
+_ADDRESS: Final = re.compile(r"https?://(\[[0-9A-Fa-f:.]+\]|[^/\[\]:]+)(:[0-9]+)?(/|$)")
 VARIABLES: Final = {"$__rate_interval": "5m", "$site": ".*", "$node": ".*"}
 """What Grafana would put in, with everything chosen."""
 
@@ -46,7 +47,7 @@ def unanswered(prometheus_url: str, *, timeout_s: float = 10.0) -> list[str]:
     """The expressions that no series answers, among all of the rules and dashboards.
 
     An alert is to be empty, as long as all is well: of those, the series that they look at have to be there.
-    Raises `UnreachableError`, and `EdgeError` for an answer that is none.
+    Raises `UsageError` for what is no address, `UnreachableError`, and `EdgeError` for an answer that is none.
     """
     ask = _Asked(prometheus_url, timeout_s)
     found = [expr for expr in (*(record.expr for record in RECORDS), *drawn()) if not ask.has(expr)]
@@ -59,6 +60,8 @@ class _Asked:
     """A Prometheus, asked each thing once."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
+        if not _ADDRESS.match(url):
+            raise UsageError(f"{url}: is no address of a Prometheus; write it like http://127.0.0.1:9090")
         self._url = f"{url.rstrip('/')}/api/v1/query"
         self._timeout_s = timeout_s
         self._known: dict[str, bool] = {}

@@ -8,7 +8,7 @@ from edge.monitoring.levels import ANNOUNCING_IN_SITE, CALLS, PRESSURE
 from edge.monitoring.objectives import OBJECTIVES
 from edge.monitoring.panel import Board, Panel, Query, Row
 from edge.monitoring.promql import UP, of
-from edge.monitoring.queries import ALERTS, here, rate
+from edge.monitoring.queries import ALERTS, here, hourly, rate
 from edge.runtime import metric_table as metric
 
 FLEET_BOARD: Final = Board(
@@ -98,7 +98,7 @@ FLEET_BOARD: Final = Board(
                 ),
                 Panel(
                     title="Certificates expire",
-                    says="Red is less than two weeks.",
+                    says="The first at each site; an alert tells in time.",
                     queries=(
                         Query(f"min by (site) ({here(of(metric.CERTIFICATE_EXPIRY))}) * 1000", "{{site}}"),
                     ),
@@ -109,6 +109,23 @@ FLEET_BOARD: Final = Board(
                     title="Key rings",
                     says="The version that each node uses: one, but during a rotation; 0 while its workers differ.",
                     queries=(Query(here(of(metric.KEYS_VERSION)), "{{node}}"),),
+                ),
+                Panel(
+                    title="Keys in use were made",
+                    says="Twice a year is due: `edgectl keys rotate`.",
+                    queries=(Query(f"min by (site) ({here(of(metric.KEYS_CREATED))}) * 1000", "{{site}}"),),
+                    unit="dateTimeFromNow",
+                    kind="number",
+                ),
+                Panel(
+                    title="Connections by generation of keys",
+                    says="A generation can be dropped once no connection has it.",
+                    queries=(
+                        Query(
+                            f"sum by (generation) ({here(of(metric.CONNECTIONS_OF_KEYS))})", "{{generation}}"
+                        ),
+                    ),
+                    kind="stacked",
                 ),
                 Panel(
                     title="Alike",
@@ -126,6 +143,11 @@ FLEET_BOARD: Final = Board(
                     says="How far nodes are with being emptied.",
                     queries=(Query(f"{here(of(metric.DRAIN_PHASE))} == 1", "{{node}} {{phase}}"),),
                     kind="states",
+                ),
+                Panel(
+                    title="What became of drained calls",
+                    says="In an hour. Moved is as it should be; closed and lost are calls that ended for it.",
+                    queries=(Query(hourly(metric.HANDOVERS_DONE, "site, outcome"), "{{site}} {{outcome}}"),),
                 ),
             ),
         ),

@@ -6,7 +6,7 @@ from typing import Final
 
 from edge.monitoring.panel import Board, Panel, Query, Row
 from edge.monitoring.promql import of
-from edge.monitoring.queries import OF_NODES, here, quantiles, rate
+from edge.monitoring.queries import OF_NODES, here, hourly, quantiles, rate
 from edge.runtime import metric_table as metric
 
 NODE_BOARD: Final = Board(
@@ -60,6 +60,37 @@ NODE_BOARD: Final = Board(
             ),
         ),
         Row(
+            "Newcomers",
+            (
+                Panel(
+                    title="Handshakes",
+                    says="Initials that ask for one, how those ended that were begun, and what was sent back to prove its"
+                    " address.",
+                    queries=(
+                        Query(rate(metric.INITIALS, "node", OF_NODES), "{{node}} asked for"),
+                        Query(rate(metric.HANDSHAKES, "node, result", OF_NODES), "{{node}} {{result}}"),
+                        Query(rate(metric.RETRIES, "node", OF_NODES), "{{node}} retry"),
+                    ),
+                    unit="cps",
+                ),
+                Panel(
+                    title="Refused",
+                    says="Because the node is full, or because their address has its share already.",
+                    queries=(
+                        Query(rate(metric.REFUSED, "node", OF_NODES), "{{node}} node full"),
+                        Query(rate(metric.CROWDED, "node", OF_NODES), "{{node}} address full"),
+                    ),
+                    unit="cps",
+                ),
+                Panel(
+                    title="Chance of being refused",
+                    says="Of a newcomer, by the node's load: above 0 callers go elsewhere, or away.",
+                    queries=(Query(here(of(metric.REFUSE_PROBABILITY), OF_NODES), "{{node}}"),),
+                    unit="percentunit",
+                ),
+            ),
+        ),
+        Row(
             "Packets",
             (
                 Panel(
@@ -90,8 +121,9 @@ NODE_BOARD: Final = Board(
                 ),
                 Panel(
                     title="Passed on",
-                    says="Packets that reached another node than the one that has their call.",
+                    says="Packets that reached another node or worker than the one that has their call.",
                     queries=(
+                        Query(rate(metric.PACKETS_MISROUTED, "node", OF_NODES), "{{node}} came astray"),
                         Query(
                             rate(metric.FORWARDED, "node, kind, direction", OF_NODES),
                             "{{node}} {{kind}} {{direction}}",
@@ -108,13 +140,13 @@ NODE_BOARD: Final = Board(
                     unit="pps",
                 ),
                 Panel(
-                    title="Handshakes",
-                    says="By how they ended; and those that were sent back to prove their address.",
+                    title="Answered without a connection",
+                    says="Resets go to callers of a connection that is gone; version negotiation to scanners, mostly.",
                     queries=(
-                        Query(rate(metric.HANDSHAKES, "node, result", OF_NODES), "{{node}} {{result}}"),
-                        Query(rate(metric.RETRIES, "node", OF_NODES), "{{node}} retry"),
+                        Query(rate(metric.STATELESS_RESETS, "node", OF_NODES), "{{node}} reset"),
+                        Query(rate(metric.VERSION_NEGOTIATIONS, "node", OF_NODES), "{{node}} version"),
                     ),
-                    unit="cps",
+                    unit="pps",
                 ),
             ),
         ),
@@ -136,13 +168,12 @@ NODE_BOARD: Final = Board(
                     unit="s",
                 ),
                 Panel(
-                    title="Workers that died",
-                    says="Each took its calls with it; they came back by themselves.",
+                    title="What broke",
+                    says="In an hour. A worker that died took its calls with it, and they came back by themselves; the engine"
+                    " ends only the connection that it fails on. There should be none of either.",
                     queries=(
-                        Query(
-                            f"sum by (node) (increase({here(of(metric.WORKER_RESTARTS), OF_NODES)}[1h]))",
-                            "{{node}}",
-                        ),
+                        Query(hourly(metric.WORKER_RESTARTS, "node", OF_NODES), "{{node}} workers died"),
+                        Query(hourly(metric.ENGINE_ERRORS, "node", OF_NODES), "{{node}} engine failed"),
                     ),
                 ),
             ),
@@ -174,6 +205,22 @@ NODE_BOARD: Final = Board(
                     ),
                     unit="bool",
                     kind="states",
+                ),
+                Panel(
+                    title="Files",
+                    says="Whether the configuration is another than the node runs with; and how many of keys, fleet and"
+                    " certificate it cannot use as they are now. There should be none.",
+                    queries=(
+                        Query(here(of(metric.CONFIG_CHANGED), OF_NODES), "{{node}} configuration changed"),
+                        Query(here(of(metric.FILE_PROBLEMS), OF_NODES), "{{node}} cannot be used"),
+                    ),
+                    width=12,
+                ),
+                Panel(
+                    title="Reloads",
+                    says="In an hour, by whether the new workers came up.",
+                    queries=(Query(hourly(metric.RELOADS, "node, result", OF_NODES), "{{node}} {{result}}"),),
+                    width=12,
                 ),
             ),
         ),

@@ -7,7 +7,7 @@ from typing import Final
 from edge.monitoring.levels import ANNOUNCING, ANNOUNCING_PREFIX
 from edge.monitoring.panel import Board, Panel, Query, Row
 from edge.monitoring.promql import of
-from edge.monitoring.queries import here, quantiles
+from edge.monitoring.queries import here, hourly, quantiles
 from edge.runtime import metric_table as metric
 
 ROUTING_BOARD: Final = Board(
@@ -44,22 +44,12 @@ ROUTING_BOARD: Final = Board(
                 Panel(
                     title="Decisions",
                     says="Per hour. Neighbors that damp suppress who comes and goes.",
-                    queries=(
-                        Query(
-                            f"sum by (node, state) (increase({here(of(metric.POLICY_DECISIONS))}[1h]))",
-                            "{{node}} {{state}}",
-                        ),
-                    ),
+                    queries=(Query(hourly(metric.POLICY_DECISIONS, "node, state"), "{{node}} {{state}}"),),
                 ),
                 Panel(
                     title="Refused by guards",
                     says="Moves for load that were wanted, and what kept the node from them, per hour.",
-                    queries=(
-                        Query(
-                            f"sum by (node, guard) (increase({here(of(metric.GUARD_REFUSALS))}[1h]))",
-                            "{{node}} {{guard}}",
-                        ),
-                    ),
+                    queries=(Query(hourly(metric.GUARD_REFUSALS, "node, guard"), "{{node}} {{guard}}"),),
                 ),
                 Panel(
                     title="Damping",
@@ -96,18 +86,9 @@ ROUTING_BOARD: Final = Board(
                     title="The speaker's slips",
                     says="Alarms, divergences and deaths in an hour: there should be none.",
                     queries=(
-                        Query(
-                            f"sum by (node) (increase({here(of(metric.ECHO_ALARMS))}[1h]))",
-                            "{{node}} alarms",
-                        ),
-                        Query(
-                            f"sum by (node) (increase({here(of(metric.ROUTE_DIVERGENCES))}[1h]))",
-                            "{{node}} divergences",
-                        ),
-                        Query(
-                            f"sum by (node) (increase({here(of(metric.SPEAKER_RESTARTS))}[1h]))",
-                            "{{node}} deaths",
-                        ),
+                        Query(hourly(metric.ECHO_ALARMS, "node"), "{{node}} alarms"),
+                        Query(hourly(metric.ROUTE_DIVERGENCES, "node"), "{{node}} divergences"),
+                        Query(hourly(metric.SPEAKER_RESTARTS, "node"), "{{node}} deaths"),
                     ),
                     width=6,
                 ),
@@ -122,17 +103,26 @@ ROUTING_BOARD: Final = Board(
                     queries=(Query(here(of(metric.VIEW_RELIABLE)), "{{node}}"),),
                     unit="bool",
                     kind="states",
+                    width=6,
                 ),
                 Panel(
                     title="How old that is",
                     says="0 while it can be relied on.",
                     queries=(Query(here(of(metric.VIEW_AGE)), "{{node}}"),),
                     unit="s",
+                    width=6,
+                ),
+                Panel(
+                    title="How many they are",
+                    says="Those that each node sees, by the state that they tell: sites that see different ones are cut off.",
+                    queries=(Query(f"{here(of(metric.VIEW_NODES))} > 0", "{{node}} {{state}}"),),
+                    width=6,
                 ),
                 Panel(
                     title="Calls the others can take",
                     says="As each node sees it. Below what a site carries, that site cannot be lost.",
                     queries=(Query(here(of(metric.OTHERS_SPARE)), "{{node}}"),),
+                    width=6,
                 ),
             ),
         ),

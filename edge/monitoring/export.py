@@ -44,4 +44,6 @@ def _write(directory: Path, texts: dict[str, str]) -> Iterator[Path]:
             path.write_text(text)
             yield path
     except OSError as error:
-        raise UsageError(f"{directory}: cannot be written to: {error.strerror}") from error
+        raise UsageError(
+            f"{directory}: cannot be written to: {error.strerror}; choose another folder"
+        ) from error

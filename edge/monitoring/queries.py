@@ -26,6 +26,11 @@ def rate(metric: Metric, by: str, where: str = IN_SITES, **labels: str) -> str:
     return f"sum by ({by}) (rate({here(of(metric, **labels), where)}[{RATE}]))"
 
 
+def hourly(metric: Metric, by: str, where: str = IN_SITES) -> str:
+    """How often in the last hour: for what is rare, of which a rate shows nothing."""
+    return f"sum by ({by}) (increase({here(of(metric), where)}[1h]))"
+
+
 def quantile(share: float, histogram: Histogram, by: str = "site", where: str = IN_SITES) -> str:
     buckets = f"sum by ({by}, le) (rate({here(of(histogram, 'bucket'), where)}[{RATE}]))"
     return f"histogram_quantile({share:g}, {buckets})"

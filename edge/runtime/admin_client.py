@@ -140,8 +140,7 @@ def _parsed_answer(where: str, raw: bytes) -> Answer:
     if b"Content-Length: %d" % len(body) not in fields:
         raise UnreachableError(f"{where}: the node stopped in the middle of its answer")
     try:
-        if b"Content-Type: application/json" in fields:
-            return Answer(int(words[1]), msgspec.json.decode(body))
-        return Answer(int(words[1]), body.decode())
+        value = msgspec.json.decode(body) if b"Content-Type: application/json" in fields else body.decode()
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, or nested without end
-        raise EdgeError(f"{where}: the answer is not a node's: {error}") from error
+        raise EdgeError(f"{where}: what listens here is no node: {error}") from error
+    return Answer(int(words[1]), value)

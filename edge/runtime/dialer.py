@@ -58,6 +58,7 @@ class Target:
     The certificate must be for ``server_name`` (default: ``host``) and signed by one of ``ca`` (a PEM file;
     default: the public CAs), unless ``insecure``. ``source`` is the local address to call from. Without
     ``migrate`` the connection stays at the address that was called, as those of some other clients do.
+    Raises `UsageError` for a name that TLS cannot ask for.
     """
 
     host: str
@@ -68,6 +69,11 @@ class Target:
     family: socket.AddressFamily = socket.AF_UNSPEC
     source: str | None = None
     migrate: bool = True
+
+    def __post_init__(self) -> None:
+        for name in (self.host, self.server_name):
+            if name and not name.isascii():
+                raise UsageError(f"{name}: is not ASCII; write it as it is in certificates (xn--...)")
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"

@@ -1,24 +1,26 @@
 """BIRD routers and speakers that talk over loopback addresses: no privilege, no namespaces."""
 
-import asyncio
 import contextlib
+import functools
 import os
 import re
 import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import waiting
 
 from bgp.bird_speaker import BirdSpeaker
 from bgp.conf import SpeakerConfig
 from bgp.speaker import ExaBgpSpeaker, SpeakerEvent, SpeakerTiming
 
 SOON_S = 10.0
+eventually = functools.partial(waiting.eventually, timeout_s=SOON_S)
 SPEAKERS: dict[str, Any] = {"exabgp": ExaBgpSpeaker, "bird": BirdSpeaker}
 
 
@@ -100,12 +102,3 @@ async def running_speaker(
         yield speaker, events
     finally:
         await speaker.stop()
-
-
-async def eventually(reached: Callable[[], object], timeout_s: float = SOON_S) -> float:
-    """Wait for it; seconds that took."""
-    began = time.monotonic()
-    while not reached():
-        assert time.monotonic() - began < timeout_s, f"not in {timeout_s:g} s"
-        await asyncio.sleep(0.005)
-    return time.monotonic() - began

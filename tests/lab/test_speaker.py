@@ -6,6 +6,7 @@ are printed (`pytest -rP`); limits are those of the failure matrix.
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import pwd
@@ -18,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -26,6 +27,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import waiting
 
 from bgp import leash
 from bgp.account import Account
@@ -54,6 +56,7 @@ USERS = [None, "nobody"] if os.geteuid() == 0 else [None]
 GONE_S = 0.25
 GONE_WHEN_HUNG_S = 3.0
 BACK_S = 5.0
+eventually = functools.partial(waiting.eventually, timeout_s=BACK_S)
 
 BIRD_CONF = """\
 log stderr all;
@@ -205,13 +208,6 @@ async def seen(router: Router, expected: set[str], timeout_s: float = BACK_S) ->
     return await asyncio.to_thread(router.until, expected, timeout_s)
 
 
-async def eventually(reached: Callable[[], bool], timeout_s: float = BACK_S) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not reached():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-
-
 def note(what: str, seconds: float) -> None:
     sys.stdout.write(f"{what} after {seconds * 1000:.0f} ms\n")
 
@@ -317,7 +313,7 @@ def test_sessions_are_reported(kind: str, router: Router, place: Path) -> None:
             await asyncio.to_thread(router.ask, "enable edge")
             # Wishes while it is down are heard when it is back.
             speaker.announce(Route.parse(SERVICE_V4))
-            await eventually(lambda: bool(speaker.sessions_up), 15)
+            await eventually(lambda: bool(speaker.sessions_up), timeout_s=15)
             await seen(router, {SERVICE_V4})
         changes = [event.is_up for event in events if isinstance(event, NeighborChanged)]
         assert changes[:3] == [True, False, True]

@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import msgspec
 import node_rig
 import pytest
 from node_rig import configured, running
+from waiting import eventually
 
 from bgp.ledger import UNLIMITED, Allowance
 from bgp.state import State
@@ -85,12 +85,6 @@ async def ask(config: NodeConfig, method: str, target: str, body: object = None)
     return await admin_request(config.admin.socket, method, target, body)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - what is waited for is a node as others see it
-            await asyncio.sleep(0.01)
-
-
 def is_ready(node: Node) -> bool:
     return node.ready().ok
 
@@ -98,7 +92,7 @@ def is_ready(node: Node) -> bool:
 def test_status_has_what_scripts_read(config: NodeConfig) -> None:
     async def main() -> Any:
         async with running(config) as node:
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             status = (await ask(config, "GET", "/status")).value
             # A worker's first sample covers the instant in which it started and was busy with that.
             assert node.status()["pressure"] < config.overload.rise / 2
@@ -189,19 +183,19 @@ def test_it_answers_from_the_moment_its_socket_is_there(
 def test_a_hold_is_kept_by_the_next_node_until_it_is_taken_back(config: NodeConfig) -> None:
     async def first() -> None:
         async with running(config) as node:
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             held = await node.withdraw(WithdrawOrder("a new disk"))
             assert (held["state"], held["announced"]) == ("held", False)
             assert node.ready().problems == ("held: held by the operator",)
 
     async def second() -> None:
         async with running(config) as node:
-            await until(lambda: node.status()["probe"]["passed"] > 5)
+            await eventually(lambda: node.status()["probe"]["passed"] > 5)
             status = node.status()
             assert (status["state"], status["announced"]) == ("held", False)
             assert msgspec.to_builtins(status["hold"])["reason"] == "a new disk"
             assert (await node.announce(AnnounceOrder()))["state"] != "held"
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
 
     asyncio.run(first())
     asyncio.run(second())
@@ -211,21 +205,21 @@ def test_a_hold_is_kept_by_the_next_node_until_it_is_taken_back(config: NodeConf
 def test_a_drained_node_says_so_lets_nobody_in_and_is_drained_after_a_restart(config: NodeConfig) -> None:
     async def first() -> None:
         async with running(config) as node:
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             assert (await ask(config, "POST", "/drain", {"reason": "a new disk"})).status == 200
             assert node.ready().problems[0].startswith("draining (")
-            await until(lambda: node.drain_report().drain.phase == "empty")
+            await eventually(lambda: node.drain_report().drain.phase == "empty")
             assert node.status()["admission"] == "draining"
 
     async def second() -> None:
         async with running(config) as node:
-            await until(lambda: node.drain_report().drain.phase == "empty")
+            await eventually(lambda: node.drain_report().drain.phase == "empty")
             status = msgspec.to_builtins(node.status())
             assert (status["drain"]["phase"], status["hold"]["reason"]) == ("empty", "a new disk")
-            await until(lambda: node.status()["probe"]["passed"] > 5)  # refused, and that is an answer
+            await eventually(lambda: node.status()["probe"]["passed"] > 5)  # refused, and that is an answer
             await ask(config, "POST", "/undrain")
             assert node.status()["drain"] is None
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             assert node.status()["admission"] == "accepting"
 
     asyncio.run(first())
@@ -241,16 +235,16 @@ def test_a_call_that_is_left_at_the_deadline_of_a_drain_is_closed_and_reported(c
                 closed.set_result(event)
 
         async with running(config) as node:
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             target = Target(host="127.0.0.1", port=config.service.port, insecure=True)
             dialed = await dial(target, stack=lambda connection: connection, on_event=hear)
-            await until(lambda: node.status()["calls"] == 1)
+            await eventually(lambda: node.status()["calls"] == 1)
             order = {"hand_over": False, "deadline": time.time() + 1.5}
             (await ask(config, "POST", "/drain", order)).checked()
             assert "1 call left" in node.ready().problems[0]
             told = await asyncio.wait_for(closed, 10)
             assert (told.code, told.reason) == (Code.GOING_AWAY, "the node is drained, and its time is over")
-            await until(lambda: node.drain_report().drain.phase == "empty")
+            await eventually(lambda: node.drain_report().drain.phase == "empty")
             assert [call.fate for call in node.drain_report().calls] == ["closed"]
             dialed.driver.leave()
 
@@ -262,7 +256,7 @@ def test_a_hold_that_cannot_be_kept_is_none(config: NodeConfig) -> None:
 
     async def main() -> None:
         async with running(config) as node:
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             obstacle = config.state.directory / "hold.new"
             obstacle.mkdir()
             answer = await ask(config, "POST", "/drain", {"reason": "a new disk"})
@@ -287,16 +281,16 @@ def test_a_hung_worker_is_seen_by_livez_and_fences_the_node(
 
     async def main() -> None:
         async with running(config) as node:
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             worker = node.status()["workers"][0]["pid"]
             os.kill(worker, signal.SIGSTOP)
             try:
-                await until(lambda: node.status()["state"] == "fenced")
+                await eventually(lambda: node.status()["state"] == "fenced")
                 assert "no answer within 0.4 s" in node.status()["probe"]["problem"]
-                await until(lambda: node.live().problems == ("worker 0 does not report",))
+                await eventually(lambda: node.live().problems == ("worker 0 does not report",))
             finally:
                 os.kill(worker, signal.SIGCONT)
-            await until(lambda: is_ready(node) and node.live().ok)
+            await eventually(lambda: is_ready(node) and node.live().ok)
 
     asyncio.run(main())
 
@@ -339,7 +333,7 @@ def test_once_it_leaves_nothing_brings_its_route_back(config: NodeConfig) -> Non
         async with running(config) as node:
             routes: Any = Routes()
             node._routing = routes
-            await until(lambda: is_ready(node))
+            await eventually(lambda: is_ready(node))
             passed = node.status()["probe"]["passed"]
             await node.stop()
             assert node.status()["probe"]["passed"] > passed

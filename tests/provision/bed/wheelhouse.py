@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import re
 import shutil
 import subprocess
-import sys
-import tarfile
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +13,12 @@ from bed import cache
 from bed.controller import ROOT
 
 from edge import __version__
+from edge.fleet.release import REQUIREMENTS, build, download, write_lock
+from edge.fleet.wheelhouse import Wheelhouse
 
-LOCK: Final = ROOT / "requirements" / "base.txt"
-_PYTHON: Final = "3.11"
-_GLIBC: Final = (5, 12, 17, 24, 26, 27, 28, 31, 34)  # what wheels are built for, up to Debian 12's 2.36
+LOCK: Final = ROOT / REQUIREMENTS
 _WHOLE: Final = re.compile(r'(?m)^__version__ = "[^"]*"$')
-_SOURCE_DATE: Final = "1735689600"
+_SOURCE_DATE: Final = 1735689600
 
 
 def release(version: str = __version__) -> Path:
@@ -30,17 +26,14 @@ def release(version: str = __version__) -> Path:
 
     With another ``version`` it is this checkout all the same, under that number.
     """
-    wheels = cache.made(f"wheels-{cache.key(LOCK.read_bytes())}", _download)
+    wheels = cache.made(f"wheels-{cache.key(LOCK.read_bytes())}", lambda to: download(LOCK, to))
     files = _sources()
     name = f"release-{version}-{cache.key(wheels.name, cache.files_key(ROOT, files))}"
 
     def make(directory: Path) -> None:
         for wheel in wheels.iterdir():
             os.link(wheel, directory / wheel.name)
-        own = _build(directory, version, files)
-        digest = hashlib.sha256(own.read_bytes()).hexdigest()
-        line = f"anycast-edge=={version} --hash=sha256:{digest}\n"
-        (directory / "requirements.txt").write_text(LOCK.read_text() + line)
+        write_lock(directory, LOCK, _build(directory, version, files))
 
     return cache.made(name, make)
 
@@ -58,24 +51,11 @@ def archive(home: Path, version: str = __version__) -> Path:
     directory = publish(home, version)
     path = directory.with_name(f"{version}.tar")
     if not path.exists():
-        with tarfile.open(path, "w") as tar:
-            tar.add(directory, arcname=".")
+        path.write_bytes(Wheelhouse(directory, version).archive())
     return path
 
 
-def _download(directory: Path) -> None:
-    machine = platform.machine()
-    platforms = [f"manylinux_2_{minor}_{machine}" for minor in _GLIBC]
-    platforms += [f"manylinux1_{machine}", f"manylinux2010_{machine}", f"manylinux2014_{machine}"]
-    _pip(
-        *("download", "--dest", str(directory), "--no-deps", "--require-hashes", "--requirement", str(LOCK)),
-        *("--only-binary", ":all:", "--python-version", _PYTHON, "--implementation", "cp"),
-        *(f"--platform={name}" for name in platforms),
-    )
-
-
 def _build(directory: Path, version: str, files: list[Path]) -> Path:
-    """Our wheel, from a copy: a build leaves things in the tree that it builds from."""
     source = directory / "source"
     for file in files:
         copy = source / file.relative_to(ROOT)
@@ -83,9 +63,8 @@ def _build(directory: Path, version: str, files: list[Path]) -> Path:
         shutil.copy(file, copy)
     init = source / "edge" / "__init__.py"
     init.write_text(_WHOLE.sub(f'__version__ = "{version}"', init.read_text()))
-    _pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(directory), str(source))
+    wheel = build(source, directory, moment=_SOURCE_DATE)
     shutil.rmtree(source)
-    (wheel,) = directory.glob(f"anycast_edge-{version}-*.whl")
     return wheel
 
 
@@ -100,14 +79,6 @@ def _sources() -> list[Path]:
     ).stdout.split("\0")
     wanted = ("edge/", "bgp/", "pyproject.toml", "README.md", "LICENSE")
     return [path for name in listed if name.startswith(wanted) and (path := ROOT / name).is_file()]
-
-
-def _pip(*arguments: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check", "--no-input", *arguments],
-        check=True,
-        env=os.environ | {"SOURCE_DATE_EPOCH": _SOURCE_DATE},
-    )
 
 
 def _link_or_copy(source: str, target: str) -> None:

@@ -1,6 +1,9 @@
 """The doorway of the command line: what a person and a script see when things go wrong."""
 
 import logging
+import os
+import re
+import shlex
 import subprocess
 import sys
 import types
@@ -60,7 +63,9 @@ def test_a_command_chooses_its_exit_code_by_returning_it(plant, result, code):
     assert main(["planted"]) == code
 
 
-@pytest.mark.parametrize("arguments", [["nosuch"], ["version", "--nope"], ["version", "extra"]])
+@pytest.mark.parametrize(
+    "arguments", [["nosuch"], ["version", "--nope"], ["version", "extra"], ["completion"]]
+)
 def test_wrong_usage_is_one_line_that_names_the_help(capsys, arguments):
     assert main(arguments) == 2
     out, err = capsys.readouterr()
@@ -118,6 +123,18 @@ def test_closed_pipe_is_quiet():
     assert process.wait() == 1
 
 
+def test_a_terminal_that_lacks_a_character_is_shown_another(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "edge.cli", "status", str(tmp_path / "none.sock")],
+        capture_output=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        text=True,
+    )
+    assert done.returncode == 5, done.stderr
+    assert "unreachable" in done.stdout
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["version"]])
 def test_help_and_version_load_nothing_heavy(arguments):
     script = (
@@ -133,6 +150,28 @@ def test_help_and_version_load_nothing_heavy(arguments):
 def test_every_entry_of_the_table_is_a_command_with_help(name, capsys):
     assert main([name, "--help"]) == 0
     assert f"Usage: edgectl {name}" in capsys.readouterr().out
+
+
+def walk(command, path, parent=None):
+    """Each command below ``command``, with the context that it would have."""
+    context = click.Context(command, info_name=path[-1], parent=parent)
+    yield path, command
+    for name in command.list_commands(context) if isinstance(command, click.Group) else ():
+        yield from walk(command.get_command(context, name), (*path, name), context)
+
+
+WITH_EXAMPLES = [found for found in walk(edgectl, ("edgectl",)) if found[1].epilog]
+
+
+@pytest.mark.parametrize(
+    "path, command", WITH_EXAMPLES, ids=[" ".join(path[1:]) for path, _ in WITH_EXAMPLES]
+)
+def test_examples_are_of_the_command_and_can_be_typed(path, command):
+    """Of their options and the forms of their values; what is behind > or < is the shell's."""
+    words = shlex.split(re.split(" [<>] ", command.epilog.removeprefix("For example: "))[0])
+    words = words[words.index("edgectl") :]
+    assert tuple(words[: len(path)]) == path
+    command.make_context(path[-1], words[len(path) :])
 
 
 def test_version_names_what_a_bug_report_needs(capsys):

@@ -9,9 +9,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 from node_documents import PEERS, STATUS
 
 from edge.config import NodeConfig, parse_config
@@ -31,6 +32,8 @@ from edge.doctor.service import check_node, check_peers, check_versions
 from edge.doctor.ways import Answered, Way, check_mtu, check_reach, find_way
 from edge.keys import KeyRing
 from edge.lab.certificates import write_certificate
+from edge.runtime.documents import BgpPeers
+from edge.statuspage.facts import Status
 
 NOW = datetime.now(UTC)
 
@@ -350,18 +353,22 @@ def test_strict_filters_matter_to_nodes_with_several_uplinks(tmp_path: Path, sys
 # What the node says
 
 
+def status(**changed: object) -> Status:
+    return msgspec.convert(STATUS | changed, Status)
+
+
 def test_the_node_is_asked_how_it_is() -> None:
-    assert verdicts(check_node(STATUS, "")) == ["ok", "ok"]
+    assert verdicts(check_node(status(), "")) == ["ok", "ok"]
     assert only(check_node(None, "no node is running here")).verdict is Verdict.FAIL
-    held: dict[str, Any] = STATUS | {
-        "state": "held",
-        "reason": "held by the operator",
-        "problems": ["ring: spoiled"],
-    }
-    held["config"] = STATUS["config"] | {"changed_on_disk": True}
-    held["operation"] = {"interrupted": True, "advice": "go on with: edgectl upgrade --resume"}
+    held = status(
+        state="held",
+        reason="held by the operator",
+        problems=["ring: spoiled"],
+        config=STATUS["config"] | {"changed_on_disk": True},
+        operation={"interrupted": True, "advice": "go on with: edgectl upgrade --resume"},
+    )
     assert verdicts(check_node(held, "")) == ["warn", "fail", "warn", "warn"]
-    assert verdicts(check_node(STATUS | {"state": "fenced"}, ""))[0] == "fail"
+    assert verdicts(check_node(status(state="fenced"), ""))[0] == "fail"
 
 
 @pytest.mark.parametrize("without", ["connections", "keys", "state", "problems", "workers"])
@@ -373,16 +380,16 @@ def test_a_node_of_another_version_is_looked_at_as_far_as_it_tells(config: NodeC
 
 
 def test_code_that_is_not_what_is_installed_is_told() -> None:
-    assert verdicts(check_versions(STATUS, "0.1.0")) == ["ok"]
-    assert only(check_versions(STATUS, "0.2.0")).remedy.startswith("systemctl restart edge")
-    reloaded = STATUS | {"version": "0.2.0"}
+    assert verdicts(check_versions(status(), "0.1.0")) == ["ok"]
+    assert only(check_versions(status(), "0.2.0")).remedy.startswith("systemctl restart edge")
+    reloaded = status(version="0.2.0")
     assert only(check_versions(reloaded, "0.2.0")).remedy.startswith("edgectl node reload")
 
 
 def test_one_session_that_is_down_is_a_warning_and_all_are_a_failure() -> None:
-    assert verdicts(check_peers(PEERS)) == ["ok"]
-    first, second = PEERS["peers"]
-    down = second | {"state": "down"}
-    assert verdicts(check_peers({"peers": [first, down]})) == ["warn"]
-    assert verdicts(check_peers({"peers": [first | {"state": "down"}, down]})) == ["fail", "fail"]
-    assert verdicts(check_peers({"peers": []})) == []
+    first, second = msgspec.convert(PEERS, BgpPeers).peers
+    assert verdicts(check_peers((first, second))) == ["ok"]
+    down = replace(second, state="down")
+    assert verdicts(check_peers((first, down))) == ["warn"]
+    assert verdicts(check_peers((replace(first, state="down"), down))) == ["fail", "fail"]
+    assert verdicts(check_peers(())) == []

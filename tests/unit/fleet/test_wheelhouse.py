@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 from pathlib import Path
 
@@ -44,6 +45,14 @@ def test_a_wheel_that_has_gone_meanwhile_is_an_error_like_others(tmp_path: Path)
     (tmp_path / "other-1-py3-none-any.whl").symlink_to("gone")
     with pytest.raises(UsageError, match=r"other-1-py3-none-any\.whl: cannot be read: No such file"):
         wheelhouse.archive()
+
+
+def test_it_is_the_same_each_time(tmp_path: Path) -> None:
+    wheelhouse = house(tmp_path)
+    first = wheelhouse.archive()
+    for path in tmp_path.iterdir():
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+    assert wheelhouse.archive() == first
 
 
 def test_without_a_lock_file(tmp_path: Path) -> None:

@@ -39,6 +39,18 @@ def test_every_recorded_series_is_of_use() -> None:
     assert {record.name for record in RECORDS} - used - long_windows() == set()
 
 
+def test_everything_that_a_node_declares_is_on_a_dashboard() -> None:
+    """By its own name, or in a recorded series that is drawn."""
+    recorded = {record.name: names(record.expr) for record in RECORDS}
+    found: set[str] = set()
+    new = set().union(*map(names, drawn()))
+    while new:
+        found |= new
+        new = set().union(*(recorded.get(name, set()) for name in new)) - found
+    bases = {re.sub(r"_(bucket|count|sum)$", "", name) for name in found} | found
+    assert {one.name for one in metric.METRICS} - bases == set()
+
+
 def long_windows() -> set[str]:
     """Nobody draws these; alerts look at them, which is seen above, but for those that a window of another pair is."""
     return {record.name for record in RECORDS if re.search(r"rate(1h|6h)$", record.name)}

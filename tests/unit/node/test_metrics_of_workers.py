@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from node_rig import configured, running
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import eventually
 
 from edge.client import audio, connect, speech
 from edge.config import NodeConfig
@@ -37,12 +37,6 @@ GROWS_ONLY = ("_total", "_bucket", "_count", "_sum")
 @pytest.fixture
 def config(tmp_path: Path) -> NodeConfig:
     return configured(tmp_path, TABLES)
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not holds():  # noqa: ASYNC110 - what is waited for is a node as others see it
-            await asyncio.sleep(0.01)
 
 
 def series(node: Node) -> dict[tuple[str, str], float]:
@@ -86,7 +80,7 @@ async def call_both_workers(stack: contextlib.AsyncExitStack, config: NodeConfig
     calls: list[Any] = []
     while len(calls) < MOST_CALLS:
         calls.append(await stack.enter_async_context(call_to(config)))
-        await until(lambda: node.status()["calls"] == len(calls))
+        await eventually(lambda: node.status()["calls"] == len(calls))
         if all(one["calls"] for one in node.status()["workers"]):
             return calls
     raise AssertionError(f"one worker has all of {MOST_CALLS} calls")
@@ -102,22 +96,22 @@ async def interrupted(calls: list[Any]) -> None:
 def test_two_workers_are_one_node(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node, contextlib.AsyncExitStack() as stack:
-            await until(lambda: node.ready().ok)
+            await eventually(lambda: node.ready().ok)
             calls = await call_both_workers(stack, config, node)
-            await until(lambda: total(node, "edge_calls") == len(calls))
-            await until(lambda: total(node, "edge_connections") >= len(calls))  # self-probes come and go
+            await eventually(lambda: total(node, "edge_calls") == len(calls))
+            await eventually(lambda: total(node, "edge_connections") >= len(calls))  # self-probes come and go
             await asyncio.gather(*(call.say(PACKETS) for call in calls))
-            await until(lambda: total(node, "edge_frames_heard_total") == len(calls) * len(PACKETS))
+            await eventually(lambda: total(node, "edge_frames_heard_total") == len(calls) * len(PACKETS))
             # Those of the node with itself can be told from those of callers.
-            await until(lambda: total(node, "edge_self_probe_handshakes_total") > 0)
-            await until(lambda: of_callers(node) >= len(calls))
+            await eventually(lambda: total(node, "edge_self_probe_handshakes_total") > 0)
+            await eventually(lambda: of_callers(node) >= len(calls))
             # Each has said a part of it, and the parts are the whole.
             parts = of_workers(node, "frames_heard")
             assert min(parts) >= len(PACKETS)
             assert sum(parts) == len(calls) * len(PACKETS)
             # Each interruption is timed by the worker that has the call.
             await interrupted(calls)
-            await until(lambda: total(node, "edge_cancel_seconds_count") == len(calls))
+            await eventually(lambda: total(node, "edge_cancel_seconds_count") == len(calls))
             shown = series(node)
             assert shown["edge_cancel_seconds_bucket", "+Inf"] == len(calls)
             buckets = [value for (name, _), value in shown.items() if name == "edge_cancel_seconds_bucket"]
@@ -132,11 +126,11 @@ def test_two_workers_are_one_node(config: NodeConfig) -> None:
 def test_a_worker_that_dies_takes_nothing_back(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node, contextlib.AsyncExitStack() as stack:
-            await until(lambda: node.ready().ok)
+            await eventually(lambda: node.ready().ok)
             calls = await call_both_workers(stack, config, node)
             await asyncio.gather(*(call.say(PACKETS) for call in calls))
             await interrupted(calls)
-            await until(lambda: total(node, "edge_cancel_seconds_count") == len(calls))
+            await eventually(lambda: total(node, "edge_cancel_seconds_count") == len(calls))
             before = series(node)
             victim = node._supervisor.workers[0]
             assert victim.process is not None
@@ -157,12 +151,14 @@ def test_a_worker_that_dies_takes_nothing_back(config: NodeConfig) -> None:
                 process = victim.process
                 return process is not None and process.pid != dead and victim.is_reporting
 
-            await until(falls)
-            await until(lambda: total(node, "edge_worker_restarts_total") == 1)
+            await eventually(falls)
+            await eventually(lambda: total(node, "edge_worker_restarts_total") == 1)
             # Its calls come back, to whomever the kernel gives them; they are counted once.
-            await until(lambda: total(node, "edge_calls") == len(calls))
+            await eventually(lambda: total(node, "edge_calls") == len(calls))
             heard = total(node, "edge_frames_heard_total")
             await asyncio.gather(*(call.say(PACKETS) for call in calls))
-            await until(lambda: total(node, "edge_frames_heard_total") >= heard + len(calls) * len(PACKETS))
+            await eventually(
+                lambda: total(node, "edge_frames_heard_total") >= heard + len(calls) * len(PACKETS)
+            )
 
     asyncio.run(main())

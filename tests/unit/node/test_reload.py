@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from node_rig import certify, configured, running
+from waiting import eventually
 
 from edge.client import audio, connect, speech
 from edge.config import NodeConfig
@@ -39,12 +39,6 @@ async def ask(config: NodeConfig, method: str, target: str, body: object = None)
     return await admin_request(config.admin.socket, method, target, body, timeout_s=30.0)
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(15):
-        while not holds():  # noqa: ASYNC110 - what is waited for is a node as others see it
-            await asyncio.sleep(0.01)
-
-
 def call_to(config: NodeConfig) -> Any:
     return connect(
         "127.0.0.1",
@@ -63,22 +57,24 @@ def generations(status: Any) -> list[tuple[int, str, int]]:
 def test_calls_go_on_and_new_ones_get_the_certificate_of_today(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node:
-            await until(lambda: node.ready().ok)
+            await eventually(lambda: node.ready().ok)
             async with call_to(config) as call:
-                await until(lambda: node.status()["calls"] == 1)
+                await eventually(lambda: node.status()["calls"] == 1)
                 certify(config.tls.certificate.parent)
                 answer = await ask(config, "POST", "/reload", {"who": "alice"})
                 assert generations(answer.checked()) == [(1, "leaving", 1), (2, "serving", 0)]
                 assert {one["version"] for one in node.status()["workers"]} == {node.status()["version"]}
                 async with call_to(config) as newcomer:  # trusts none but the new one
-                    await until(lambda: generations(node.status()) == [(1, "leaving", 1), (2, "serving", 1)])
+                    await eventually(
+                        lambda: generations(node.status()) == [(1, "leaving", 1), (2, "serving", 1)]
+                    )
                     await asyncio.gather(*(one.say(PACKETS[:25]) for one in (call, newcomer)))
                     shown = node.render_metrics().decode()
                     assert 'edge_workers{standing="leaving"}' in shown
                     assert 'edge_reloads_total{result="ok"} 1.0' in shown
                     assert node.live().ok
                 assert (await call.hang_up()).reconnects == 0
-            await until(lambda: len(node.status()["generations"]) == 1)
+            await eventually(lambda: len(node.status()["generations"]) == 1)
 
     asyncio.run(main())
 
@@ -86,7 +82,7 @@ def test_calls_go_on_and_new_ones_get_the_certificate_of_today(config: NodeConfi
 def test_a_reload_that_fails_is_answered_with_the_reason_and_changes_nothing(config: NodeConfig) -> None:
     async def main() -> None:
         async with running(config) as node:
-            await until(lambda: node.ready().ok)
+            await eventually(lambda: node.ready().ok)
             before = node.status()["workers"]
             config.tls.private_key.write_text("no key")
             with pytest.raises(EdgeError, match=r"key\.pem") as caught:
@@ -110,7 +106,7 @@ def test_a_python_that_is_not_there_is_a_failure_like_any_other(config: NodeConf
         python = f'count = 1\npython = "{link}/bin/python"'
         mine = configured(tmp_path, TABLES.replace("count = 2", python))
         async with running(mine) as node:
-            await until(lambda: node.ready().ok)
+            await eventually(lambda: node.ready().ok)
             link.unlink()
             with pytest.raises(EdgeError, match="worker 1 did not come up: cannot be started: No such file"):
                 (await ask(mine, "POST", "/reload")).checked()

@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from process_rig import HOST, children, pid, until, workers
+from process_rig import HOST, children, pid, workers
+from waiting import eventually
 
 from edge.client import audio, connect, speech
 from edge.client.call import Call
@@ -150,13 +151,13 @@ def test_a_killed_worker_costs_nobody_elses_call_a_frame(settings: Any) -> None:
 
     async def main() -> None:
         async with workers(settings, 2) as (supervisor, port), calls_to(port, 8) as calls:
-            await until(lambda: sum(map(up, supervisor.workers)) == len(calls))
+            await eventually(lambda: sum(map(up, supervisor.workers)) == len(calls))
             victim, other = supervisor.workers
             spared = up(other)
             talking = asyncio.gather(*(say_and_hear(call) for call in calls), return_exceptions=True)
             os.kill(pid(victim), signal.SIGKILL)
             await talking
-            await until(lambda: victim.is_reporting)
+            await eventually(lambda: victim.is_reporting)
             summaries = [await call.hang_up() for call in calls]
             assert [summary.ending for summary in summaries] == ["hung_up"] * len(calls)
             untouched = [summary for summary in summaries if not summary.reconnects]
@@ -170,7 +171,7 @@ def test_a_new_generation_takes_the_new_calls_and_the_old_one_leaves_with_its_la
     async def main() -> None:
         async with workers(settings, 2) as (supervisor, port), calls_to(port, 6) as calls:
             before = supervisor.workers
-            await until(lambda: sum(map(up, before)) == len(calls))
+            await eventually(lambda: sum(map(up, before)) == len(calls))
             old = [pid(worker) for worker in before]
             talking = asyncio.gather(*(say_and_hear(call) for call in calls))
             await supervisor.reload()
@@ -180,13 +181,13 @@ def test_a_new_generation_takes_the_new_calls_and_the_old_one_leaves_with_its_la
             with pytest.raises(RefusedError, match=r"generation 1 still has \d+ calls"):
                 await supervisor.reload()
             async with calls_to(port, 4) as newcomers:
-                await until(lambda: sum(map(up, after)) == len(newcomers))
+                await eventually(lambda: sum(map(up, after)) == len(newcomers))
                 await talking
                 await asyncio.gather(*(say_and_hear(call) for call in calls))
                 assert [pid(worker) for worker in before] == old
                 for call in (*calls, *newcomers):
                     assert (await call.hang_up()).reconnects == 0
-            await until(lambda: len(supervisor.generations) == 1)
+            await eventually(lambda: len(supervisor.generations) == 1)
             assert not set(old) & set(children())
             await supervisor.reload()  # back in the slots of the first
             assert [worker.slot for worker in supervisor.workers[-2:]] == [0, 1]
@@ -198,7 +199,7 @@ def test_callers_that_are_left_at_the_deadline_go_on_with_the_new_workers(settin
     async def main() -> None:
         async with workers(settings, 2) as (supervisor, port), calls_to(port, 3) as calls:
             before = supervisor.workers
-            await until(lambda: sum(map(up, before)) == len(calls))
+            await eventually(lambda: sum(map(up, before)) == len(calls))
             talking = asyncio.gather(*(say_and_hear(call) for call in calls))
             await supervisor.reload(deadline_s=0.5)
             await talking
@@ -218,10 +219,10 @@ def test_what_is_left_after_that_is_ended(settings: Any, monkeypatch: pytest.Mon
 
     async def main() -> None:
         async with workers(settings) as (supervisor, port), calls_to(port, 1) as (call,):
-            await until(lambda: up(supervisor.workers[0]) == 1)
+            await eventually(lambda: up(supervisor.workers[0]) == 1)
             await supervisor.reload(deadline_s=0.1)
-            await until(lambda: len(supervisor.generations) == 1)
-            await until(lambda: up(supervisor.workers[0]) == 1)  # it called again
+            await eventually(lambda: len(supervisor.generations) == 1)
+            await eventually(lambda: up(supervisor.workers[0]) == 1)  # it called again
             await say_and_hear(call)
             assert (await call.hang_up()).ending == "hung_up"
 
@@ -286,13 +287,13 @@ def test_a_worker_that_dies_while_it_leaves_is_not_replaced(settings: Any) -> No
     async def main() -> None:
         async with workers(settings) as (supervisor, port), calls_to(port, 1) as (call,):
             (old,) = supervisor.workers
-            await until(lambda: up(old) == 1)
+            await eventually(lambda: up(old) == 1)
             await supervisor.reload()
             os.kill(pid(old), signal.SIGKILL)
-            await until(lambda: len(supervisor.generations) == 1)
+            await eventually(lambda: len(supervisor.generations) == 1)
             assert supervisor.restarts == 0
             (new,) = supervisor.workers
-            await until(lambda: up(new) == 1)
+            await eventually(lambda: up(new) == 1)
             await say_and_hear(call)
             assert new.report is not None
             assert new.report.counters["resets_sent"] > 0
@@ -304,7 +305,7 @@ def test_a_stop_during_a_reload_ends_both_generations(settings: Any) -> None:
     async def main() -> None:
         async with workers(settings, 2) as (supervisor, _):
             reloading = asyncio.create_task(supervisor.reload())
-            await until(lambda: len(children()) == 4)
+            await eventually(lambda: len(children()) == 4)
             await supervisor.stop("at a bad moment")
             with pytest.raises(EdgeError):
                 await reloading
@@ -324,7 +325,7 @@ def test_a_stop_while_an_old_worker_is_being_ended_does_not_forget_it(
             (old,) = supervisor.workers
             await supervisor.reload()
             os.kill(pid(old), signal.SIGSTOP)
-            await until(lambda: old not in supervisor.workers)
+            await eventually(lambda: old not in supervisor.workers)
             await supervisor.stop("at a bad moment")
             assert children() == []
 
@@ -362,7 +363,7 @@ def test_a_worker_that_is_being_restarted_when_its_generation_is_to_leave_hears_
             await supervisor.reload()
             assert told == []
             goes_on.set()
-            await until(lambda: old not in supervisor.workers)
+            await eventually(lambda: old not in supervisor.workers)
             assert told[:2] == ["Start", "Leave"]
 
     asyncio.run(main())
@@ -376,7 +377,7 @@ def test_newcomers_do_not_wait_for_a_worker_that_is_away(
     async def main() -> None:
         async with workers(settings, 2) as (supervisor, port):
             os.kill(pid(supervisor.workers[0]), signal.SIGKILL)
-            await until(lambda: not supervisor.workers[0].ready.is_set())
+            await eventually(lambda: not supervisor.workers[0].ready.is_set())
             async with calls_to(port, 6):
                 assert not supervisor.workers[0].ready.is_set()
 

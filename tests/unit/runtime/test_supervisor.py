@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from process_rig import HOST, children, pid, until, workers
+from process_rig import HOST, children, pid, workers
+from waiting import eventually
 
 from edge.errors import DeadlineError, EdgeError
 from edge.runtime import supervisor as module
@@ -36,12 +37,12 @@ def test_a_killed_worker_is_replaced_and_the_other_goes_on(settings: Any) -> Non
         async with workers(settings, 2) as (supervisor, _):
             victim, other = supervisor.workers
             before = pid(victim), pid(other)
-            await until(lambda: victim.is_reporting and other.is_reporting)
+            await eventually(lambda: victim.is_reporting and other.is_reporting)
             os.kill(before[0], signal.SIGKILL)
-            await until(lambda: victim.report is None)
+            await eventually(lambda: victim.report is None)
             assert not victim.is_reporting
             assert await victim.calls() is None  # at once, and nobody waits for the dead
-            await until(lambda: victim.is_reporting)
+            await eventually(lambda: victim.is_reporting)
             assert supervisor.restarts == 1
             assert pid(victim) not in before
             assert pid(other) == before[1]
@@ -57,7 +58,7 @@ def test_who_calls_while_there_is_no_worker_gets_the_next_one(settings: Any) -> 
         async with workers(settings) as (supervisor, port):
             (worker,) = supervisor.workers
             os.kill(pid(worker), signal.SIGKILL)
-            await until(lambda: not worker.ready.is_set())
+            await eventually(lambda: not worker.ready.is_set())
             await shake_hands(port)
             assert supervisor.restarts == 1
 
@@ -76,11 +77,11 @@ def test_a_worker_is_replaced_also_when_there_was_no_descriptor_left_for_it(
     async def main() -> None:
         async with workers(settings) as (supervisor, _):
             (worker,) = supervisor.workers
-            await until(lambda: worker.is_reporting)
+            await eventually(lambda: worker.is_reporting)
             monkeypatch.setattr(socket, "socketpair", none_left)
             os.kill(pid(worker), signal.SIGKILL)
-            await until(lambda: worker.report is None)
-            await until(lambda: worker.is_reporting)
+            await eventually(lambda: worker.report is None)
+            await eventually(lambda: worker.is_reporting)
             assert supervisor.restarts == 2
 
     asyncio.run(main())
@@ -94,11 +95,11 @@ def test_a_hung_worker_is_replaced(settings: Any, monkeypatch: pytest.MonkeyPatc
     async def main() -> None:
         async with workers(settings) as (supervisor, port):
             (worker,) = supervisor.workers
-            await until(lambda: worker.is_reporting)
+            await eventually(lambda: worker.is_reporting)
             hung = pid(worker)
             os.kill(hung, signal.SIGSTOP)
-            await until(lambda: not worker.is_reporting)
-            await until(lambda: supervisor.restarts == 1)
+            await eventually(lambda: not worker.is_reporting)
+            await eventually(lambda: supervisor.restarts == 1)
             await shake_hands(port)
             assert pid(worker) != hung
 
@@ -113,9 +114,9 @@ def test_it_does_not_take_its_own_sleep_for_a_workers(settings: Any, monkeypatch
     async def main() -> None:
         async with workers(settings) as (supervisor, _):
             (worker,) = supervisor.workers
-            await until(lambda: worker.is_reporting)
+            await eventually(lambda: worker.is_reporting)
             time.sleep(1.1)  # noqa: ASYNC251 - nothing of this process runs
-            await until(lambda: worker.is_reporting)
+            await eventually(lambda: worker.is_reporting)
             assert supervisor.restarts == 0
 
     asyncio.run(main())
@@ -151,7 +152,7 @@ def test_a_stop_between_two_workers_starts_no_other(settings: Any) -> None:
     async def main() -> None:
         async with workers(settings) as (supervisor, _):
             os.kill(pid(supervisor.workers[0]), signal.SIGKILL)
-            await until(lambda: supervisor.restarts == 1)
+            await eventually(lambda: supervisor.restarts == 1)
             began = time.monotonic()
             await supervisor.stop("at a bad moment")
             assert time.monotonic() - began < module.STOP_TIMEOUT_S

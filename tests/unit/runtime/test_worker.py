@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from aioquic.h3.connection import H3Connection
 from aioquic.h3.events import DataReceived, HeadersReceived
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent
+from waiting import eventually
 
 from edge.errors import EdgeError
 from edge.overload import Gate
@@ -46,12 +47,6 @@ async def calling(port: int) -> AsyncIterator[asyncio.Future[ConnectionClosed]]:
         dialed.driver.leave()
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not holds():  # noqa: ASYNC110 - a worker tells nobody
-            await asyncio.sleep(0)
-
-
 def test_every_counter_of_a_report_is_a_metric(serving: Any) -> None:
     """One that the metrics do not know would end the node's control loop."""
 
@@ -70,7 +65,7 @@ def test_a_call_is_counted_while_it_is_up_and_told_when_the_worker_leaves(servin
         async with contextlib.AsyncExitStack() as caller:
             async with serving() as edge:
                 closed = await caller.enter_async_context(calling(edge.port))
-                await until(lambda: len(edge.worker.calls) == 1)
+                await eventually(lambda: len(edge.worker.calls) == 1)
                 report = edge.worker.report()
                 assert report.load.calls == 1
                 assert report.connections["on_anycast"] == 1
@@ -92,7 +87,7 @@ def test_a_closed_gate_refuses_newcomers_and_keeps_who_is_in(serving: Any) -> No
             edge.worker.gate = Gate(retry=True)
             async with calling(edge.port):
                 assert edge.worker.report().counters["retried"] == 1
-                await until(lambda: len(edge.worker.calls) == 2)
+                await eventually(lambda: len(edge.worker.calls) == 2)
             assert not closed.done()
 
     asyncio.run(main())
