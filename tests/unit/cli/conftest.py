@@ -243,11 +243,12 @@ def serve(node: FakeNode) -> Iterator[Callable[..., None]]:
 
         async def closed(admin: AdminSocket) -> None:
             await admin.close()
-            # Connections that came while it closed, or were cut off, are closed in the loop's next turns.
-            while others := asyncio.all_tasks() - {asyncio.current_task()}:
-                for task in others:
-                    task.cancel()
-                await asyncio.wait(others)
+            # A connection that came while it closed is served to its end, which its client's leaving is; one cut off is
+            # closed in the loop's next turn. Cancelled before it began, it would never be closed.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+                        await asyncio.wait(others)
             await asyncio.sleep(0)
 
         def serve(path: Path, served: FakeNode = node) -> None:
