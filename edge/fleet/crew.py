@@ -155,14 +155,19 @@ class Crew:
 
     async def free_bytes(self, node: str) -> int | None:
         """What is free for releases; None where that cannot be told."""
-        return await self._tools[node].free_bytes()
+        async with self._free:
+            return await self._tools[node].free_bytes()
 
     async def config_of(self, node: str) -> str:
         """The configuration that a node has loaded; empty where it does not answer, or was given none."""
         try:
-            text = await self._get(node, "/config")
+            async with self._free:
+                return await self._config_of(node)
         except EdgeError:
             return ""
+
+    async def _config_of(self, node: str) -> str:
+        text = await self._get(node, "/config")
         return text if isinstance(text, str) else ""
 
     # --- hands ------------------------------------------------------------------------------------------
@@ -189,7 +194,8 @@ class Crew:
                 await tool.install(version, self._archive())
                 await self._learn(node)
             case Check(version=version):
-                if text := await self.config_of(node):
+                # Not told is not good: the node is drained, and would not come up.
+                if text := await self._config_of(node):
                     await tool.put("config", text, release=version, dry_run=True)
             case Use(version=version):
                 await tool.use(version)

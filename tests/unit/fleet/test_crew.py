@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from edge.errors import UsageError
+from edge.errors import DeadlineError, UsageError
+from edge.fleet.actions import Check
 from edge.fleet.crew import Crew
 from edge.fleet.leases import Leases
 from edge.fleet.transport import Completed
@@ -74,6 +75,16 @@ def test_no_more_nodes_are_looked_at_at_a_time_than_is_said() -> None:
     seen = asyncio.run(crew(2, **ways).look())
     assert all(one.answers for one in seen.values())
     assert Busy.most == 2 * len(DOCUMENTS)
+
+
+def test_a_configuration_that_is_not_told_is_not_one_that_is_taken() -> None:
+    class Late(Told):
+        async def request(
+            self, method: str, target: str, body: object = None, *, timeout_s: float, lease: str | None = None
+        ) -> Answer:
+            raise DeadlineError("no answer to /config within 1 s")
+
+    assert "no answer" in asyncio.run(crew(ams_1=Late(DOCUMENTS)).do(Check("ams-1", "0.2.0")))
 
 
 def test_another_node_that_answers_in_the_place_of_one_ends_it() -> None:
