@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UnreachableError, UsageError
 from edge.fleet.actions import (
     Action,
     Admit,
@@ -184,7 +184,12 @@ class Crew:
         node, tool = action.node, self._tools[action.node]
         match action:
             case Record(operation=operation):
-                await self._order(node, "/operation", msgspec.to_builtins(operation))
+                note = msgspec.to_builtins(operation)
+                try:
+                    await self._order(node, "/operation", note)
+                except UnreachableError:
+                    # Said twice it is the same; a connection that was lost is made anew.
+                    await self._order(node, "/operation", note)
             case Drain(reason=reason, deadline_s=deadline_s, force=force, until=until):
                 # By the node's clock, which need not be ours.
                 deadline = time.time() + self._ahead_s.get(node, 0.0) + deadline_s
