@@ -15,7 +15,7 @@ from edge.cli.layout import printable
 from edge.cli.output import output_option, print_json, understood
 from edge.cli.where import find
 from edge.doctor import Finding, Patient, Verdict, examine, worst
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UnreachableError, UsageError
 from edge.runtime.documents import BgpPeers, Peer
 from edge.statuspage.facts import Status
 

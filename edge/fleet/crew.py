@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from edge.errors import EdgeError, UsageError
+from edge.errors import EdgeError, UnreachableError, UsageError
 from edge.fleet.actions import (
     Action,
     Admit,
@@ -155,14 +155,19 @@ class Crew:
 
     async def free_bytes(self, node: str) -> int | None:
         """What is free for releases; None where that cannot be told."""
-        return await self._tools[node].free_bytes()
+        async with self._free:
+            return await self._tools[node].free_bytes()
 
     async def config_of(self, node: str) -> str:
         """The configuration that a node has loaded; empty where it does not answer, or was given none."""
         try:
-            text = await self._get(node, "/config")
+            async with self._free:
+                return await self._config_of(node)
         except EdgeError:
             return ""
+
+    async def _config_of(self, node: str) -> str:
+        text = await self._get(node, "/config")
         return text if isinstance(text, str) else ""
 
     # --- hands ------------------------------------------------------------------------------------------
@@ -179,7 +184,12 @@ class Crew:
         node, tool = action.node, self._tools[action.node]
         match action:
             case Record(operation=operation):
-                await self._order(node, "/operation", msgspec.to_builtins(operation))
+                note = msgspec.to_builtins(operation)
+                try:
+                    await self._order(node, "/operation", note)
+                except UnreachableError:
+                    # Said twice it is the same; a connection that was lost is made anew.
+                    await self._order(node, "/operation", note)
             case Drain(reason=reason, deadline_s=deadline_s, force=force, until=until):
                 # By the node's clock, which need not be ours.
                 deadline = time.time() + self._ahead_s.get(node, 0.0) + deadline_s
@@ -189,7 +199,8 @@ class Crew:
                 await tool.install(version, self._archive())
                 await self._learn(node)
             case Check(version=version):
-                if text := await self.config_of(node):
+                # Not told is not good: the node is drained, and would not come up.
+                if text := await self._config_of(node):
                     await tool.put("config", text, release=version, dry_run=True)
             case Use(version=version):
                 await tool.use(version)

@@ -39,7 +39,7 @@ class Finding:
 def findings(nodes: Sequence[Seen], now: float) -> tuple[Finding, ...]:
     """Of all of a fleet's nodes, at ``now`` by the wall clock; the worst first, and by what they are about."""
     found = [*_of_sites(nodes), *(finding for node in nodes for finding in _of_node(node, now))]
-    found += _of_keys(nodes)
+    found += [*_of_keys(nodes), *_of_names(nodes)]
     return tuple(sorted(found, key=lambda finding: (-finding.severity, finding.about)))
 
 
@@ -148,6 +148,19 @@ def _of_work(name: str, status: Status, now: float) -> Iterator[Finding]:
     elif operation.get("state") == "failed":
         told = "{kind} by {who} failed at {step}: {reason}".format_map(defaultdict(str, operation))
         yield Finding(Severity.WARNING, name, "failed", told)
+
+
+def _of_names(nodes: Sequence[Seen]) -> Iterator[Finding]:
+    """Ways that lead to another node than they say: what is told of the one is the other's, and so would be its orders."""
+    names = {node.name for node in nodes}
+    for node in nodes:
+        if node.status is not None and node.status.node != node.name and node.status.node in names:
+            yield Finding(
+                Severity.BROKEN,
+                node.name,
+                "another-node",
+                f"it is {node.status.node} that answers there; correct how {node.name} is reached (ssh, socket, addresses)",
+            )
 
 
 def _of_keys(nodes: Sequence[Seen]) -> Iterator[Finding]:

@@ -65,15 +65,19 @@ def answers(outcomes: Mapping[str, Outcome[Value]]) -> dict[str, Value]:
 
 
 def settle(outcomes: Mapping[str, Outcome[Value]], what: str = "nodes") -> None:
-    """Returns if all went well. Raises `PartialError` naming those that failed if others did not; ``what`` they are.
+    """Returns if all went well. Raises `PartialError` naming those that failed if others did not; ``what`` they are. What
+    is the same of many is said once.
 
     If all failed, it is by what they failed: the class that they have in common, else plain `EdgeError`.
     """
     failed = {name: outcome.error for name, outcome in outcomes.items() if outcome.error is not None}
     if not failed:
         return
-    # What is told of a socket begins with its path, and that may be its name.
-    told = "; ".join(f"{name}: {str(error).removeprefix(f'{name}: ')}" for name, error in failed.items())
+    alike: dict[str, list[str]] = {}
+    for name, error in failed.items():
+        # What is told of a socket begins with its path, and that may be its name.
+        alike.setdefault(str(error).removeprefix(f"{name}: "), []).append(name)
+    told = "; ".join(f"{', '.join(names)}: {reason}" for reason, names in alike.items())
     if len(outcomes) == 1:
         (error,) = failed.values()
         raise type_of([error])(told)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.errors import ConfigError, EdgeError, UnreachableError
+from edge.errors import ConfigError, DeadlineError, EdgeError, UnreachableError
 from edge.fleet.places import KeyPath, spelled
 from edge.fleet.schema import NodeTables
 
@@ -202,7 +202,9 @@ def _output(folder: Path) -> bytes:
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=_RUN_TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired as error:
-        raise UnreachableError(f"{folder}: {program} has not answered in {_RUN_TIMEOUT_S:g} s") from error
+        raise DeadlineError(f"{folder}: {program} has not answered in {_RUN_TIMEOUT_S:g} s") from error
+    except OSError as error:
+        raise UnreachableError(f"{folder}: {program} cannot be run: {error.strerror or error}") from error
     if done.returncode != 0:
         said = (
             " ".join(done.stderr.decode("utf-8", "replace").translate(_FRAMES).split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -10,14 +11,16 @@ from typing import ClassVar
 import pytest
 from fleet_files import write_fleet
 
-from edge.cli import main
+from edge.cli import main, operations
 from edge.cli.operations import _Work
 from edge.errors import EdgeError, RefusedError
+from edge.fleet import carry_out
 from edge.fleet.leases import Leases
-from edge.fleet.operate import Goal
+from edge.fleet.operate import Goal, Survey
 from edge.fleet.operation import Kind
 from edge.fleet.plan import Terms
 from edge.fleet.planning import Member, Start, to_release
+from edge.fleet.rollout import Rollout
 from edge.fleet.sighting import Observed, Releases
 
 OLD, NEW, OTHER = "0.1.0", "0.2.0", "0.3.0"
@@ -57,6 +60,36 @@ def test_what_was_agreed_to_is_done_or_nothing() -> None:
     with pytest.raises(RefusedError, match=r"has changed since you were asked.*a from 0\.3\.0 to 0\.2\.0"):
         asyncio.run(work.run())
     assert work.rollout is None
+
+
+def test_what_was_done_is_told_also_by_who_lost_the_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be in the middle of a node, and whoever looks at the document has to see of which."""
+    file = write_fleet(tmp_path, {"a-1": 'socket = "/nowhere/1"', "a-2": 'socket = "/nowhere/2"'})
+    found = {"a-1": SERVES, "a-2": SERVES}
+    members = [Member(name, frozenset()) for name in found]
+    plan = to_release(Kind.UPGRADE, members, found, dict.fromkeys(found, NEW), START)
+
+    async def surveyed(*_: object) -> Survey:
+        return Survey(plan=plan, fleet=found, against=[], differences={}, left=None)
+
+    async def lost(rollout: Rollout, *_: object, **__: object) -> None:
+        rollout.look(found, 0.0)
+        rollout.look(found, 0.0)
+        raise RefusedError("a-2: bob has the lease")
+
+    monkeypatch.setattr(operations, "_survey", surveyed)
+    monkeypatch.setattr(carry_out, "carry_out", lost)
+    assert main(["upgrade", "--fleet", str(file), "--yes", "--no-call", "-o", "json", NEW]) == 6
+    out, err = capsys.readouterr()
+    document = json.loads(out)
+    assert (document["kind"], document["state"]) == ("FleetChange", "interrupted")
+    assert [(node["state"], node["step"]) for node in document["nodes"]] == [
+        ("stopped", "drain"),
+        ("untouched", ""),
+    ]
+    assert err.endswith("edgectl: error: a-2: bob has the lease\n")
 
 
 @pytest.mark.parametrize("command", ["upgrade", "rollback"])

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from edge.errors import UsageError
+from edge.errors import DeadlineError, UnreachableError, UsageError
+from edge.fleet.actions import Check, Record
 from edge.fleet.crew import Crew
 from edge.fleet.leases import Leases
+from edge.fleet.operation import Kind, Operation, Step
 from edge.fleet.transport import Completed
 from edge.runtime.admin_client import Answer
 
@@ -74,6 +76,40 @@ def test_no_more_nodes_are_looked_at_at_a_time_than_is_said() -> None:
     seen = asyncio.run(crew(2, **ways).look())
     assert all(one.answers for one in seen.values())
     assert Busy.most == 2 * len(DOCUMENTS)
+
+
+def test_a_configuration_that_is_not_told_is_not_one_that_is_taken() -> None:
+    class Late(Told):
+        async def request(
+            self, method: str, target: str, body: object = None, *, timeout_s: float, lease: str | None = None
+        ) -> Answer:
+            raise DeadlineError("no answer to /config within 1 s")
+
+    assert "no answer" in asyncio.run(crew(ams_1=Late(DOCUMENTS)).do(Check("ams-1", "0.2.0")))
+
+
+def test_a_note_survives_that_a_connection_is_lost() -> None:
+    """Else hours of work would end at it, on a node perhaps that is done."""
+
+    class Lost(Told):
+        noted = 0
+
+        async def request(
+            self, method: str, target: str, body: object = None, *, timeout_s: float, lease: str | None = None
+        ) -> Answer:
+            if target == "/operation":
+                self.noted += 1
+                if self.noted == 1:
+                    raise UnreachableError("ssh ams-1: the connection was lost")
+            return Answer(200, {"token": "one"})
+
+    note = Operation(
+        id="op-1", kind=Kind.UPGRADE, who="alice", started_at=1.0, nodes=("ams-1",), before="", after="0.2.0",
+        step=Step.DONE, state="done",
+    )  # fmt: skip
+    way = Lost(DOCUMENTS)
+    assert asyncio.run(crew(ams_1=way).do(Record("ams-1", note))) == ""
+    assert way.noted == 2
 
 
 def test_another_node_that_answers_in_the_place_of_one_ends_it() -> None:

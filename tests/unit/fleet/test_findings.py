@@ -173,3 +173,9 @@ def test_a_node_of_another_version_is_understood_as_far_as_it_goes() -> None:
     assert findings([Seen(Wanted("ams-1", "ams", "0.2.0", "abc"), status=status)], NOW) == ()
     with pytest.raises(EdgeError, match=r"its status is of another version .*; use its own edgectl"):
         understood({"node": "ams-1", "state": 7})
+
+
+def test_a_way_that_leads_to_another_node_is_told() -> None:
+    seen = node("ams-2")
+    crossed = Seen(Wanted("ams-1", "ams", "0.2.0", "abc"), status=seen.status)
+    assert found(crossed, seen) == [(Severity.BROKEN, "ams-1", "another-node")]

@@ -117,3 +117,10 @@ def test_all_that_fail_differently_are_plainly_failed() -> None:
 def test_some_that_fail_are_named_and_no_others() -> None:
     with pytest.raises(PartialError, match=r"^1 of 3 nodes failed: b: late$"):
         settle({"a": WELL, "b": failed(DeadlineError("late")), "c": WELL})
+
+
+def test_what_is_the_same_of_many_is_said_once() -> None:
+    late = failed(DeadlineError("no answer within 10 s"))
+    outcomes = {"a": late, "b": WELL, "c": failed(UnreachableError("gone")), "d": late}
+    with pytest.raises(PartialError, match=r"^3 of 4 nodes failed: a, d: no answer within 10 s; c: gone$"):
+        settle(outcomes)
