@@ -1,4 +1,7 @@
-"""The files that nodes get, made from the fleet: the same fleet gives the same text, byte by byte."""
+"""The files that nodes get, made from the fleet: the same fleet gives the same text, byte by byte.
+
+Whatever its file is called: another text is another configuration, for which a node is drained and restarted.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from edge.config.fingerprint import config_hash
 from edge.config.schema import NodeConfig
 from edge.fleet.model import Fleet, Node
 from edge.fleet.places import KeyPath
-from edge.fleet.writing import commented, written
+from edge.fleet.writing import written
 
 __all__ = ["config_hash", "members_toml", "node_toml"]
 
@@ -16,7 +19,7 @@ _ORDER = NodeConfig.__struct_fields__
 def node_toml(fleet: Fleet, node: Node) -> str:
     """The configuration of ``node``; behind each key stands where it comes from."""
     head = (
-        f"# {node.name} of the fleet {fleet.name}. Made from {commented(fleet.file.name)} by `edgectl config render`: change it there.\n"
+        f"# {node.name} of the fleet {fleet.name}. Made from the fleet file by `edgectl config render`: change it there.\n"
         "# Behind each key: where that file says so, or what it follows from.\n\n"
     )
     return head + written(node.tables, order=_ORDER, comment=lambda path: _source(node, path))
@@ -34,7 +37,7 @@ def members_toml(fleet: Fleet) -> str:
         }
         for node in fleet.nodes
     ]
-    head = f"# The nodes of the fleet {fleet.name}. Made from {commented(fleet.file.name)} by `edgectl config render`: change it there.\n\n"
+    head = f"# The nodes of the fleet {fleet.name}. Made from the fleet file by `edgectl config render`: change it there.\n\n"
     return head + written({"nodes": nodes})
 
 

@@ -13,6 +13,7 @@ import msgspec
 from edge.config import parse_config
 from edge.config.fleet_file import check_membership, parse_fleet
 from edge.fleet import Fleet
+from edge.fleet import parse_fleet as fleet_of
 from edge.fleet.inventory import dynamic, host_variables, static
 from edge.fleet.render import config_hash, members_toml, node_toml
 from edge.fleet.targets import targets_json
@@ -123,3 +124,13 @@ def test_what_is_rendered_holds_no_secret_but_its_path(fleet: Fleet) -> None:
         "/run/credentials/"
     )
     assert "secret =" not in text
+
+
+def test_what_the_fleet_file_is_called_makes_no_other_configuration(base: str) -> None:
+    """Else a copy of it, applied in passing, would restart the whole fleet."""
+    fleets = [fleet_of(base, Path(f"/srv/{name}"))[0] for name in ("fleet.toml", "copy of fleet.toml")]
+    first, second = (fleet for fleet in fleets if fleet is not None)
+    assert [node_toml(first, node) for node in first.nodes] == [
+        node_toml(second, node) for node in second.nodes
+    ]
+    assert members_toml(first) == members_toml(second)
