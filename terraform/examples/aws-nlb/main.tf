@@ -60,6 +60,11 @@ output "edge_nodes" {
   value       = module.nodes.edge_nodes
 }
 
+output "target_group_arn" {
+  description = "Where AWS is told not to end connections of nodes that drain; see the module's README."
+  value       = module.nodes.nlb_target_group_arn
+}
+
 output "name" {
   description = "What the callers' name points to."
   value       = module.nodes.nlb_dns_name

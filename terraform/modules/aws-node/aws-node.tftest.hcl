@@ -33,6 +33,10 @@ run "alone" {
     condition     = output.nlb_dns_name == null && output.accelerator_addresses == []
     error_message = "Nothing stands before the nodes."
   }
+  assert {
+    condition     = output.nlb_target_group_arn == null
+    error_message = "There is no target group."
+  }
 }
 
 run "behind_a_balancer" {

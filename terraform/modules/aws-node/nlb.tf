@@ -34,7 +34,8 @@ resource "aws_lb_target_group" "edge" {
     unhealthy_threshold = 2
   }
 
-  # A node that wants no newcomers still has its calls.
+  # A node that wants no newcomers still has its calls. The provider tells AWS of it for TCP and TLS alone, so it has to be
+  # told by hand as well: see README.md.
   target_health_state {
     enable_unhealthy_connection_termination = false
   }

@@ -18,6 +18,11 @@ output "nlb_dns_name" {
   value       = one(aws_lb.edge[*].dns_name)
 }
 
+output "nlb_target_group_arn" {
+  description = "The target group of `nlb`, for what the provider cannot say of it; otherwise null."
+  value       = one(aws_lb_target_group.edge[*].arn)
+}
+
 output "accelerator_addresses" {
   description = "The anycast addresses of `global_accelerator`; otherwise none."
   value       = flatten(aws_globalaccelerator_accelerator.edge[*].ip_sets[*].ip_addresses)
