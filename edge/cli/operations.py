@@ -8,11 +8,12 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from edge.cli.calling import Caller, Trust, trust_options
 from edge.cli.choice import chosen_fleet, fleet_options, parallel, timeout_s
 from edge.cli.layout import printable
 from edge.cli.moments import Span
@@ -70,16 +71,7 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
         show_default=True,
         help="Call each node at its own address before it is taken back into service.",
     )
-    @click.option("--ca", type=click.Path(path_type=Path), help="For that call: trust this PEM file.")
-    @click.option("--insecure", is_flag=True, help="For that call: accept any certificate.")
-    @click.option(
-        "--server-name",
-        metavar="NAME",
-        help="For that call: the certificate must be for NAME.  [default: the host of the node's url, or the address]",
-    )
-    @click.option(
-        "--token", metavar="TOKEN", envvar="EDGE_TOKEN", show_envvar=True, help="For that call: who calls."
-    )
+    @trust_options
     @fleet_options
     @output_option
     @functools.wraps(command)
@@ -91,10 +83,7 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
         dry_run: bool,
         yes: bool,
         place_call: bool,
-        ca: Path | None,
-        insecure: bool,
-        server_name: str | None,
-        token: str | None,
+        trust: Trust,
         as_json: bool,
         **options: Any,
     ) -> Any:
@@ -110,7 +99,7 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
             dry_run=dry_run,
             yes=yes,
             as_json=as_json,
-            call=_caller(fleet, ca, insecure, server_name, token) if place_call else None,
+            call=_caller(fleet, trust) if place_call else None,
         )
         return command(manner=manner, **options)
 
@@ -130,18 +119,16 @@ def release_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("version", required=False, callback=checked)(command)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
     """How an operation is to go, and the fleet that it is for."""
 
-    def __init__(
-        self, *, fleet: Fleet, terms: Terms, dry_run: bool, yes: bool, as_json: bool, call: Call | None
-    ) -> None:
-        self.fleet = fleet
-        self._terms = terms
-        self._dry_run = dry_run
-        self._yes = yes
-        self._as_json = as_json
-        self._call = call
+    fleet: Fleet
+    terms: Terms
+    dry_run: bool
+    yes: bool
+    as_json: bool
+    call: Call | None
 
     def carry_out(
         self, goal: Goal, *, archive: Callable[[], bytes] = bytes, files: Mapping[str, Files] = {}
@@ -154,7 +141,7 @@ class Manner:
 
         ways = {str(node.name): way_to(self.fleet, node) for node in self.fleet.nodes}
         members = [Member(str(node.name), frozenset(map(str, node.addresses))) for node in self.fleet.nodes]
-        start = Start(f"op-{secrets.token_hex(4)}", who(), time.time(), self._terms.batch)
+        start = Start(f"op-{secrets.token_hex(4)}", who(), time.time(), self.terms.batch)
         what = f"{goal.kind} {goal.version}".strip()
         leases = Leases(ways, who=who(), what=what, timeout_s=timeout_s())
         crew = Crew(
@@ -165,15 +152,15 @@ class Manner:
             parallel=parallel(),
             archive=functools.cache(archive),
             files=files,
-            call=self._call,
+            call=self.call,
         )
         with session() as talk:
             for way in ways.values():
                 talk.keep(way)
-            found = talk.run(_survey(crew, members, goal, start, self._terms))
+            found = talk.run(_survey(crew, members, goal, start, self.terms))
             for note in found.notes:
                 click.echo(printable(note), err=True)
-            if self._dry_run:
+            if self.dry_run:
                 self._show_plan(found)
                 raise_worst(found.against)
                 return None
@@ -183,7 +170,7 @@ class Manner:
                 return None
             asked = self._ask(found)
             shown = found.plan if asked else None
-            work = _Work(crew, leases, members, goal, start, self._terms, shown)
+            work = _Work(crew, leases, members, goal, start, self.terms, shown)
             try:
                 talk.run(until_signal(work.run()))
             except EdgeError:
@@ -193,7 +180,7 @@ class Manner:
         return self._tell(work, goal)
 
     def _show_plan(self, found: Survey) -> None:
-        if self._as_json:
+        if self.as_json:
             print_json(document(found, None, "planned"))
         else:
             click.echo(plan_table(found))
@@ -202,14 +189,14 @@ class Manner:
                     click.echo("\n".join((f"{name}:", *map(printable, difference.diff))))
 
     def _tell_nothing_to_do(self, found: Survey) -> None:
-        if self._as_json:
+        if self.as_json:
             print_json(document(found, None, "unchanged"))
         else:
             click.echo("nothing to do: every node is as it is to be")
 
     def _ask(self, found: Survey) -> bool:
         """Whether somebody was asked. Raises `click.Abort` if the answer is no."""
-        if self._yes:
+        if self.yes:
             return False
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             raise UsageError("nobody is here to be asked; look at it with --dry-run, then say --yes")
@@ -232,7 +219,7 @@ class Manner:
         return None
 
     def _show_outcome(self, work: _Work, rollout: Rollout, state: str) -> None:
-        if self._as_json:
+        if self.as_json:
             assert work.found is not None  # there is no rollout before
             print_json(document(work.found, rollout, state))
         else:
@@ -256,7 +243,7 @@ class _Work:
         self._crew = crew
         self._leases = leases
         self._plan = (members, goal, start, terms)
-        self._terms = terms
+        self.terms = terms
         self.found: Survey | None = None
         self.rollout: Rollout | None = None
 
@@ -270,7 +257,7 @@ class _Work:
             self.found = await _survey(self._crew, *self._plan)
             raise_worst(self.found.against)
             self._check_agreed(self.found.plan)
-            self.rollout = Rollout(self.found.plan, self._terms, self.found.fleet)
+            self.rollout = Rollout(self.found.plan, self.terms, self.found.fleet)
             with Progress() as progress:
                 await carry_out(self.rollout, self._crew, tell=progress.tell)
 
@@ -295,30 +282,18 @@ def _remedy(kind: Kind) -> str:
     return "go on with: edgectl upgrade --resume, or go back with: edgectl rollback"
 
 
-def _caller(
-    fleet: Fleet, ca: Path | None, insecure: bool, server_name: str | None, token: str | None
-) -> Call:
+def _caller(fleet: Fleet, trust: Trust) -> Call:
     """Real calls to a node's own addresses, as of `edgectl probe`."""
-    from edge.cli.probe import Caller, Way
-
-    caller = Caller(fleet, ca, insecure, token)
+    caller = Caller(fleet, trust)
 
     async def call(name: str) -> None:
-        node = fleet.node(name)
-        for address in node.addresses:
+        for way in caller.ways(fleet.node(name)):
             try:
                 async with asyncio.timeout(CALL_S):
-                    await caller.call(
-                        Way(
-                            str(address),
-                            node.config.service.port,
-                            server_name or node.config.unicast.name,
-                            name,
-                        )
-                    )
+                    await caller.call(way)
             except TimeoutError as error:
-                raise DeadlineError(f"a call to {address} took longer than {CALL_S:g} s") from error
+                raise DeadlineError(f"a call to {way.address} took longer than {CALL_S:g} s") from error
             except EdgeError as error:
-                raise type_of([error])(f"a call to {address}: {error}") from error
+                raise type_of([error])(f"a call to {way.address}: {error}") from error
 
     return call

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
 
 import click
-import msgspec
 
+from edge.cli.calling import Caller, Probed, Trust, Way, trust_options
 from edge.cli.choice import parallel, timeout_s
 from edge.cli.layout import table
 from edge.cli.output import output_option, print_json
 from edge.cli.session import session
 from edge.cli.where import Choice, nodes_argument
-from edge.errors import EdgeError, UsageError
+from edge.errors import UsageError
 from edge.fleet.reach import Outcome, answers, each, settle
-
-if TYPE_CHECKING:
-    from edge.client import CallSummary
-    from edge.fleet import Fleet, Node
-
-SPEECH: Final = "hello"
-SERVICE: Final = "service"
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """Whom to call: ``node`` None for a service address, where any of the fleet may answer."""
-
-    address: str
-    port: int
-    server_name: str | None
-    node: str | None
-
-    @property
-    def name(self) -> str:
-        return f"{self.node or SERVICE} at {self.address}"
-
-
-class Probed(msgspec.Struct, frozen=True):
-    """A call that went well: who answered, how soon, and how many frames got there."""
-
-    answered: str
-    path: str
-    handshake_ms: float | None
-    rtt_ms: float | None
-    frames: int
 
 
 @click.command(epilog="For example: edgectl probe ams-1 --no-service")
@@ -55,26 +21,9 @@ class Probed(msgspec.Struct, frozen=True):
 @click.option(
     "--service/--no-service", default=True, show_default=True, help="Call the service addresses, too."
 )
-@click.option("--ca", type=click.Path(path_type=Path), help="Trust this PEM file instead of the public CAs.")
-@click.option("--insecure", is_flag=True, help="Accept any certificate.")
-@click.option(
-    "--server-name",
-    metavar="NAME",
-    help="The certificate must be for NAME.  [default: the host of the node's url, or the address]",
-)
-@click.option(
-    "--token", metavar="TOKEN", envvar="EDGE_TOKEN", show_envvar=True, help="Who calls, for nodes that ask."
-)
+@trust_options
 @output_option
-def probe(
-    choice: Choice,
-    service: bool,
-    ca: Path | None,
-    insecure: bool,
-    server_name: str | None,
-    token: str | None,
-    as_json: bool,
-) -> None:
+def probe(choice: Choice, service: bool, trust: Trust, as_json: bool) -> None:
     """Call each node at its own addresses, and the fleet at its service addresses, from here.
 
     Each is a real call: a short recording is said, and every frame of it has to reach the node's backend. At its own
@@ -89,8 +38,10 @@ def probe(
     if unknown := [place.name for place in choice.places if place.node is None]:
         raise UsageError(f"{', '.join(unknown)}: say its name in the fleet, which knows its addresses")
     nodes = [place.node for place in choice.places if place.node is not None]
-    ways = list(_ways(choice.fleet, nodes, service=service, server_name=server_name))
-    caller = Caller(choice.fleet, ca, insecure, token)
+    caller = Caller(choice.fleet, trust)
+    ways = [way for node in nodes for way in caller.ways(node)]
+    if service:
+        ways += caller.shared_ways(choice.fleet)
     with session() as talk:
         outcomes = talk.run(each(ways, caller.call, parallel=parallel(), timeout_s=timeout_s()))
     if as_json:
@@ -99,61 +50,6 @@ def probe(
         head = ("CALLED", "ANSWERED", "PATH", "HANDSHAKE", "ROUND TRIP", "FRAMES")
         click.echo(table([head, *_rows(outcomes)]))
     settle(outcomes, "calls")
-
-
-def _ways(fleet: Fleet, nodes: Sequence[Node], *, service: bool, server_name: str | None) -> Iterator[Way]:
-    for node in nodes:
-        for address in node.addresses:
-            name = server_name or node.config.unicast.name
-            yield Way(str(address), node.config.service.port, name, str(node.name))
-    if service:
-        shared = dict.fromkeys(
-            (str(address), node.config.service.port)
-            for node in fleet.nodes
-            for address in node.config.service.addresses
-        )
-        for service_address, port in shared:
-            yield Way(service_address, port, server_name, None)
-
-
-class Caller:
-    def __init__(self, fleet: Fleet, ca: Path | None, insecure: bool, token: str | None) -> None:
-        self._names = fleet.names
-        self._ca, self._insecure, self._token = ca, insecure, token
-
-    async def call(self, way: Way) -> Probed:
-        """Raises `EdgeError` if anything is missing."""
-        from edge.client import audio, connect, speech
-
-        call = connect(
-            way.address,
-            way.port,
-            token=self._token,
-            server_name=way.server_name,
-            ca=self._ca,
-            insecure=self._insecure,
-            early_data=False,
-            carrier="quic",
-            timeout_s=timeout_s(),
-            redial_delays_s=(),
-        )
-        async with call:
-            await call.say(audio.read_speech(speech.recording(SPEECH)))
-            summary = await call.hang_up()
-        return self._judged(way, summary)
-
-    def _judged(self, way: Way, summary: CallSummary) -> Probed:
-        last, missing = summary.last, summary.missing_up
-        if missing is None or missing or summary.lost_up:
-            raise EdgeError(
-                f"{'an unknown number' if missing is None else missing + (summary.lost_up or 0)} of "
-                f"{summary.frames_sent} frames did not get there"
-            )
-        if way.node is not None and last.node != way.node:
-            raise EdgeError(f"{last.node} answered")
-        if last.node not in self._names:
-            raise EdgeError(f"{last.node} answered, which is not of this fleet")
-        return Probed(last.node, last.path, summary.handshake_ms, last.rtt_ms, summary.frames_sent)
 
 
 def _rows(outcomes: dict[str, Outcome[Probed]]) -> Iterator[tuple[str, ...]]:

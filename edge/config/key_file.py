@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import tempfile
 from pathlib import Path
 
+from edge.config.whole_file import replace_whole
 from edge.keys import KeyRing, KeyRingError, parse, render
 
 
@@ -26,22 +25,5 @@ def read_ring(path: Path) -> KeyRing:
 
 
 def write_ring(path: Path, ring: KeyRing) -> None:
-    """Put ``ring`` in the place of what is there, which keeps its owner and mode; a new file is its owner's alone.
-
-    Half a ring is never there. Behind a link the file is replaced, and not the link. Raises OSError.
-    """
-    path = path.resolve()
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(render(ring))
-            file.flush()
-            with contextlib.suppress(FileNotFoundError):
-                before = path.stat()
-                os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode))
-                os.fchown(file.fileno(), before.st_uid, before.st_gid)
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    """Put ``ring`` in the place of what is there, as `replace_whole` does; a new file is its owner's alone. Raises OSError."""
+    replace_whole(path, render(ring).encode())

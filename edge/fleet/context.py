@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated
 
 import msgspec
 
+from edge.config.whole_file import replace_whole
 from edge.errors import UnreachableError, UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -79,21 +79,15 @@ def read_contexts(file: Path) -> Contexts:
             f"{file}: no permission; make it yours, or name the fleet with --fleet"
         ) from error
     except (OSError, ValueError) as error:  # also what is no UTF-8, no TOML, or of another form
-        raise UsageError(f"{file}: {error}; mend it, or remove it and add the contexts anew") from error
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{file}: {reason}; mend it, or remove it and add the contexts anew") from error
 
 
 def write_contexts(file: Path, contexts: Contexts) -> None:
     """Whole or not at all; for its user's eyes only. Raises `UnreachableError`."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, fresh = tempfile.mkstemp(prefix=file.name, dir=file.parent)
-        try:
-            with os.fdopen(descriptor, "w") as stream:
-                stream.write(rendered(contexts))
-            os.replace(fresh, file)
-        except OSError:
-            os.unlink(fresh)
-            raise
+        replace_whole(file, rendered(contexts).encode())
     except OSError as error:
         raise UnreachableError(f"{file}: cannot be written: {error.strerror}; make it yours") from error
 

@@ -1,13 +1,10 @@
-"""Files that are replaced whole: whoever reads one sees the old content or the new."""
+"""Files that are made of the fleet file, and stay as they are where nothing has changed."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import stat
-import tempfile
 from pathlib import Path
 
+from edge.config.whole_file import replace_whole
 from edge.errors import UnreachableError, UsageError
 
 
@@ -17,19 +14,9 @@ def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> bool:
     Raises `UnreachableError` without permission, `UsageError` where no file can be.
     """
     try:
-        with contextlib.suppress(FileNotFoundError):
-            if path.read_bytes() == content:
-                return False
-            mode = stat.S_IMODE(path.stat().st_mode)
-        descriptor, fresh = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-                os.fchmod(file.fileno(), mode)
-            Path(fresh).replace(path)
-        except BaseException:
-            Path(fresh).unlink(missing_ok=True)
-            raise
+        if path.exists() and path.read_bytes() == content:
+            return False
+        replace_whole(path, content, mode=mode)
     except PermissionError as error:
         raise UnreachableError(f"{path}: no permission; choose a place where you may write") from error
     except OSError as error:

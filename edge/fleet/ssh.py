@@ -33,7 +33,7 @@ _READY = "edge-is-here"
 _GREETING = f"echo {_READY}; exec cat"
 _PATIENCE_S = 1.0
 _CONNECT_S = 20.0
-"""A machine that is there is reached by then, however long what it is asked to do may take."""
+"""A machine that is there is reached by then, however long what is run on it may take."""
 _MOMENT_S = 0.2
 _TAIL_BYTES = 8192
 _LOOK = "test -S {0} || exit 3; test -r {0} && test -w {0} || exit 4"
@@ -129,7 +129,8 @@ class SshTransport:
         """A program that is still running when the time is over may go on there."""
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._run(await self._connected(timeout_s), shlex.join(argv), stdin)
+                master = await self._connected(min(timeout_s, _CONNECT_S))
+                return await self._run(master, shlex.join(argv), stdin)
         except TimeoutError as error:
             raise self._late(argv[0], timeout_s) from error
 
@@ -189,7 +190,7 @@ class SshTransport:
         return _Master(process, directory, listening)
 
     async def _start(self, directory: Path, timeout_s: float) -> asyncio.subprocess.Process:
-        options = {**_OPTIONS, "ConnectTimeout": str(math.ceil(min(timeout_s, _CONNECT_S)))}
+        options = {**_OPTIONS, "ConnectTimeout": str(max(1, math.ceil(timeout_s)))}
         argv = [
             *_program(),
             *_as_options({**options, "ControlMaster": "yes"}),

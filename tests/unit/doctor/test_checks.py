@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Iterable
@@ -17,7 +16,7 @@ from node_documents import PEERS, STATUS
 
 from edge.config import NodeConfig, parse_config
 from edge.config.key_file import write_ring
-from edge.doctor import Finding, Patient, Verdict, examine, worst
+from edge.doctor import Finding, Verdict, worst
 from edge.doctor.addresses import check_addresses
 from edge.doctor.files import (
     check_admin_certificate,
@@ -369,14 +368,6 @@ def test_the_node_is_asked_how_it_is() -> None:
     )
     assert verdicts(check_node(held, "")) == ["warn", "fail", "warn", "warn"]
     assert verdicts(check_node(status(state="fenced"), ""))[0] == "fail"
-
-
-@pytest.mark.parametrize("without", ["connections", "keys", "state", "problems", "workers"])
-def test_a_node_of_another_version_is_looked_at_as_far_as_it_tells(config: NodeConfig, without: str) -> None:
-    status = {key: value for key, value in STATUS.items() if key != without}
-    found = asyncio.run(examine(Patient(config, status, PEERS, "", lambda _: {})))
-    assert any("another version" in finding.found for finding in found)
-    assert {"clock", "ports", "certificate"} <= {finding.check for finding in found}
 
 
 def test_code_that_is_not_what_is_installed_is_told() -> None:
