@@ -183,11 +183,3 @@ def test_links_of_the_pages_outside_the_documentation_lead_somewhere():
         for target in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
             if "://" not in target:
                 assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
-def test_every_document_that_a_command_prints_is_explained():
-    sources = [path.read_text() for path in (ROOT / "edge" / "cli").glob("*.py")]
-    kinds = {kind for text in sources for kind in re.findall(r'"kind": "(\w+)"', text)}
-    assert len(kinds) > 10
-    reference = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
-    assert [kind for kind in sorted(kinds) if f"`{kind}`" not in reference] == []
