@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from edge.cli.call_report import as_json, as_table
+from edge.cli.caller_token import token_option
 from edge.cli.narration import Narrator
 from edge.cli.signals import until_signal
 from edge.cli.target import target_options
@@ -94,13 +95,7 @@ class Turn:
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Say it all so many times."
 )
 @click.option("--backend", metavar="NAME", help="Who shall answer.  [default: the edge's choice]")
-@click.option(
-    "--token",
-    metavar="TOKEN|@FILE",
-    envvar="EDGE_TOKEN",
-    show_envvar=True,
-    help="Who calls, for an edge that asks; @ reads it from a file.",
-)
+@token_option()
 @click.option(
     "--carrier",
     type=click.Choice(["auto", "quic", "websocket"]),
@@ -194,7 +189,7 @@ def call(
     if len(interrupts) > len(turns):
         raise click.UsageError(f"{len(interrupts)} interruptions, and only {len(turns)} answers to interrupt")
     options = {
-        "token": _token(token),
+        "token": token,
         "backend": backend,
         "carrier": carrier,
         "deadline": deadline,
@@ -263,13 +258,3 @@ async def _interrupt(
         narrator.say(
             "taken back: it goes on" if taken_back else f"{resume_after_ms} ms are too late to take it back"
         )
-
-
-def _token(given: str | None) -> str | None:
-    if given is None or not given.startswith("@"):
-        return given
-    path = Path(given[1:])
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from edge.cli.caller_token import token_option
 from edge.cli.choice import chosen_fleet, fleet_options, timeout_s
 from edge.cli.moments import Span
 from edge.cli.operation_output import Progress, document, outcome_table, plan_table
@@ -74,9 +75,7 @@ def careful(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         help="For that call: the certificate must be for NAME.  [default: the host of the node's url, or the address]",
     )
-    @click.option(
-        "--token", metavar="TOKEN", envvar="EDGE_TOKEN", show_envvar=True, help="For that call: who calls."
-    )
+    @token_option("For that call: who calls")
     @fleet_options
     @output_option
     @functools.wraps(command)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 import msgspec
 
+from edge.cli.caller_token import token_option
 from edge.cli.choice import parallel, timeout_s
 from edge.cli.layout import table
 from edge.cli.output import output_option, print_json
@@ -62,9 +63,7 @@ class Probed(msgspec.Struct, frozen=True):
     metavar="NAME",
     help="The certificate must be for NAME.  [default: the host of the node's url, or the address]",
 )
-@click.option(
-    "--token", metavar="TOKEN", envvar="EDGE_TOKEN", show_envvar=True, help="Who calls, for nodes that ask."
-)
+@token_option()
 @output_option
 def probe(
     choice: Choice,
