@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from edge.cli.call_report import as_json, as_table
+from edge.cli.caller_token import token_option
 from edge.cli.moments import Number
 from edge.cli.narration import Narrator
 from edge.cli.signals import until_signal
@@ -25,10 +26,6 @@ from edge.voice import MAX_LEAD_MS, MIN_LEAD_MS, PRESETS, RESUME_S, Deadlines, L
 
 RESUME_MS = int(RESUME_S * 1000)
 _MILLISECONDS = re.compile(r"(?P<up> \d+ | none ) (?: : (?P<down> \d+ | none ) )?", re.VERBOSE)
-
-
-_LONGEST_TOKEN = 16 * 1024
-"""Characters; nodes take less, and a file that was meant to be another one is longer."""
 
 
 class DeadlineType(click.ParamType[Preset | Deadlines]):
@@ -99,13 +96,7 @@ class Turn:
     "--repeat", type=click.IntRange(1), default=1, show_default=True, help="Say it all so many times."
 )
 @click.option("--backend", metavar="NAME", help="Who shall answer.  [default: the edge's choice]")
-@click.option(
-    "--token",
-    metavar="TOKEN|@FILE",
-    envvar="EDGE_TOKEN",
-    show_envvar=True,
-    help="Who calls, for an edge that asks; @ reads it from a file.",
-)
+@token_option()
 @click.option(
     "--carrier",
     type=click.Choice(["auto", "quic", "websocket"]),
@@ -199,7 +190,7 @@ def call(
     if len(interrupts) > len(turns):
         raise click.UsageError(f"{len(interrupts)} interruptions, and only {len(turns)} answers to interrupt")
     options = {
-        "token": _token(token),
+        "token": token,
         "backend": backend,
         "carrier": carrier,
         "deadline": deadline,
@@ -268,16 +259,3 @@ async def _interrupt(
         narrator.say(
             "taken back: it goes on" if taken_back else f"{resume_after_ms} ms are too late to take it back"
         )
-
-
-def _token(given: str | None) -> str | None:
-    if given is None or not given.startswith("@"):
-        return given
-    path = Path(given[1:])
-    try:
-        token = path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if len(token.split()) != 1 or len(token) > _LONGEST_TOKEN:
-        raise UsageError(f"{path}: is no token; print one into it with: edgectl token sign")
-    return token

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 import msgspec
 
+from edge.cli.caller_token import token_option
 from edge.cli.choice import timeout_s
 from edge.errors import EdgeError
 
@@ -44,13 +45,7 @@ def trust_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         help="The certificate of calls must be for NAME.  [default: the host of the node's url, or the address]",
     )
-    @click.option(
-        "--token",
-        metavar="TOKEN",
-        envvar="EDGE_TOKEN",
-        show_envvar=True,
-        help="Who calls, for nodes that ask.",
-    )
+    @token_option("Who calls, for nodes that ask")
     @functools.wraps(command)
     def with_trust(
         ca: Path | None, insecure: bool, server_name: str | None, token: str | None, **options: Any

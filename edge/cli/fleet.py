@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from edge.cli.output import output_option, print_json
 
 if TYPE_CHECKING:
     from edge.fleet import Fleet, Node
+    from edge.fleet.beginning import TerraformNodes
     from edge.fleet.problems import Problem
 
 _file = click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
@@ -114,10 +117,17 @@ def show(fleet_file: Path, name: str | None, as_json: bool) -> None:
     metavar="SITE,ADDRESS,AS",
     help="A router at SITE that the nodes announce to; of a site without one, nodes announce nothing. May be repeated.",
 )
+@click.option(
+    "--from-terraform",
+    "terraform",
+    type=click.Path(exists=True, path_type=Path),
+    help="Instead of --node, --upstream and --local-as: a file with what `terraform output -json edge_nodes` "
+    "printed, or the folder that Terraform was applied in.",
+)
 @click.option("--user", help="The login on the nodes.  [default: what ssh says]")
 @click.option("--audience", help="What callers' tokens are for, as in voice.example; needed on the Internet.")
 @click.option("--yes", is_flag=True, help="Ask nothing: what is not said has its default, or is an error.")
-def init(file: Path | None, yes: bool, **wishes: Any) -> None:
+def init(file: Path | None, yes: bool, terraform: Path | None, **wishes: Any) -> None:
     """Write a fleet file to begin with. What is not said as an option is asked for."""
     from edge.cli.fleet_questions import answered
     from edge.errors import RefusedError
@@ -128,26 +138,48 @@ def init(file: Path | None, yes: bool, **wishes: Any) -> None:
     path = chosen(file)
     if path.exists():
         raise RefusedError(f"{path}: is there already; change it, or name another file")
-    text = written(answered(wishes, ask=not yes))
+    made_elsewhere = None if terraform is None else _of_terraform(terraform, path, wishes)
+    text = written(answered(wishes, ask=not yes, terraform=made_elsewhere))
     made, problems = parse_fleet(text, path)
     wrong = [problem for problem in problems if not problem.note]
     if made is None or wrong:
         raise wrong[0].error(others=len(wrong) - 1)
     replace_file(path, text.encode())
     click.echo(f"{path}: {_counted(made)}", err=True)
-    for key, secret in made.secrets.named().items():
+    for key, secret in {**made.secrets.named(), **made.secrets.md5}.items():
         if not secret.exists():
-            click.echo(f"  still missing: {secret} ({_HOW_TO_GET[key]})", err=True)
+            click.echo(f"  still missing: {secret} ({_HOW_TO_GET.get(key, _PASSWORD)})", err=True)
     click.echo(f"  then: edgectl fleet validate {path}", err=True)
 
 
+_PASSWORD = "the password of the BGP sessions"
 _HOW_TO_GET = {
     "key_ring": "edgectl keys new",
     "certificate": "the chain, leaf first, from your certificate authority",
     "private_key": "its key",
     "token_keys": "edgectl token key",
-    "bgp_md5": "the password of the BGP sessions",
 }
+
+
+def _of_terraform(source: Path, fleet_file: Path, wishes: Mapping[str, Any]) -> TerraformNodes:
+    """What it has made, as the fleet file shall name it: by the way from its own folder."""
+    from edge.errors import UsageError
+    from edge.fleet.beginning import TerraformNodes
+    from edge.fleet.terraform import read_nodes
+
+    if wishes["nodes"] or wishes["upstreams"] or wishes["local_as"]:
+        raise UsageError(
+            "--from-terraform: has the nodes and whom they announce to; leave out --node, --upstream and --local-as"
+        )
+    nodes = read_nodes(source).values()
+    sessions = [node.bgp for node in nodes if node.bgp is not None]
+    passwords = {peer.md5_secret_ref for bgp in sessions for peer in bgp.peers if peer.md5_secret_ref}
+    return TerraformNodes(
+        source=os.path.relpath(source, fleet_file.parent),
+        sites=tuple(node.site for node in nodes),
+        announcing=len(sessions),
+        passwords=tuple(sorted(passwords)),
+    )
 
 
 def _counted(fleet: Fleet) -> str:

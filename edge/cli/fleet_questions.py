@@ -10,15 +10,18 @@ import click
 from edge.errors import UsageError
 
 if TYPE_CHECKING:
-    from edge.fleet.beginning import Beginning
+    from edge.fleet.beginning import Beginning, TerraformNodes
 
 Parsed = TypeVar("Parsed")
 
 _DONE = ""
 
 
-def answered(wishes: Mapping[str, Any], *, ask: bool) -> Beginning:
-    """The options, and answers to the rest. Raises `UsageError` for what is missing and may not be asked."""
+def answered(wishes: Mapping[str, Any], *, ask: bool, terraform: TerraformNodes | None = None) -> Beginning:
+    """The options, and answers to the rest. Raises `UsageError` for what is missing and may not be asked.
+
+    ``terraform``: nodes of which nothing is asked.
+    """
     from edge.fleet.beginning import Beginning, NewNode, NewUpstream, needs_tokens
 
     name = wishes["name"] or _one("name", "Name of the fleet", ask=ask, default="voice")
@@ -27,6 +30,13 @@ def answered(wishes: Mapping[str, Any], *, ask: bool) -> Beginning:
         .replace(",", " ")
         .split()
     )
+    audience = wishes["audience"]
+    if audience is None and needs_tokens(service):
+        audience = _one(
+            "audience", "What callers' tokens are for (audience)", ask=ask, default="voice.example"
+        )
+    if terraform is not None:
+        return Beginning(name, service, (), user=wishes["user"], audience=audience, terraform=terraform)
     nodes = _all(
         "node", "Node: NAME,ADDRESS[,ADDRESS] (nothing: no more)", wishes["nodes"], NewNode.parse, ask=ask
     )
@@ -38,11 +48,6 @@ def answered(wishes: Mapping[str, Any], *, ask: bool) -> Beginning:
     local_as = wishes["local_as"]
     if upstreams and local_as is None:
         local_as = int(_one("local-as", "The AS that announces", ask=ask, kind=click.IntRange(1, 2**32 - 2)))
-    audience = wishes["audience"]
-    if audience is None and needs_tokens(service):
-        audience = _one(
-            "audience", "What callers' tokens are for (audience)", ask=ask, default="voice.example"
-        )
     return Beginning(name, service, tuple(nodes), tuple(upstreams), local_as, wishes["user"], audience)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from edge.cli.caller_token import token_option
 from edge.cli.moments import Number
 from edge.cli.signals import until_signal
 from edge.cli.target import target_options
@@ -32,8 +33,17 @@ from edge.runtime.dialer import Target
 @click.option(
     "--profile", type=click.Choice([*map(str, Profile)]), default=str(Profile.BATCH), show_default=True
 )
+@token_option()
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def load(target: Target, calls: int, ramp_s: float, hold_s: float, profile: str, output: str) -> int:
+def load(
+    target: Target,
+    calls: int,
+    ramp_s: float,
+    hold_s: float,
+    profile: str,
+    token: str | None,
+    output: str,
+) -> int:
     """Place many calls at once, to see what an edge does when there are too many.
 
     Prints one line a second, with -o json one JSON document a line, and the totals last. A caller who is
@@ -41,21 +51,16 @@ def load(target: Target, calls: int, ramp_s: float, hold_s: float, profile: str,
     ones say 0.1 s of speech a second, "speech" ones speak in real time. The exit code is 0 if at least one call
     stood.
     """
-    totals = asyncio.run(
-        _run(target, calls, ramp_s, hold_s, Profile(profile), _say_json if output == "json" else _say_line)
-    )
+
+    def generator() -> Load:
+        return Load(target, calls=calls, ramp_s=ramp_s, hold_s=hold_s, profile=Profile(profile), token=token)
+
+    totals = asyncio.run(_run(generator, _say_json if output == "json" else _say_line))
     return 0 if totals.established else 1
 
 
-async def _run(
-    target: Target,
-    calls: int,
-    ramp_s: float,
-    hold_s: float,
-    profile: Profile,
-    say: Callable[[str, LoadReport], None],
-) -> LoadReport:
-    generator = Load(target, calls=calls, ramp_s=ramp_s, hold_s=hold_s, profile=profile)
+async def _run(make: Callable[[], Load], say: Callable[[str, LoadReport], None]) -> LoadReport:
+    generator = make()
     await until_signal(generator.run(lambda report: say("LoadReport", report)))
     totals = generator.report()
     say("LoadTotals", totals)

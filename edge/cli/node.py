@@ -112,7 +112,7 @@ class Reloaded(msgspec.Struct, frozen=True):
     generations: tuple[Generation, ...]
 
 
-@node.command(epilog="For example: edgectl node run --config /etc/edge/node.toml")
+@node.command(epilog="For example: edgectl node reload ams-1 --deadline 30m --wait")
 @named_nodes_argument
 @click.option(
     "--deadline",

@@ -60,13 +60,21 @@ class Load:
     """One run of the generator; `report` may be read at any time of it."""
 
     def __init__(
-        self, target: Target, *, calls: int, ramp_s: float, hold_s: float, profile: Profile = Profile.BATCH
+        self,
+        target: Target,
+        *,
+        calls: int,
+        ramp_s: float,
+        hold_s: float,
+        profile: Profile = Profile.BATCH,
+        token: str | None = None,
     ) -> None:
         self._target = target
         self._calls = calls
         self._ramp_s = ramp_s
         self._hold_s = hold_s
         self._profile = profile
+        self._token = token
         self._packets = audio.read_speech(speech.recording("hello"))
         self._up: Counter[str] = Counter()
         self._established: Counter[str] = Counter()
@@ -122,7 +130,12 @@ class Load:
     async def _call(self) -> str:
         """Place one call and stay on it; how it ended, if it did."""
         call = connect_to(
-            self._target, carrier="quic", early_data=False, dead_after_s=DEAD_AFTER_S, redial_delays_s=()
+            self._target,
+            token=self._token,
+            carrier="quic",
+            early_data=False,
+            dead_after_s=DEAD_AFTER_S,
+            redial_delays_s=(),
         )
         node = None
         try:

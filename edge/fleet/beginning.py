@@ -13,6 +13,7 @@ from edge.fleet.writing import quoted
 
 _PREFIX_LENGTHS: Final = {4: 24, 6: 48}
 _ENOUGH: Final = 2  # others that must announce, if there are so many
+_PASSWORD: Final = "bgp_md5"  # that which has a key in [secrets]; others have one in [secrets.md5]
 
 _HEAD: Final = """\
 # The one source of the fleet: the nodes' configurations, the Ansible inventory and the Prometheus targets are made of it.
@@ -21,7 +22,7 @@ _HEAD: Final = """\
 [fleet]
 name = {name}
 version = {version}{after_version}# the release that the nodes shall run
-
+{terraform}
 [access]
 transport = "ssh"               # as your own ssh reaches them, with its configuration, agent and jump hosts
 {user}
@@ -32,13 +33,16 @@ key_ring = "secrets/ring.toml"  # made by `edgectl keys new`
 certificate = "secrets/chain.pem"
 private_key = "secrets/key.pem"
 {token_keys}
-
+{md5}
 [monitoring]
 port = 9464                     # metrics, on the first address of each node
 
 # Under [defaults] stands what is alike on all nodes, in the tables of a node's own configuration.
 [defaults.service]
 addresses = {service}
+"""
+_TERRAFORM: Final = """\
+terraform = {source}  # the nodes, and whom they announce to: what `terraform output -json edge_nodes` prints
 """
 _AUTH: Final = """
 [defaults.auth]
@@ -53,8 +57,7 @@ _OPEN: Final = """
 """
 _BGP: Final = """
 [defaults.bgp]
-local_as = {local_as}
-prefixes = {prefixes}
+{local_as}prefixes = {prefixes}
 """
 _POLICY: Final = """
 [defaults.policy]
@@ -101,8 +104,25 @@ class NewUpstream:
 
 
 @dataclass(frozen=True, slots=True)
+class TerraformNodes:
+    """Nodes that Terraform has, and whom they announce to.
+
+    ``source``: where, as the fleet file shall say. ``announcing``: how many announce. ``passwords``: the names of their
+    sessions' passwords.
+    """
+
+    source: str
+    sites: tuple[str, ...]
+    announcing: int
+    passwords: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Beginning:
-    """``audience`` None: no tokens are asked for. Without ``upstreams`` nothing is announced, and no ``local_as`` needed."""
+    """``audience`` None: no tokens are asked for. Without ``upstreams`` nothing is announced, and no ``local_as`` needed.
+
+    With ``terraform`` there are neither ``nodes`` nor ``upstreams`` here.
+    """
 
     name: str
     service: tuple[str, ...]
@@ -111,6 +131,7 @@ class Beginning:
     local_as: int | None = None
     user: str | None = None
     audience: str | None = None
+    terraform: TerraformNodes | None = None
 
     def __post_init__(self) -> None:
         sites = {node.site for node in self.nodes}
@@ -146,12 +167,17 @@ def prefixes(service: tuple[str, ...]) -> list[str]:
 
 def written(beginning: Beginning) -> str:
     """The fleet file."""
-    announcing = [node for node in beginning.nodes if _routers(beginning, node.site)]
+    terraform = beginning.terraform
+    announcing = sum(bool(_routers(beginning, node.site)) for node in beginning.nodes)
+    if terraform is not None:
+        announcing += terraform.announcing
     parts = [
         _HEAD.format(
             name=quoted(beginning.name),
             version=quoted(__version__),
             after_version=" " * max(1, 22 - len(quoted(__version__))),
+            terraform="" if terraform is None else _TERRAFORM.format(source=quoted(terraform.source)),
+            md5="" if terraform is None else _passwords(terraform.passwords),
             user=f"user = {quoted(beginning.user)}"
             if beginning.user
             else '# user = "ops"                # the login on the nodes',
@@ -165,18 +191,29 @@ def written(beginning: Beginning) -> str:
         _AUTH.format(audience=quoted(beginning.audience)) if beginning.audience else _OPEN,
     ]
     if announcing:
-        parts.append(_BGP.format(local_as=beginning.local_as, prefixes=_list(prefixes(beginning.service))))
-    if 1 < len(announcing) <= _ENOUGH:
-        parts.append(_POLICY.format(min_announcing=len(announcing) - 1))
+        local_as = "" if terraform is not None else f"local_as = {beginning.local_as}\n"
+        parts.append(_BGP.format(local_as=local_as, prefixes=_list(prefixes(beginning.service))))
+    if 1 < announcing <= _ENOUGH:
+        parts.append(_POLICY.format(min_announcing=announcing - 1))
     announced = prefixes(beginning.service)
-    parts += [
-        _site(beginning, site, announced) for site in dict.fromkeys(node.site for node in beginning.nodes)
-    ]
+    sites = (node.site for node in beginning.nodes) if terraform is None else terraform.sites
+    parts += [_site(beginning, site, announced) for site in dict.fromkeys(sites)]
     parts += [
         _node(beginning, number, node, announces=bool(announcing))
         for number, node in enumerate(beginning.nodes, 1)
     ]
     return "".join(parts)
+
+
+def _passwords(names: tuple[str, ...]) -> str:
+    """The files for them, under ``[secrets]`` and behind it."""
+    one = [f"{_line(name)}  # the password of the BGP sessions\n" for name in names if name == _PASSWORD]
+    more = [f"{_line(name)}\n" for name in names if name != _PASSWORD]
+    return "".join([*one, *(["\n[secrets.md5]\n"] if more else []), *more])
+
+
+def _line(name: str) -> str:
+    return f'{name} = "secrets/{name.replace("_", "-")}.key"'
 
 
 def _site(beginning: Beginning, site: str, announced: list[str]) -> str:

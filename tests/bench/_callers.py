@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, Self
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 import msgspec
 from voice_stack import VoiceStack
 from websockets.asyncio.client import ClientConnection, connect

@@ -204,6 +204,62 @@ def test_init_asks_for_what_is_not_said(file: Path) -> None:
     assert made.nodes[0].config.bgp is not None
 
 
+def peer(md5: str | None) -> dict[str, Any]:
+    return {"address": "169.254.169.254", "as": 64515, "md5_secret_ref": md5}
+
+
+def made(name: str, last: int, bgp: dict[str, Any] | None) -> dict[str, Any]:
+    address = f"198.51.100.{last}"
+    return {
+        "name": name,
+        "site": name[:3],
+        "server_id": f"{last:016x}",
+        "unicast_v4": address,
+        "ssh_user": "ops",
+        "bgp": bgp,
+    }
+
+
+def test_init_takes_nodes_from_terraform(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And names it, so that a node which Terraform makes later needs no second word."""
+    bgp = [{"local_as": 64512, "peers": [peer(name)]} for name in ("bgp_md5", "bgp_md5_fra")]
+    nodes = [made("ams-1", 11, bgp[0]), made("fra-1", 12, bgp[1]), made("nyc-1", 13, None)]
+    state = file.parent / "made"
+    state.mkdir()
+    output = state / "edge_nodes.json"
+    output.write_text(json.dumps({node["name"]: node for node in nodes}))
+    words = ["fleet", "init", "--yes", "--service", "192.0.2.1", "--from-terraform", str(output), "new.toml"]
+    assert main(words) == 0
+    said = capsys.readouterr().err
+    assert "new.toml: 3 nodes at 3 sites" in said
+    assert "secrets/bgp-md5.key (the password of the BGP sessions)" in said
+    assert "secrets/bgp-md5-fra.key (the password of the BGP sessions)" in said
+    assert 'terraform = "made/edge_nodes.json"' in file.with_name("new.toml").read_text()
+    fleet = load_fleet(file.with_name("new.toml"))
+    assert {node.name: bytes(node.server_id)[-1] for node in fleet.nodes} == {
+        "ams-1": 11,
+        "fra-1": 12,
+        "nyc-1": 13,
+    }
+    assert [node.config.bgp is not None for node in fleet.nodes] == [True, True, False]
+    assert fleet.node("ams-1").config.policy.min_announcing == 1
+    secrets = [fleet.node(name).secrets.bgp_md5 for name in ("ams-1", "fra-1")]
+    assert [path and path.name for path in secrets] == ["bgp-md5.key", "bgp-md5-fra.key"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--node", "ams-1,198.51.100.11"], ["--local-as", "64601"], ["--upstream", "ams,192.0.2.9,1"]]
+)
+def test_what_terraform_says_is_not_said_twice(
+    words: list[str], file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.with_name("nodes.json").write_text(json.dumps({"ams-1": made("ams-1", 11, None)}))
+    begin = ["fleet", "init", "--yes", "--service", "192.0.2.1", "--from-terraform", "nodes.json"]
+    assert main([*begin, *words, "new.toml"]) == 2
+    assert "leave out --node" in capsys.readouterr().err
+    assert main([*begin, "new.toml"]) == 0
+
+
 # config render
 
 

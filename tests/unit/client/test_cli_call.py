@@ -241,6 +241,26 @@ def test_a_second_call_with_the_same_tickets_is_early(
         assert json.loads(capsys.readouterr().out)["early_data"] is early
 
 
+@pytest.mark.parametrize(
+    "command", ["load HOST --calls 1", "probe", "upgrade 0.2.0", "rollback", "config apply"], ids=str
+)
+def test_every_command_that_calls_reads_a_token_from_a_file(
+    command: str, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*command.split(), "--token", "@nowhere.jwt"]) == 2
+    assert "nowhere.jwt: cannot be read" in capsys.readouterr().err
+
+
+def test_many_callers_show_their_token(start: Any, authority: Any, capsys: Any, monkeypatch: Any) -> None:
+    edge = start(auth=AuthSettings(KEY_SET, None, ()))
+    arguments = ["load", *dial(edge, authority, "--calls", "1", "--hold", "1", "-o", "json")]
+    monkeypatch.setenv("EDGE_TOKEN", GOOD)
+    assert main(arguments) == 0
+    total = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (sum(total["established"].values()), total["lost"]) == (1, 0)
+
+
 def test_a_token_may_come_from_the_environment_or_a_file(
     start: Any, authority: Any, short: Path, tmp_path: Path, capsys: Any, monkeypatch: Any
 ) -> None:
