@@ -56,7 +56,7 @@ def test_every_edgectl_line_is_one_that_edgectl_takes():
     [
         ("drain ams-1 --deadlin 10m", "No such option '--deadlin'. Did you mean '--deadline'?"),
         ("drain ams-1 --deadline", "Option '--deadline' requires an argument."),
-        ("keys shwo FILE", "no command shwo"),
+        ("keys list FILE", "no command list"),
         ("keys show", "file is missing"),
         ("explain ams-1 ams-2", "ams-2: one too many"),
         ("status -o xml", "'xml' is not one of 'table', 'json', 'yaml'."),

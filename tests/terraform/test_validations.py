@@ -55,7 +55,10 @@ CASES: dict[str, list[tuple[Change, str]]] = {
             "b-1 (198.51.100.11): one unicast address for several",
         ),
         ((("nodes.a-1.bgp.peers.0.address", "router"),), "a-1 (router): a BGP peer's address is no address"),
-        ((("nodes.a-1.unicast_v4", "198.51.100.011"),), "a-1 (198.51.100.011): unicast_v4 is no IPv4 address"),
+        (
+            (("nodes.a-1.unicast_v4", "198.51.100.011"),),
+            "a-1 (198.51.100.011): unicast_v4 is no IPv4 address",
+        ),
         ((("nodes.a-1.unicast_v6", "::ffff:192.0.2.11"),), "unicast_v6 is no IPv6 address"),
         (
             (("nodes.b-1.unicast_v6", "2001:DB8:a:0::1"),),
