@@ -64,7 +64,7 @@ def test_every_document_that_a_command_prints_is_explained():
     [
         ("drain ams-1 --deadlin 10m", "No such option '--deadlin'. Did you mean '--deadline'?"),
         ("drain ams-1 --deadline", "Option '--deadline' requires an argument."),
-        ("keys shwo FILE", "no command shwo"),
+        ("keys list FILE", "no command list"),
         ("keys show", "file is missing"),
         ("keys show ring.toml other.toml", "other.toml: one too many"),
         ("status -o xml", "'xml' is not one of 'table', 'json', 'yaml'."),
