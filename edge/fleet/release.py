@@ -24,6 +24,7 @@ from edge.fleet.wheelhouse import DISTRIBUTION, LOCK, Wheelhouse
 
 REQUIREMENTS: Final = Path("requirements/base.txt")
 PYTHON: Final = "3.11"
+_SOURCES: Final = ("edge/", "bgp/", "pyproject.toml", "README.md", "LICENSE")
 _GLIBC: Final = (5, 12, 17, 24, 26, 27, 28, 31, 34)
 """What wheels are built for, up to Debian 12's 2.36."""
 
@@ -87,6 +88,18 @@ def of_commit(root: Path, to: Path, *, python: str = PYTHON, machine: str = plat
     archive = to / f"{DISTRIBUTION.replace('_', '-')}-{edge.__version__}.tar"
     archive.write_bytes(Wheelhouse(wheels, edge.__version__).archive())
     return archive
+
+
+def sources(root: Path) -> list[Path]:
+    """What our wheel is made of, committed or not; relative to ``root``."""
+    listed = _git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")
+    return [Path(name) for name in listed if name.startswith(_SOURCES) and (root / name).is_file()]
+
+
+def copy_sources(root: Path, to: Path) -> None:
+    for path in sources(root):
+        (to / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(root / path, to / path)
 
 
 def _git(root: Path, *arguments: str) -> bytes:

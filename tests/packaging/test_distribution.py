@@ -1,6 +1,5 @@
 """One distribution, two import packages, and everything they need at run time inside the wheel."""
 
-import subprocess
 import tomllib
 import zipfile
 from importlib import metadata
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.fleet.release import build
+from edge.fleet.release import build, copy_sources
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE_SUFFIXES = {".py", ".pyc"}
@@ -17,17 +16,7 @@ SOURCE_SUFFIXES = {".py", ".pyc"}
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     place = tmp_path_factory.mktemp("wheel")
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in filter(None, tracked.stdout.split("\0")):
-        if name.startswith(("edge/", "bgp/")) or "/" not in name:
-            (place / name).parent.mkdir(parents=True, exist_ok=True)
-            (place / name).write_bytes((ROOT / name).read_bytes())
+    copy_sources(ROOT, place)
     return zipfile.ZipFile(build(place, place / "dist", moment=1735689600))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,7 @@ from bed import cache
 from bed.controller import ROOT
 
 from edge import __version__
-from edge.fleet.release import REQUIREMENTS, build, download, write_lock
+from edge.fleet.release import REQUIREMENTS, build, copy_sources, download, sources, write_lock
 from edge.fleet.wheelhouse import Wheelhouse
 
 LOCK: Final = ROOT / REQUIREMENTS
@@ -27,13 +26,13 @@ def release(version: str = __version__) -> Path:
     With another ``version`` it is this checkout all the same, under that number.
     """
     wheels = cache.made(f"wheels-{cache.key(LOCK.read_bytes())}", lambda to: download(LOCK, to))
-    files = _sources()
+    files = [ROOT / path for path in sources(ROOT)]
     name = f"release-{version}-{cache.key(wheels.name, cache.files_key(ROOT, files))}"
 
     def make(directory: Path) -> None:
         for wheel in wheels.iterdir():
             os.link(wheel, directory / wheel.name)
-        write_lock(directory, LOCK, _build(directory, version, files))
+        write_lock(directory, LOCK, _build(directory, version))
 
     return cache.made(name, make)
 
@@ -55,30 +54,14 @@ def archive(home: Path, version: str = __version__) -> Path:
     return path
 
 
-def _build(directory: Path, version: str, files: list[Path]) -> Path:
+def _build(directory: Path, version: str) -> Path:
     source = directory / "source"
-    for file in files:
-        copy = source / file.relative_to(ROOT)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(file, copy)
+    copy_sources(ROOT, source)
     init = source / "edge" / "__init__.py"
     init.write_text(_WHOLE.sub(f'__version__ = "{version}"', init.read_text()))
     wheel = build(source, directory, moment=_SOURCE_DATE)
     shutil.rmtree(source)
     return wheel
-
-
-def _sources() -> list[Path]:
-    """What the wheel is made of, committed or not."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.split("\0")
-    wanted = ("edge/", "bgp/", "pyproject.toml", "README.md", "LICENSE")
-    return [path for name in listed if name.startswith(wanted) and (path := ROOT / name).is_file()]
 
 
 def _link_or_copy(source: str, target: str) -> None:
