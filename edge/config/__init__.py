@@ -13,6 +13,7 @@ from edge.config.files import (
     load_fleet,
     load_keys,
     load_token_keys,
+    read_credentials,
     read_fleet,
 )
 from edge.config.fingerprint import config_hash
@@ -34,5 +35,6 @@ __all__ = [
     "load_keys",
     "load_token_keys",
     "parse_config",
+    "read_credentials",
     "read_fleet",
 ]
