@@ -27,28 +27,28 @@ mount -t tmpfs none /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" none /mnt/root
 cd /mnt/root
-mkdir -p srv/apt
+mkdir -p srv/apt srv/deb
 mount --bind "$2" srv/apt
 mount -t proc proc proc
 mount --rbind /dev dev
 mount -t tmpfs none run
 mkdir run/lock
-cp "$3" root/edge.deb
+cp "$3" srv/deb/edge.deb
 printf '#!/bin/sh\nexit 101\n' >usr/sbin/policy-rc.d
 chmod +x usr/sbin/policy-rc.d
 touch etc/machine-id etc/resolv.conf
-exec chroot . /usr/bin/env -i HOME=/root LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+exec chroot . /usr/bin/env -i HOME=/srv/deb LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     DEBIAN_FRONTEND=noninteractive sh -c "$4"
 """
 
 STORY = """set -eu
 apt-get -qq update
-deps=$(dpkg-deb -f /root/edge.deb Depends | sed 's/([^)]*)//g; s/,//g')
-apt-get -qq --yes --no-install-recommends install $deps >/root/apt.log 2>&1 || { tail /root/apt.log; exit 1; }
-files() { find / -xdev \\( -path /proc -o -path /dev -o -path /root -o -path /srv -o -path /tmp -o -path /var/cache \\
+deps=$(dpkg-deb -f /srv/deb/edge.deb Depends | sed 's/([^)]*)//g; s/,//g')
+apt-get -qq --yes --no-install-recommends install $deps >/srv/deb/apt.log 2>&1 || { tail /srv/deb/apt.log; exit 1; }
+files() { find / -xdev \\( -path /proc -o -path /dev -o -path /srv -o -path /tmp -o -path /var/cache \\
     -o -path /var/log -o -path /var/lib/dpkg -o -path /var/lib/apt \\) -prune -o -print | sort; }
-files >/root/before
-dpkg --install /root/edge.deb >/root/dpkg.log 2>&1 || { cat /root/dpkg.log; exit 1; }
+files >/srv/deb/before
+dpkg --install /srv/deb/edge.deb >/srv/deb/dpkg.log 2>&1 || { cat /srv/deb/dpkg.log; exit 1; }
 echo "version $(edgectl version)"
 echo "list $(edge-release list)"
 for path in /etc/edge /etc/edge/keys /etc/edge/credentials /opt/edge/current/bin/edgectl /etc/systemd/system/edge.service \\
@@ -56,12 +56,12 @@ for path in /etc/edge /etc/edge/keys /etc/edge/credentials /opt/edge/current/bin
     echo "file $path $(stat -Lc '%a %U:%G' $path)"
 done
 visudo -cf /etc/sudoers.d/edge-admin >/dev/null
-dpkg --install /root/edge.deb >/dev/null 2>&1 # the same again
+dpkg --install /srv/deb/edge.deb >/dev/null 2>&1 # the same again
 dpkg --remove anycast-edge >/dev/null 2>&1
 echo "removed $(ls /opt/edge/releases) $(ls /etc/edge 2>/dev/null | xargs)"
 dpkg --purge anycast-edge >/dev/null 2>&1
-files >/root/after
-diff /root/before /root/after | grep '^[<>]' | grep -v ' /etc/.*-$' | sed 's/^/left /' || true
+files >/srv/deb/after
+diff /srv/deb/before /srv/deb/after | grep '^[<>]' | grep -v ' /etc/.*-$' | sed 's/^/left /' || true
 """
 
 
