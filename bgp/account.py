@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-_CAP_NET_ADMIN = 12  # capabilities(7)
+_CAP_NET_ADMIN, _CAP_NET_RAW = 12, 13  # capabilities(7)
 
 
 class AccountError(Exception):
@@ -47,12 +47,15 @@ class Account:
             raise AccountError(f"only root can start the speaker as another user ({name})")
         return cls(entry.pw_uid, entry.pw_gid, name, is_other=True)
 
-    def check_net_admin(self, what: str) -> None:
-        """Raises AccountError if a program of this account can't have CAP_NET_ADMIN, which ``what`` needs."""
+    def check_urgent(self, what: str) -> None:
+        """Raises AccountError if a program of this account can't mark packets as urgent, which ``what`` needs.
+
+        For SO_PRIORITY above 6 the kernel asks for CAP_NET_RAW or CAP_NET_ADMIN; before Linux 5.17 for the latter.
+        """
         status = Path("/proc/self/status").read_text()
         (effective,) = re.findall(r"^CapEff:\t(\w+)$", status, re.MULTILINE)
-        if not int(effective, 16) & 1 << _CAP_NET_ADMIN:
-            raise AccountError(f"{what} needs CAP_NET_ADMIN")
+        if not int(effective, 16) & (1 << _CAP_NET_ADMIN | 1 << _CAP_NET_RAW):
+            raise AccountError(f"{what} needs CAP_NET_RAW")
 
     def make_directory(self, path: Path) -> None:
         """A directory that only this account (and root) can enter."""

@@ -80,14 +80,14 @@ class Bird:
     ) -> Self:
         """Start BIRD with the configuration ``text`` and its files in ``directory``, private to the speaker's user.
 
-        ``timeout_s`` is how long it may take to answer. With ``bfd`` it is given CAP_NET_ADMIN, without which its BFD
+        ``timeout_s`` is how long it may take to answer. With ``bfd`` it is given CAP_NET_RAW, without which its BFD
         can't send (socket(7), SO_PRIORITY). To be called on the main thread. Raises SpeakerError, and
         then has left nothing running.
         """
         try:
             account = Account.current() if config.user is None else Account.named(config.user)
             if bfd:
-                account.check_net_admin("bfd")
+                account.check_urgent("bfd")
             account.make_directory(directory)
             bird = cls(directory, account, timeout_s)
             async with AsyncExitStack() as undo:
@@ -192,7 +192,7 @@ class Bird:
             self._link = await asyncio.open_connection(sock=ours)
             self._writers.append(self._link[1])
             self._child = await Child.start(
-                self._command(lease_s), self._account, _environment(), theirs.fileno(), net_admin=bfd
+                self._command(lease_s), self._account, _environment(), theirs.fileno(), net_raw=bfd
             )
         undo.push_async_callback(self._child.close, 0.0)
         await self._connect(timeout_s)

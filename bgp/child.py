@@ -48,9 +48,9 @@ class Child:
         environment: Mapping[str, str],
         stdin: int = DEVNULL,
         *,
-        net_admin: bool = False,
+        net_raw: bool = False,
     ) -> Self:
-        """Start ``command`` as ``account``, in a session of its own; if ``net_admin``, with CAP_NET_ADMIN all the same.
+        """Start ``command`` as ``account``, in a session of its own; if ``net_raw``, with CAP_NET_RAW all the same.
 
         To be called on the main thread, because the end of the calling *thread* is what kills it. Raises OSError,
         and SpeakerError on another thread.
@@ -58,7 +58,7 @@ class Child:
         if threading.current_thread() is not threading.main_thread():
             raise SpeakerError("the speaker must be started on the main thread: it dies with that thread")
         process = await asyncio.create_subprocess_exec(
-            *_becoming(account, net_admin=net_admin),
+            *_becoming(account, net_raw=net_raw),
             *(sys.executable, "-I", "-S", leash.__file__, str(os.getpid())),
             *command,
             stdin=stdin,
@@ -113,11 +113,11 @@ class Child:
                 logger.info("event=speaker-log pid=%d line=%r", self._process.pid, line)
 
 
-def _becoming(account: Account, *, net_admin: bool) -> tuple[str, ...]:
+def _becoming(account: Account, *, net_raw: bool) -> tuple[str, ...]:
     """What goes before a command line that is for ``account``; nothing for our own. It is one of util-linux."""
     if not account.is_other:
         return ()
-    kept = "-all,+net_admin" if net_admin else "-all"
+    kept = "-all,+net_raw" if net_raw else "-all"
     who = (f"--reuid={account.uid}", f"--regid={account.gid}", "--clear-groups")
     return ("setpriv", *who, f"--inh-caps={kept}", f"--ambient-caps={kept}")
 

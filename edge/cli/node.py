@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,36 @@ def run(config: Path) -> None:
     type=click.Path(path_type=Path, readable=False),
     help="Who is in the fleet ([fleet] file), to check by itself.",
 )
+@click.option(
+    "--tls",
+    type=click.Path(path_type=Path, readable=False),
+    help="A directory with chain.pem and key.pem, a certificate and its key, to check by themselves.",
+)
 @output_option
-def check(config: Path | None, members: Path | None, as_json: bool) -> None:
+def check(config: Path | None, members: Path | None, tls: Path | None, as_json: bool) -> None:
     """Say whether a node could run with this configuration; it need not be in its place yet.
 
     What it says is checked, and whether this installation has the backends that it names. The files that it names are
     not looked at: for those there is `edgectl doctor`, on a node.
     """
-    from edge.config import ConfigFile, check_backends, read_members
+    from edge.config import ConfigFile, check_backends, read_credentials, read_members
 
-    if (config is None) == (members is None):
-        raise UsageError("give either --config or --members")
+    if [config, members, tls].count(None) != 2:
+        raise UsageError("give one of --config, --members and --tls")
+    if tls is not None:
+        ends = read_credentials(tls / "chain.pem", tls / "key.pem", datetime.now(UTC)).expires_at
+        if as_json:
+            print_json(
+                {
+                    "apiVersion": "edge/v1",
+                    "kind": "TlsCheck",
+                    "directory": str(tls),
+                    "expires_at": ends.timestamp(),
+                }
+            )
+        else:
+            click.echo(printable(f"{tls}: good until {ends:%Y-%m-%d %H:%M} UTC"))
+        return
     if members is not None:
         names = [str(one.name) for one in read_members(members).nodes]
         if as_json:

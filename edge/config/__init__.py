@@ -13,6 +13,7 @@ from edge.config.files import (
     load_keys,
     load_members,
     load_token_keys,
+    read_credentials,
     read_members,
 )
 from edge.config.fingerprint import config_hash
@@ -34,5 +35,6 @@ __all__ = [
     "load_members",
     "load_token_keys",
     "parse_config",
+    "read_credentials",
     "read_members",
 ]

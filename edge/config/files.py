@@ -36,9 +36,13 @@ def load_credentials(config: NodeConfig, now: datetime) -> Credentials:
 
     Raises `ConfigError`, or `UnreachableError` where permission is missing.
     """
-    path = config.tls.certificate
+    return read_credentials(config.tls.certificate, config.tls.private_key, now)
+
+
+def read_credentials(path: Path, key_path: Path, now: datetime) -> Credentials:
+    """Of whichever node. Raises as `load_credentials` does, with the keys of a configuration."""
     certificate = _read("$.tls.certificate", path)
-    private_key = _read("$.tls.private_key", config.tls.private_key)
+    private_key = _read("$.tls.private_key", key_path)
     try:
         leaf = x509.load_pem_x509_certificates(certificate)[0]
     except ValueError as error:
@@ -56,7 +60,7 @@ def load_credentials(config: NodeConfig, now: datetime) -> Credentials:
         Identity.from_pem(certificate, private_key)
     except UsageError as error:
         problem = str(error).removeprefix("private key: ")
-        raise ConfigError("$.tls.private_key", f"{config.tls.private_key}: {problem}") from error
+        raise ConfigError("$.tls.private_key", f"{key_path}: {problem}") from error
     return Credentials(certificate, private_key, leaf.not_valid_after_utc)
 
 

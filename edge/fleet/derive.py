@@ -6,7 +6,7 @@ said.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -47,14 +47,22 @@ _CREDENTIALS: Final = "/run/credentials/edge.service"
 _MD5_FILE: Final = f"{_CREDENTIALS}/bgp-md5.key"
 
 INSTALLED: Final = Layout(
-    certificate=f"{_CREDENTIALS}/chain.pem",
-    private_key=f"{_CREDENTIALS}/key.pem",
+    certificate="/etc/edge/tls/chain.pem",
+    private_key="/etc/edge/tls/key.pem",
     key_ring="/etc/edge/keys/ring.toml",
-    token_keys=f"{_CREDENTIALS}/tokens.jwks",
+    token_keys="/etc/edge/keys/tokens.jwks",
     members="/etc/edge/members.toml",
     manage_addresses=False,  # edge-addresses.service does, so that a restart of the node leaves them where they are
 )
 """As the Ansible role installs a node."""
+
+SEALED: Final = replace(
+    INSTALLED,
+    certificate=f"{_CREDENTIALS}/chain.pem",
+    private_key=f"{_CREDENTIALS}/key.pem",
+    token_keys=f"{_CREDENTIALS}/tokens.jwks",
+)
+"""Likewise, with ``[secrets] sealed``: systemd decrypts them when the node is started, and only then."""
 
 
 def on_this_machine(secrets: Secrets) -> Layout:
@@ -76,7 +84,8 @@ def on_this_machine(secrets: Secrets) -> Layout:
 def secrets_of(document: Document, entry: NodeEntry) -> Secrets:
     """The files that a node gets: its own before those of all."""
     own = {key: path for key in entry.secrets.__struct_fields__ if (path := getattr(entry.secrets, key))}
-    return Secrets(**{**document.secrets.named(), **own}, md5=document.secrets.md5)
+    shared = document.secrets
+    return Secrets(**{**shared.named(), **own}, md5=shared.md5, sealed=shared.sealed)
 
 
 def md5_origins(merged: Merged) -> list[KeyPath]:
@@ -112,7 +121,8 @@ class _Derivation:
         self._entry_at: KeyPath = ("nodes", index)
         self._merged = merged
         self._secrets = secrets_of(document, self._entry)
-        self._layout = on_this_machine(self._secrets) if document.access.transport == "unix" else INSTALLED
+        installed = SEALED if self._secrets.sealed else INSTALLED
+        self._layout = on_this_machine(self._secrets) if document.access.transport == "unix" else installed
 
     def run(self) -> None:
         self._identity()

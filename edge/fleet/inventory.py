@@ -46,6 +46,7 @@ def group_variables(fleet: Fleet) -> Variables:
         "edge_version": fleet.version,
         "edge_members_toml": _literal(members_toml(fleet)),
         "edge_secret_files": _files(fleet.secrets.named()),
+        "edge_sealed": fleet.secrets.sealed,
     }
 
 
@@ -56,7 +57,12 @@ def host_variables(fleet: Fleet, node: Node) -> Variables:
         "edge_site": str(node.site),
         "edge_node_toml": _literal(node_toml(fleet, node)),
         "edge_service_addresses": [str(address) for address in node.config.service.addresses],
+        "edge_source_routes": [
+            {"source": str(route.source), "gateway": str(route.gateway), "table": route.table}
+            for route in node.config.source_routes
+        ],
         "edge_bgp_speaker": node.config.bgp.speaker if node.config.bgp else "none",
+        "edge_bfd": node.config.bgp is not None and node.config.bgp.bfd is not None,
     }
     if node.user is not None:
         variables["ansible_user"] = node.user

@@ -67,7 +67,8 @@ class Access(Table, frozen=True):
 class Secrets(Table, frozen=True):
     """Files on the operator's machine, plain or ansible-vault; never their contents.
 
-    ``md5``: keys for TCP MD5 by name, where not all providers have the same. A node has one.
+    ``md5``: keys for TCP MD5 by name, where not all providers have the same. A node has one. ``sealed``: certificate, its
+    key and token keys lie encrypted on the nodes, and a new one needs a restart.
     """
 
     key_ring: Path
@@ -76,6 +77,7 @@ class Secrets(Table, frozen=True):
     token_keys: Path | None = None
     bgp_md5: Path | None = None
     md5: dict[str, Path] = msgspec.field(default_factory=dict)
+    sealed: bool = False
 
     def md5_files(self) -> dict[str, Path]:
         """The keys for TCP MD5, by what a neighbor's ``md5_file`` says."""

@@ -21,6 +21,7 @@ from edge.config import (
     Credentials,
     NodeConfig,
     check_backends,
+    config_hash,
     load_credentials,
     load_token_keys,
 )
@@ -176,13 +177,12 @@ class Node:
         routes = [
             SourceRoute(str(route.source), str(route.gateway), route.table) for route in config.source_routes
         ]
-        if not (config.service.manage_addresses or routes):
+        if not config.service.manage_addresses:
             return
         netlink = await stack.enter_async_context(Netlink())
-        if config.service.manage_addresses:
-            for address in config.service.addresses:
-                await netlink.put_address(address)
-                stack.push_async_callback(netlink.remove_address, address)
+        for address in config.service.addresses:
+            await netlink.put_address(address)
+            stack.push_async_callback(netlink.remove_address, address)
         await netlink.put_source_routes(routes)
         stack.push_async_callback(netlink.remove_source_routes, routes)
 
@@ -382,6 +382,7 @@ class Node:
             "time": time.time(),
             "started_at": self._started_at,
             "config": self._config_status(),
+            "credentials": self._credentials_status(),
             "lease": self.desk.holder(),
             "operation": self.desk.operation(),
             "reason": self._reason(),
@@ -444,6 +445,16 @@ class Node:
             "hash": self._config_file.hash,
             "file": str(self._config_file.path),
             "changed_on_disk": self._config_file.has_changed(),
+        }
+
+    def _credentials_status(self) -> dict[str, Any]:
+        """Of what new workers were given last."""
+        return {
+            "certificate": {
+                "hash": config_hash(self._credentials.certificate.decode("latin-1")),
+                "expires_at": self._credentials.expires_at.timestamp(),
+            },
+            "token_keys": {"hash": config_hash(self._token_keys)} if self._token_keys else None,
         }
 
     def config_text(self) -> str:

@@ -25,7 +25,7 @@ value, _ = run_inside("inside_bfd:failures", json.loads(sys.argv[1]))
 print(json.dumps(value))
 """
 
-CAP_NET_ADMIN = 12  # capabilities(7)
+CAP_NET_RAW = 13  # capabilities(7)
 
 GONE_WHEN_UNPLUGGED_MS = 500
 GONE_MS = 250
@@ -72,7 +72,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 @pytest.mark.parametrize("user", USERS)
 def test_it_has_the_one_capability_that_it_needs(user: str | None) -> None:
-    """Without CAP_NET_ADMIN BIRD opens no socket for BFD, and says so in its log only."""
+    """Without CAP_NET_RAW BIRD opens no socket for BFD, and says so in its log only."""
     neighbor = {"address": "192.0.2.1", "local_address": "192.0.2.2", "peer_as": 64501}
     config = {"router_id": "192.0.2.2", "local_as": 64601, "user": user, "neighbors": [neighbor]}
     with tempfile.TemporaryDirectory(prefix="bfd-") as place:
@@ -84,7 +84,7 @@ def test_it_has_the_one_capability_that_it_needs(user: str | None) -> None:
     assert done.returncode == 0, done.stderr
     status = dict(line.split(":\t", 1) for line in done.stdout.splitlines() if ":\t" in line)
     effective = int(status["CapEff"], 16)
-    assert effective & 1 << CAP_NET_ADMIN
+    assert effective & 1 << CAP_NET_RAW
     if user is not None:
         assert status["Uid"].split() == [str(pwd.getpwnam(user).pw_uid)] * 4
-        assert effective == 1 << CAP_NET_ADMIN
+        assert effective == 1 << CAP_NET_RAW

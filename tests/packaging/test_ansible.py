@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import jinja2
 import pytest
 import yaml
 
@@ -84,8 +85,33 @@ def keys(document) -> set[str]:
 @pytest.mark.needs("systemd-analyze")
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
 def test_a_unit_is_hardly_exposed(unit):
+    exposed_at_most(MOST_EXPOSED, unit)
+
+
+@pytest.mark.needs("systemd-analyze")
+@pytest.mark.parametrize("bfd", [False, True])
+@pytest.mark.parametrize("speaker", ["exabgp", "bird"])
+def test_nor_is_it_with_what_a_node_adds_to_it(tmp_path, speaker, bfd):
+    """BFD takes a capability, and BIRD sockets to the kernel: grants, not only hardening, come by the role's template."""
+    added = node_conf(edge_bgp_speaker=speaker, edge_bfd=bfd)
+    assert ("CAP_NET_RAW" in added, "AF_NETLINK" in added) == (bfd, bfd or speaker == "bird")
+    unit = tmp_path / "edge.service"
+    unit.write_text((ANSIBLE / "roles/edge/files/edge.service").read_text() + added)
+    exposed_at_most(MOST_EXPOSED, unit)
+
+
+def node_conf(**variables) -> str:
+    """As Ansible makes it of the role's defaults and these."""
+    environment = jinja2.Environment(trim_blocks=True, undefined=jinja2.StrictUndefined)
+    environment.filters["bool"] = bool
+    template = environment.from_string((ANSIBLE / "roles/edge/templates/node.conf.j2").read_text())
+    known = {"ansible_managed": "by a test", "edge_credentials": {"bgp-md5.key": "file"}}
+    return template.render(read(ANSIBLE / "roles/edge/defaults/main.yml") | known | variables)
+
+
+def exposed_at_most(tenths: int, unit: Path) -> None:
     done = subprocess.run(
-        ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={MOST_EXPOSED}", unit],
+        ["systemd-analyze", "security", "--no-pager", "--offline=true", f"--threshold={tenths}", unit],
         capture_output=True,
         text=True,
     )

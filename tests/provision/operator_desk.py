@@ -57,6 +57,9 @@ description = "Amsterdam"
 [sites.fra]
 description = "Frankfurt"
 
+[sites.fra.defaults.bgp]
+speaker = "bird"
+
 [sites.nyc]
 description = "New York"
 """
@@ -68,6 +71,11 @@ class Played:
 
     said: str
     hosts: dict[str, dict[str, int]]
+
+    @property
+    def words(self) -> str:
+        """What it said, however its lines were broken."""
+        return " ".join(self.said.split())
 
     def changed(self) -> dict[str, int]:
         return {host: counts["changed"] for host, counts in self.hosts.items()}
@@ -132,6 +140,19 @@ class Desk:
         path = self.bed.home / "inventory.json"
         path.write_text(self.of_fleet("inventory", "-o", "ansible").stdout)
         return path
+
+    @contextmanager
+    def edited(self, before: str, after: str) -> Iterator[None]:
+        """Within the block the fleet file, and the inventory, say ``after`` instead of ``before``."""
+        text = self.fleet_file.read_text()
+        assert before in text
+        self.fleet_file.write_text(text.replace(before, after))
+        try:
+            self.inventory()
+            yield
+        finally:
+            self.fleet_file.write_text(text)
+            self.inventory()
 
     def play(self, playbook: str, phase: str, *options: str, exit_code: int = 0) -> Played:
         """Run one of our playbooks as a user does, in the folder ``ansible``."""

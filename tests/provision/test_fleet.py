@@ -47,6 +47,21 @@ def test_every_node_announces_to_its_router(fleet: Desk) -> None:
     assert announced_by_all(fleet)
 
 
+def test_one_of_them_speaks_with_bird(fleet: Desk) -> None:
+    """As a child of the node, in its unit with what that may do. Debian's own service is not there to speak beside it."""
+    for node in sorted(NAMES):
+        there = fleet.bed.run(node, "pgrep", "--euid", "edge", "--exact", "bird").returncode == 0
+        assert there == (node == "fra-1")
+    shown = fleet.bed.run(
+        "fra-1", "systemctl", "show", "--property=LoadState,ActiveState", "bird.service"
+    ).stdout
+    assert set(shown.split()) == {"LoadState=masked", "ActiveState=inactive"}
+    allowed = fleet.bed.run(
+        "fra-1", "systemctl", "show", "--property=CapabilityBoundingSet", "edge.service"
+    ).stdout
+    assert allowed.strip() == "CapabilityBoundingSet=cap_net_bind_service"
+
+
 def test_what_nodes_know_of_their_router_is_what_terraform_says(fleet: Desk) -> None:
     """But for the damping that it has not; see `Desk.prepare`."""
     rendered = []

@@ -16,6 +16,8 @@ from operator_desk import Desk
 from test_fleet import PROGRAMS, announced_by_all
 from waiting import until
 
+from edge import __version__
+
 pytestmark = [pytest.mark.needs(*PROGRAMS), pytest.mark.timeout(1800)]
 
 NEXT, UNRUNNABLE = "0.1.1", "0.1.2"
@@ -114,6 +116,33 @@ def test_a_rolling_upgrade_loses_nothing(fleet: Desk) -> None:
     assert (seen["failed"], seen["lost"]) == (0, 0), seen
     assert probing.made > 3
     assert probing.failed == []
+
+
+def test_the_playbook_goes_back_and_not_back_and_forth(fleet: Desk) -> None:
+    """From the inventory's release to the one before, node by node; whoever runs it again changes nothing."""
+    before = fleet.status()
+    assert {status["version"] for status in before.values()} == {NEXT}
+    trust = ["--ca", str(fleet.vault / "chain.pem"), "--server-name", SERVICE_NAME]
+    told = {"edgectl": ["edgectl", "--fleet", str(fleet.fleet_file)], "probe_arguments": trust}
+    options = ("-e", json.dumps(told))
+    with fleet.edited(f'version = "{__version__}"', f'version = "{NEXT}"'):
+        with Talk(fleet) as talk:
+            fleet.play("rollback.yml", "rollback.yml", *options)
+            seen = talk.last()
+        back = fleet.status()
+        again = fleet.play("rollback.yml", "rollback.yml again", *options)
+    assert (seen["failed"], seen["lost"]) == (0, 0), seen
+    assert {status["version"] for status in back.values()} == {__version__}
+    assert all(back[name]["started_at"] > before[name]["started_at"] for name in back)
+    assert set(again.changed().values()) == {0}, again.said
+    assert f"runs {__version__}, and stays with it" in again.words
+    # With the inventory of today it is asked to go on from the old release to the one that it was brought back from.
+    refused = fleet.play("rollback.yml", "rollback.yml refused", *options, exit_code=2)
+    assert f"before it {NEXT}, which is no way back" in refused.words
+    assert {one["started_at"] for one in fleet.status().values()} == {
+        one["started_at"] for one in back.values()
+    }
+    until(lambda: announced_by_all(fleet), "the router has three next hops again")
 
 
 def test_a_release_that_does_not_run_stops_at_the_first_node(fleet: Desk) -> None:

@@ -49,12 +49,19 @@ def furnish(home: Path, host_keys: Path) -> None:
     (ssh / "known_hosts").write_text("".join(f"{line}\n" for line in known))
     (ssh / "config").write_text(_SSH_CONFIG)
     write_secret(vault / "bgp-md5.key", secrets.token_hex(16))
-    names = [SERVICE_NAME, *(node.mgmt for node in NODES)]
-    addresses = [one.ip for one in SERVICE] + [one for node in NODES for one in node.addresses]
-    write_certificate(vault / "chain.pem", vault / "key.pem", names, addresses)
+    certify(vault)
     # The command of this checkout, whatever the environment around it has installed.
     (programs / "edgectl").write_text(f'#!/bin/sh\nexec {sys.executable} -P -m edge.cli "$@"\n')
     (programs / "edgectl").chmod(0o755)
+
+
+def certify(vault: Path) -> None:
+    """A certificate, and a key, for the service and for each node; others than those that are there."""
+    names = [SERVICE_NAME, *(node.mgmt for node in NODES)]
+    addresses = [one.ip for one in SERVICE] + [one for node in NODES for one in node.addresses]
+    for name in ("chain.pem", "key.pem"):
+        (vault / name).unlink(missing_ok=True)
+    write_certificate(vault / "chain.pem", vault / "key.pem", names, addresses)
 
 
 def move_in(home: Path, directory: Path) -> None:

@@ -30,6 +30,8 @@ REPOSITORY: Final = (
     "ethtool",
     "nftables",
     "openssl",
+    "prometheus",
+    "prometheus-alertmanager",
     "prometheus-node-exporter",
     "python3-venv",
     "rsync",

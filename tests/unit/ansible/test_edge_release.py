@@ -345,6 +345,79 @@ def test_a_credential_is_encrypted_once_and_again_when_it_is_another(ask, machin
     assert ask("credential", "../key.pem", stdin=b"x")[0] == ask("credential", "empty")[0] == 2
 
 
+# A real release's answer to a pair that does not fit; what it is given is where the last word says.
+UNFIT = 'grep -q unfit "$4/chain.pem" && { echo "Error: \\$.tls.private_key: does not belong" >&2; exit 2; }; exit 0'
+
+
+def pem(label: str, text: str) -> str:
+    return f"-----BEGIN {label}-----\n{text}\n-----END {label}-----\n"
+
+
+CHAIN, KEY = pem("CERTIFICATE", "leaf") + pem("CERTIFICATE", "issuer"), pem("EC PRIVATE KEY", "key")
+
+
+@pytest.fixture
+def serves(ask, machine):
+    pretend(machine, "1", UNFIT)
+    ask("use", "1")
+
+
+def shown(machine) -> dict[str, str]:
+    return {path.name: path.read_text() for path in machine.tls.iterdir()}
+
+
+def test_a_certificate_and_its_key_are_replaced_at_once(ask, machine, serves):
+    """What a node reads at whichever moment belongs together: there is one link, to both."""
+    code, answer = ask("tls", stdin=f"{KEY} words\r\n{CHAIN}".encode())
+    assert (code, answer["changed"]) == (0, True)
+    assert shown(machine) == {"chain.pem": CHAIN, "key.pem": KEY}
+    assert answer["hash"] == hashlib.sha256(CHAIN.encode()).hexdigest()[:12]
+    first = machine.tls.resolve()
+    assert (first.stat().st_mode & 0o777, {p.stat().st_mode & 0o777 for p in first.iterdir()}) == (
+        0o750,
+        {0o640},
+    )
+    assert ask("tls", stdin=(CHAIN + KEY).encode())[1] == {**answer, "changed": False}
+    other = pem("CERTIFICATE", "renewed")
+    assert ask("--dry-run", "tls", stdin=(other + KEY).encode())[1]["changed"] is True
+    assert machine.tls.resolve() == first
+    assert ask("tls", stdin=(other + KEY).encode())[1]["changed"] is True
+    assert shown(machine) == {"chain.pem": other, "key.pem": KEY}
+    assert [path.name for path in machine.configuration.glob("tls*") if not path.is_symlink()] == [
+        machine.tls.resolve().name
+    ]
+
+
+def test_a_certificate_that_is_not_taken_leaves_the_one_before(ask, machine, serves):
+    ask("tls", stdin=(CHAIN + KEY).encode())
+    before = sorted(machine.configuration.rglob("*"))
+    code, error = ask("tls", stdin=(pem("CERTIFICATE", "unfit") + KEY).encode())
+    assert (code, "does not belong" in error, "secret" in error) == (2, True, False)
+    for text in (CHAIN, KEY, CHAIN + KEY + KEY, ""):
+        assert ask("tls", stdin=text.encode())[0] == 2
+    assert sorted(machine.configuration.rglob("*")) == before
+    assert shown(machine) == {"chain.pem": CHAIN, "key.pem": KEY}
+
+
+def test_what_an_interruption_has_left_of_a_certificate_is_no_hindrance(ask, machine, serves):
+    """Half a folder that nothing leads to yet, and a whole one before the link."""
+    ask("tls", stdin=(CHAIN + KEY).encode())
+    folder = machine.tls.resolve()
+    machine.tls.unlink()
+    (folder / "key.pem").unlink()
+    (machine.configuration / "tls.new").mkdir()
+    assert ask("tls", stdin=(CHAIN + KEY).encode())[1]["changed"] is True
+    assert shown(machine) == {"chain.pem": CHAIN, "key.pem": KEY}
+    assert not (machine.configuration / "tls.new").exists()
+
+
+def test_certificates_that_somebody_keeps_there_himself_are_not_overwritten(ask, machine, serves):
+    machine.tls.mkdir()
+    (machine.tls / "chain.pem").write_text("his")
+    assert ask("tls", stdin=(CHAIN + KEY).encode())[0] == 6
+    assert (machine.tls / "chain.pem").read_text() == "his"
+
+
 def test_what_has_changed_since_the_start_waits_for_a_restart(ask, machine, tmp_path, monkeypatch):
     pretend(machine, "1")
     ask("use", "1")

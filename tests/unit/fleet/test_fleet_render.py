@@ -94,6 +94,28 @@ def test_a_node_with_its_own_certificate_gets_it(base: str, read: Callable[[str]
     assert files["fra-1"]["private_key"] == "/srv/secrets/key.pem"
 
 
+def test_secrets_are_sealed_where_that_is_wanted(base: str, read: Callable[[str], Fleet]) -> None:
+    """Then what the node reads is what the role has as a credential, and Ansible is told so."""
+    for fleet, sealed in (
+        (read(base), False),
+        (read(base.replace("[secrets]\n", "[secrets]\nsealed = true\n")), True),
+    ):
+        tls = tomllib.loads(node_toml(fleet, fleet.nodes[0]))["tls"]
+        assert {path.startswith("/run/credentials/edge.service/") for path in tls.values()} == {sealed}
+        assert dynamic(fleet)["edge"]["vars"]["edge_sealed"] is sealed
+
+
+def test_a_host_has_what_its_unit_must_be_allowed(base: str, read: Callable[[str], Fleet]) -> None:
+    more = (
+        '[[nodes.config.source_routes]]\nsource = "203.0.113.11"\ngateway = "203.0.113.1"\ntable = 101\n'
+        "[nodes.config.bgp.bfd]\n"
+    )
+    fleet = read(base + more)
+    last, first = (host_variables(fleet, fleet.node(name)) for name in ("fra-1", "ams-1"))
+    assert last["edge_source_routes"] == [{"source": "203.0.113.11", "gateway": "203.0.113.1", "table": 101}]
+    assert (first["edge_source_routes"], first["edge_bfd"], last["edge_bfd"]) == ([], False, True)
+
+
 def test_what_looks_like_a_template_is_text_to_ansible(base: str, read: Callable[[str], Fleet]) -> None:
     """As an agent's instructions may."""
     settings = '[nodes.config.voice]\nbackend = "demo"\n[nodes.config.backends.demo]\ngreeting = "Hello {{ name }}"\n'
@@ -120,9 +142,7 @@ def test_prometheus_gets_one_group_a_node(fleet: Fleet) -> None:
 
 def test_what_is_rendered_holds_no_secret_but_its_path(fleet: Fleet) -> None:
     text = msgspec.json.encode([static(fleet), dynamic(fleet)]).decode()
-    assert tomllib.loads(node_toml(fleet, fleet.nodes[0]))["tls"]["private_key"].startswith(
-        "/run/credentials/"
-    )
+    assert tomllib.loads(node_toml(fleet, fleet.nodes[0]))["tls"]["private_key"] == "/etc/edge/tls/key.pem"
     assert "secret =" not in text
 
 

@@ -14,7 +14,7 @@ from node_rig import certify, configured, running
 from waiting import eventually
 
 from edge.client import audio, connect, speech
-from edge.config import NodeConfig
+from edge.config import NodeConfig, config_hash
 from edge.errors import EdgeError, UsageError
 from edge.node import run
 from edge.runtime import supervisor
@@ -60,9 +60,13 @@ def test_calls_go_on_and_new_ones_get_the_certificate_of_today(config: NodeConfi
             await eventually(lambda: node.ready().ok)
             async with call_to(config) as call:
                 await eventually(lambda: node.status()["calls"] == 1)
+                before = node.status()["credentials"]["certificate"]
                 certify(config.tls.certificate.parent)
+                assert node.status()["credentials"]["certificate"] == before
                 answer = await ask(config, "POST", "/reload", {"who": "alice"})
                 assert generations(answer.checked()) == [(1, "leaving", 1), (2, "serving", 0)]
+                now = config_hash(config.tls.certificate.read_text())
+                assert now == node.status()["credentials"]["certificate"]["hash"] != before["hash"]
                 assert {one["version"] for one in node.status()["workers"]} == {node.status()["version"]}
                 async with call_to(config) as newcomer:  # trusts none but the new one
                     await eventually(
