@@ -158,7 +158,7 @@ class Dialing:
             host, port = parts.hostname, parts.port
         except ValueError:  # an edge can say anything
             return self.target
-        if not host:
+        if not host or not host.isascii():
             return self.target
         server_name = self.target.server_name or self.target.host
         return replace(self.target, host=host, port=port or DEFAULT_PORT, server_name=server_name)
