@@ -48,6 +48,9 @@ addresses = [{addresses}]
 [defaults.bgp]
 prefixes = [{prefixes}]
 
+[defaults.policy]
+min_announcing = 1  # one node of three may be taken out of the fleet
+
 [defaults.shutdown]
 grace_s = 3.0  # no router is far away here
 

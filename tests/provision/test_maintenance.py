@@ -158,10 +158,10 @@ def test_a_node_leaves_the_fleet_and_comes_back(fleet: Desk) -> None:
     finally:
         terraformed.write_text(whole)
         fleet.inventory()
-    played = fleet.play("site.yml", "site.yml with one more", *fleet.release_options())
+        played = fleet.play("site.yml", "site.yml with one more", *fleet.release_options())
+        fleet.of_fleet("undrain", "nyc-1")
+        fleet.wait_ready()
     assert played.changed() == {**dict.fromkeys(others, 1), "nyc-1": 0}, played.said
     assert {node: members(fleet, node) for node in NAMES} == dict.fromkeys(NAMES, NAMES)
     assert started(fleet) == running
-    fleet.of_fleet("undrain", "nyc-1")
-    fleet.wait_ready()
     until(lambda: announced_by_all(fleet), "the router has three next hops again")
