@@ -584,7 +584,15 @@ def test_who_hangs_up_on_the_way_is_accounted_for_all_the_same(world: Any) -> No
 
 # --- what no edge should say ---------------------------------------------------------------------------------
 
-NO_PLACES = ["", "https://[::1", "https://a2:99999", "javascript:alert(1)", "https://nowhere.example", "https://b\u00fccher.example", "//"]
+NO_PLACES = [
+    "",
+    "https://[::1",
+    "https://a2:99999",
+    "javascript:alert(1)",
+    "https://nowhere.example",
+    "https://b\u00fccher.example",
+    "//",
+]
 
 
 @pytest.mark.parametrize("url", NO_PLACES)
