@@ -50,6 +50,7 @@ STATUS: dict[str, type | tuple[type, ...]] = {
     "started_at": float,
     "config": (dict, type(None)),
     "lease": (dict, type(None)),
+    "credentials": dict,
     "operation": (dict, type(None)),
     "state": str,
     "reason": str,
