@@ -24,6 +24,11 @@ SCENARIO ?= overload
 FAST := $(wildcard tests/unit tests/sim tests/model tests/vectors)
 # These measure time on a real kernel, so they run after the others, and one at a time.
 REAL := $(wildcard tests/lab tests/interop)
+# Nobody but root can boot machines.
+ifeq ($(shell id -u),0)
+REAL += tests/provision
+BOOTED := programs-provision $(ANSIBLE)
+endif
 SPHINX := sphinx-build -W --keep-going -n -q -b html docs build/docs
 
 .PHONY: help
@@ -42,7 +47,7 @@ unit: $(DEV) ## Run the tests that need no kernel: about two minutes
 	@pytest -n auto $(FAST) $(ARGS)
 
 .PHONY: test
-test: $(DEV) programs-lab programs-test ## Run every test but those on booted machines
+test: $(DEV) programs-lab programs-test $(BOOTED) ## Run every test; as root, those on booted machines, too
 	@pytest -n auto $(FAST) tests/packaging tests/terraform $(ARGS)
 	@pytest $(REAL) $(ARGS)
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from edge.cli.choice import parallel, timeout_s
 from edge.cli.session import session
 from edge.cli.where import Choice, Place, find_all
 from edge.errors import EdgeError, RefusedError
 from edge.fleet.last_announcer import nobody_left
 from edge.fleet.reach import Outcome, each
-from edge.fleet.sighting import Observed, observed, silent
+from edge.fleet.sighting import NOT_UNDERSTOOD, Observed, observed, silent
 
 
 def forced(choice: Choice, *, force: bool) -> dict[str, Outcome[bool]]:
@@ -55,11 +51,7 @@ async def _look(place: Place) -> tuple[Observed, bool]:
     status, explanation, routes = [
         await place.answer("GET", target) for target in ("/status", "/explain", "/bgp/routes")
     ]
-    return _understood(status, explanation, routes), bool(status.get("lease"))
-
-
-def _understood(status: Any, explanation: Any, routes: Any) -> Observed:
     try:
-        return observed(status, explanation, routes, None)
-    except (msgspec.ValidationError, KeyError, TypeError) as error:
+        return observed(status, explanation, routes, None), bool(status.get("lease"))
+    except NOT_UNDERSTOOD as error:
         raise EdgeError(f"its answer is of another version: {error!r}") from error
