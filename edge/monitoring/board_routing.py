@@ -115,7 +115,7 @@ ROUTING_BOARD: Final = Board(
                 Panel(
                     title="How many they are",
                     says="Those that each node sees, by the state that they tell: sites that see different ones are cut off.",
-                    queries=(Query(f"{here(of(metric.VIEW_NODES))} > 0", "{{node}} {{state}}"),),
+                    queries=(Query(here(of(metric.VIEW_NODES)), "{{node}} {{state}}"),),
                     width=6,
                 ),
                 Panel(
