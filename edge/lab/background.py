@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 
 from edge.errors import UnreachableError
-from edge.lab.enclosure import Enclosure, Traces
-from edge.lab.residue import start_time
+from edge.lab.enclosure import Enclosure
+from edge.lab.residue import Traces, start_time
 
 _PATIENCE_S = 15.0
 _RECORD = "lab.json"

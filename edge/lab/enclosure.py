@@ -5,9 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -16,6 +14,7 @@ import msgspec
 from edge import errors
 from edge.lab import namespaces
 from edge.lab.messages import RELEASE, Boot, Born, Ended, Failed, Report, Returned, Told, send
+from edge.lab.residue import Traces, traces_of
 
 _PATIENCE_S = 15.0  # an orderly end stops every process of the lab, each with its own grace
 _ERRORS = {
@@ -29,18 +28,6 @@ _ERRORS = {
         errors.RefusedError,
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """By what the remains of an ended lab would be known.
-
-    ``namespaces`` are inode numbers, which the kernel reuses: only processes that started before ``ended_at``
-    (seconds since boot) can belong to the lab.
-    """
-
-    namespaces: frozenset[int]
-    ended_at: float
 
 
 class Enclosure:
@@ -126,18 +113,18 @@ class Enclosure:
 
     def _finish(self, told: Callable[[Any], None]) -> tuple[Any, Traces]:
         outcome: Report | None = None
-        inodes = set(self.namespaces)
+        traces: Traces | None = None
         for report in self._reports:
             match report:
                 case Told(value):
                     told(value)
                 case Ended(netns):
-                    inodes.update(netns.values())
+                    traces = traces_of(self.namespaces.union(netns.values()))
                 case _:
                     outcome = report
         self._keeper.wait()
-        if isinstance(outcome, Returned):
-            return outcome.value, Traces(frozenset(inodes), time.clock_gettime(time.CLOCK_BOOTTIME))
+        if isinstance(outcome, Returned) and traces is not None:
+            return outcome.value, traces
         raise _failure(outcome)
 
     def _read(self) -> Iterator[Report]:

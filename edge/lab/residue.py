@@ -7,13 +7,37 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.lab.enclosure import Traces
-
 _NSFS_MOUNT = re.compile(r" \w+:\[(\d+)\] .* - nsfs ")
 _SETTLE_S = (
     10.0  # the kernel ends a namespace's processes in its own time, which a busy machine does not give it
 )
 _POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """By what the remains of an ended lab would be known.
+
+    ``namespaces`` are inode numbers, which the kernel reuses: only processes that started before ``ended_at``
+    (seconds since boot) can belong to the lab, and none of ``strangers``: who had nothing of it while it was there may
+    have the same number now, of a lab beside it. Each is a process id and when it started.
+    """
+
+    namespaces: frozenset[int]
+    ended_at: float
+    strangers: frozenset[tuple[int, float]] = frozenset()
+
+
+def traces_of(namespaces: frozenset[int]) -> Traces:
+    """To be taken while the lab is there and starts nothing any more."""
+    now = time.clock_gettime(time.CLOCK_BOOTTIME)
+    return Traces(
+        namespaces,
+        now,
+        frozenset(
+            (pid, started) for pid, started in _processes() if not namespaces & (_lives_in(pid) | _holds(pid))
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,33 +85,37 @@ def start_time(pid: int) -> float | None:
 
 def _look(traces: Traces, files: tuple[Path, ...]) -> Residue:
     processes, namespaces = [], set[int]()
-    for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]:
-        started = start_time(pid)
-        if started is None or started > traces.ended_at:
+    for pid, started in _processes():
+        if started > traces.ended_at or (pid, started) in traces.strangers:
             continue
-        if traces.namespaces & (own := set(_own_namespaces(pid))):
+        if traces.namespaces & (own := _lives_in(pid)):
             processes.append(pid)
-        namespaces |= traces.namespaces & (own | set(_held_namespaces(pid)))
+        namespaces |= traces.namespaces & (own | _holds(pid))
     return Residue(
         tuple(processes), tuple(sorted(namespaces)), tuple(path for path in files if path.exists())
     )
 
 
-def _own_namespaces(pid: int) -> Iterator[int]:
-    """The namespaces a process lives in, as far as we may know."""
-    for entry in _entries(Path(f"/proc/{pid}/ns")):
-        yield from _inode(entry)
+def _processes() -> Iterator[tuple[int, float]]:
+    """Each by its id, and when it started in seconds since boot."""
+    for pid in [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]:
+        if (started := start_time(pid)) is not None:
+            yield pid, started
 
 
-def _held_namespaces(pid: int) -> Iterator[int]:
-    """Those it keeps alive from without, by an open file or a mount."""
-    for entry in _entries(Path(f"/proc/{pid}/fd")):
-        yield from _inode(entry)
+def _lives_in(pid: int) -> set[int]:
+    """The namespaces of a process, as far as we may know."""
+    return {inode for entry in _entries(Path(f"/proc/{pid}/ns")) for inode in _inode(entry)}
+
+
+def _holds(pid: int) -> set[int]:
+    """Those that it keeps alive from without, by an open file or a mount."""
+    held = {inode for entry in _entries(Path(f"/proc/{pid}/fd")) for inode in _inode(entry)}
     try:
         mounts = Path(f"/proc/{pid}/mountinfo").read_text()
     except OSError:
-        return
-    yield from map(int, _NSFS_MOUNT.findall(mounts))
+        return held
+    return held | set(map(int, _NSFS_MOUNT.findall(mounts)))
 
 
 def _entries(directory: Path) -> list[Path]:
