@@ -198,9 +198,9 @@ class Routing:
             metrics.set(metric.VIEW_RELIABLE, not others.problem)
             metrics.set(metric.VIEW_AGE, self._view.age_s(now))
             metrics.set(metric.OTHERS_SPARE, 0.0 if others.problem else others.spare)
-            seen = [node.state for node in self._view.nodes(now)]
-            for known in State:
-                metrics.set(metric.VIEW_NODES, seen.count(known), known.value)
+        seen = [node.state for node in self.nodes_seen(now)]
+        for known in State:
+            metrics.set(metric.VIEW_NODES, seen.count(known), known.value)
 
 
 def _in_state(route: Route, state: State) -> Route | None:
