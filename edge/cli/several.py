@@ -29,16 +29,15 @@ def show(
 ) -> None:
     """Print what was got, by ``one`` or ``many`` where it is not to be a document; ``kind`` is that of one node's.
 
-    Raises what was the matter with a single node. `finish` does for several.
+    What was the matter is for `finish` to say.
     """
     found = answers(outcomes)
     if choice.single:
-        finish(choice, outcomes)
-        (value,) = found.values()
-        if as_json:
-            print_json(value)
-        else:
-            one(value)
+        for value in found.values():
+            if as_json:
+                print_json(value)
+            else:
+                one(value)
     elif as_json:
         print_json(listed(kind, outcomes))
     elif found:

@@ -6,8 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from edge.config.whole_file import replace_whole
 from edge.keys import KeyRing, KeyRingError, parse, render
+from edge.whole_file import replace_whole
 
 
 def read_ring(path: Path) -> KeyRing:

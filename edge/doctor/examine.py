@@ -80,11 +80,3 @@ def _looked_at(name: str, check: Callable[[], Iterator[Finding]]) -> list[Findin
         return list(check())
     except OSError as error:
         return [warn(name, f"not looked at: {error}", "run edgectl doctor as root")]
-    except KeyError as error:
-        return [
-            warn(
-                name,
-                f"the node does not tell {error}: it is of another version",
-                "systemctl restart edge, drained",
-            )
-        ]

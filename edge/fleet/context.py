@@ -15,8 +15,8 @@ from typing import Annotated
 
 import msgspec
 
-from edge.config.whole_file import replace_whole
 from edge.errors import UnreachableError, UsageError
+from edge.whole_file import replace_whole
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 Name = Annotated[str, msgspec.Meta(pattern=f"^{_NAME.pattern}$")]

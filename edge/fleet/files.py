@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.config.whole_file import replace_whole
 from edge.errors import UnreachableError, UsageError
+from edge.whole_file import replace_whole
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o644) -> bool:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from edge.errors import EdgeError
+from edge.whole_file import sync_directory
 
 
 class KeptFile:
@@ -31,23 +32,15 @@ class KeptFile:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.rename(self.path)
-            self._sync_directory()
+            sync_directory(self.path.parent)
         except OSError as error:
             raise EdgeError(f"{self.path}: cannot keep the {self._what}: {error.strerror}") from error
-
-    def _sync_directory(self) -> None:
-        """A name, too, is on the disk only then: after a power failure there might be the file of before."""
-        descriptor = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
     def clear(self) -> None:
         """Raises `EdgeError` if it stays: the next start would find it again."""
         try:
             self.path.unlink()
-            self._sync_directory()
+            sync_directory(self.path.parent)
         except FileNotFoundError:
             return
         except OSError as error:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import socketserver
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import node_rig
 import pytest
 
 from edge.cli import main
@@ -79,3 +81,15 @@ def test_it_is_told_in_one_line(
     else:
         assert 1 <= code <= 6
         assert [line for line in said.err.splitlines() if line.startswith("edgectl: error: ")], said.err
+
+
+def test_the_doctor_looks_at_what_no_node_has_to_tell(
+    stranger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node_rig.certify(tmp_path)
+    config = tmp_path / "node.toml"
+    config.write_text(node_rig.CONFIG.replace("PORT", str(node_rig.free_port())))
+    assert main(["doctor", str(stranger), "--config", str(config), "-o", "json"]) == 1
+    findings = {one["check"]: one for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert {"clock", "ports", "certificate"} <= findings.keys()
+    assert findings["node"]["verdict"] == "fail"

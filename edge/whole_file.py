@@ -27,6 +27,16 @@ def replace_whole(path: Path, content: bytes, *, mode: int = 0o600) -> None:
                 os.fchown(file.fileno(), before.st_uid, before.st_gid)
             os.fsync(file.fileno())
         Path(name).replace(path)
+        sync_directory(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def sync_directory(directory: Path) -> None:
+    """A name, too, is on the disk only then: after a power failure there might be the file of before. Raises OSError."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
