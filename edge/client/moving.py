@@ -21,7 +21,7 @@ from edge.client.leg import Leg, ms
 from edge.client.line import Line
 from edge.client.summary import Move
 from edge.errors import EdgeError
-from edge.voice import AskedToMove, CallerEvent, Code, FramesReceived, Underran
+from edge.voice import Account, AskedToMove, CallContinued, CallerEvent, Code, FramesReceived, Underran
 
 PAUSE_PART: Final = 0.5
 """Of the time that the edge gives; the rest is for the way."""
@@ -75,7 +75,7 @@ class Mover:
         self._dialing = dialing
         self._tell = tell
         self._steps: list[_Step] = []
-        self._next: tuple[AskedToMove, Leg] | None = None  # and by whom
+        self._next: AskedToMove | None = None
         self._loop = asyncio.get_running_loop()
 
     def moves(self) -> tuple[Move, ...]:
@@ -85,6 +85,8 @@ class Mover:
         """Everything that the session tells."""
         if isinstance(event, AskedToMove):
             self._ask(event)
+        elif isinstance(event, CallContinued) and isinstance(event.before, Account):
+            self._forget()
         elif self._steps and isinstance(event, Underran | FramesReceived):
             self._steps[-1].heard(event, self._loop.time())
 
@@ -99,10 +101,16 @@ class Mover:
         if leg is None or stays or (asked.reason == "anycast" and leg.migration_ms is not None):
             return
         if self.is_connecting:
-            self._next = (asked, leg)
+            self._next = asked
             return
         self.cancel()
         self.task = asyncio.create_task(self._go(asked))
+
+    def _forget(self) -> None:
+        """Another edge goes on with the call: one that has it no more has no say in where it goes."""
+        self._next = None
+        if not self.is_connecting:
+            self.cancel()
 
     async def _go(self, asked: AskedToMove) -> None:
         began, within_s = self._loop.time(), asked.within_ms / 1000
@@ -114,10 +122,8 @@ class Mover:
         except SessionLost:
             return  # the call is over
         following, self._next = self._next, None
-        leg = self._line.conversation.leg
-        # An edge that has the call no more has no say in where it goes.
-        if following is not None and leg is not None and (following[1] is leg or not leg.elsewhere):
-            await self._go(following[0])
+        if following is not None and self._line.conversation.leg is not None:
+            await self._go(following)
 
     async def _try(self, asked: AskedToMove, began: float) -> bool:
         """Whether there is nothing more to try."""

@@ -29,6 +29,8 @@ from edge.voice import Code
 QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
 """How long a call that has to do without UDP waits before it tries again, at first and in the end: twice as long each
 time."""
+RELOCATED_STAGGER_S: Final = 1.0
+"""For how long the service is not asked yet by who has another address of its own: that is no reason to doubt the node."""
 SILENT: Final = "nothing is heard any more"
 
 
@@ -106,9 +108,10 @@ class Scout:
         ways = [partial(dial, unicast_url=None)]
         if known is not None and known.unicast_url is not None:
             ways.insert(0, partial(dial, unicast_url=known.unicast_url, anywhere=False))
+        patience_s = RELOCATED_STAGGER_S if leg.relocated else STAGGER_S
         return await first_of(
             ways,
-            stagger_s=max(STAGGER_S, STAGGER_ROUND_TRIPS * (leg.wire.rtt_s() or 0.0)),
+            stagger_s=max(patience_s, STAGGER_ROUND_TRIPS * (leg.wire.rtt_s() or 0.0)),
             decisive=DECISIVE_ELSEWHERE,
             discard=discard,
         )

@@ -52,7 +52,8 @@ class FleetOptions:
 
     ``policy`` has keys of ``[policy]`` beside those that `TIME_FACTOR` shortens; ``calls`` is what one node can take.
     ``damping`` is how a node supposes that its upstreams count, all alike or each by name; those left out do not.
-    ``return_paths``: by node, where not directly. ``restart_delays_s`` is how long it waits before it announces, after no, one, two, ... lives that ended badly.
+    ``return_paths``: by node, where not directly. ``named``: each has a host name for its unicast addresses, see `name_of`.
+    ``restart_delays_s`` is how long it waits before it announces, after no, one, two, ... lives that ended badly.
     """
 
     speaker: Literal["exabgp", "bird"] = "exabgp"
@@ -62,6 +63,7 @@ class FleetOptions:
     workers: int = 1
     restart_delays_s: tuple[float, ...] = tuple(delay_s * TIME_FACTOR for delay_s in DELAYS_S)
     return_paths: Mapping[str, ReturnPath] = field(default_factory=dict)
+    named: bool = False
     fault: Fault = NONE
 
     def damping_of(self, upstream: str) -> Damping:
@@ -201,12 +203,20 @@ def _place(topology: Topology, name: str, options: FleetOptions) -> dict[str, An
             "addresses": _texts(topology.service_v4.ip, topology.service_v6.ip),
             "port": SERVICE_PORT,
         },
-        "unicast": {"addresses": _unicast(topology, name)},
+        "unicast": {
+            "addresses": _unicast(topology, name),
+            **({"name": name_of(name)} if options.named else {}),
+        },
         "quic": {
             "preferred_address": options.fault.preferred_address,
             "unicast_goaway": options.fault.preferred_address,
         },
     }
+
+
+def name_of(node: str) -> str:
+    """The host name of its unicast addresses, for `names.publish`."""
+    return f"{node}.{SERVICE_NAME}"
 
 
 def _unicast(topology: Topology, name: str) -> list[str]:

@@ -29,7 +29,8 @@ from edge.lab.faults import NONE, Fault
 from edge.lab.firewall import block_udp, let_udp_pass
 from edge.lab.lab import Lab
 from edge.lab.nat import Nat
-from edge.lab.nodes import SERVICE_NAME, FleetOptions
+from edge.lab.nodes import SERVICE_NAME, FleetOptions, name_of
+from edge.lab.parts import Role
 from edge.lab.report import Check
 from edge.lab.roams import join, leave
 from edge.lab.scenarios import counts, outages
@@ -77,9 +78,12 @@ def play(argument: Any, tell: Tell) -> Any:
 async def story(order: Order, tell: Tell) -> list[Check]:
     fault = FAULTS[order.fault] if order.fault else NONE
     topology = roaming_topology(tuple(SITES), mobile="phone")
-    options = FleetOptions(fault=fault, policy=PATIENT)
+    options = FleetOptions(fault=fault, policy=PATIENT, named=True)
     async with staged(order, tell, topology, options, callers=tuple(SITES)) as stage:
-        names.publish(stage.lab.run_dir, {SERVICE_NAME: [topology.service_v4.ip, topology.service_v6.ip]})
+        edges = {name_of(edge): topology.addresses(edge) for edge in topology.names(Role.EDGE)}
+        names.publish(
+            stage.lab.run_dir, {SERVICE_NAME: [topology.service_v4.ip, topology.service_v6.ip], **edges}
+        )
         await Nat(stage.lab, "nat").begin()
         await leave(stage.lab, "six", WIFI, ["v6"])
         await asyncio.gather(*(_place(stage, site, redials=order.fault != NO_REDIAL) for site in SITES))

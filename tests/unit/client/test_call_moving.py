@@ -398,6 +398,32 @@ def test_who_is_asked_again_by_the_new_place_follows(world: Any) -> None:
     world.run(main)
 
 
+def test_what_an_edge_had_asked_is_forgotten_when_another_one_has_the_call(world: Any) -> None:
+    """It waited for a pause, and then its node was gone: the call stays where it was taken in."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        third = world.edge("a3", "203.0.113.10", backend=StoryBackend)
+        first.announce()
+
+        def die() -> None:
+            first.dead = True
+            second.announce()
+
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            later(3.0, hand_over, first, third, within_ms=10_000)
+            later(4.0, die)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert [session.node for session in summary.sessions] == ["a1", "a2"]
+        assert (summary.moves, states(third)) == ((), [])
+
+    world.run(main)
+
+
 # --- from the service address to the node's own --------------------------------------------------------------
 
 

@@ -184,6 +184,34 @@ def test_a_silent_connection_is_replaced_before_it_is_given_up(world: Any) -> No
     world.run(main)
 
 
+def test_who_has_another_address_gives_its_node_time_to_answer(world: Any) -> None:
+    """Callers of the service address are led elsewhere there, and sooner. But nothing is the matter with the node."""
+
+    async def main() -> None:
+        first = world.edge("a1", "203.0.113.2", backend=Remembering)
+        second = world.edge("a2", "203.0.113.6", backend=Remembering)
+        first.announce()
+
+        def move() -> None:
+            old, slow_s = min(world.network.callers), 0.5
+            second.announce()
+            world.network.sources[4] = ELSEWHERE
+
+            def answer_late(data: bytes, source: tuple[str, int], local: str) -> None:
+                if source[1] != old:  # which a firewall there does not know
+                    later(slow_s, first.receive, data, source, local)
+
+            world.network.edges[first.unicast] = answer_late
+
+        async with call_to(world, deadline=(None, None)) as call:
+            later(2.0, move)
+            summary = await spoken_through(call)
+        assert summary.flawless
+        assert (summary.last.node, summary.reconnects, summary.resumed) == ("a1", 1, 1)
+
+    world.run(main)
+
+
 def test_an_edge_that_was_only_slow_keeps_its_call(world: Any) -> None:
     """It takes no newcomers meanwhile; when it does again, nobody looks any more."""
 
