@@ -33,9 +33,9 @@ network."""
 
 DECISIVE: tuple[type[EdgeError], ...] = (UsageError, RefusedError, NameNotFound, CertificateRejected)
 """Answers that another way to the same edge would not change, and must not get around."""
-DECISIVE_ELSEWHERE: tuple[type[EdgeError], ...] = (UsageError, RefusedError)
-"""The same where a node is called first, and then the service: that one has no name, or proves nothing, is no word about
-the other."""
+DECISIVE_ELSEWHERE: tuple[type[EdgeError], ...] = (UsageError,)
+"""The same where a node is called first, and then the service: that one has no name, proves nothing or takes no newcomers
+is no word about the other."""
 
 CarrierChoice = Literal["auto", "quic", "websocket"]
 

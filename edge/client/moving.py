@@ -154,11 +154,14 @@ class Mover:
             if leaves:
                 now = self._loop.time()
                 await conversation.let_go(max(began + asked.within_ms / 1000, now + LEAVE_S))
-                if leg.ended is not None:
-                    # An answer was written to its end meanwhile. Nobody keeps a connection that long on which nothing
-                    # is said; but the way is good, and the call waits in its token.
-                    leg = await self._dialing.dial_at(asked.url, old.carrier)
-            verdict = await conversation.ask_on(leg, self._dialing.timeout_s)
+            verdict = (
+                None if leg.ended is not None else await conversation.ask_on(leg, self._dialing.timeout_s)
+            )
+            if leaves and leg.ended is not None:
+                # An answer was written to its end meanwhile. Nobody keeps a connection that long on which nothing
+                # is said; but the way is good, and the call waits in its token.
+                leg = await self._dialing.dial_at(asked.url, old.carrier)
+                verdict = await conversation.ask_on(leg, self._dialing.timeout_s)
             if not verdict:
                 raise _RefusedError(f"{leg.path}: {'no answer' if verdict is None else 'another call'}")
         except BaseException:

@@ -59,7 +59,7 @@ class QuicLine:
     def get_timer(self) -> float | None:
         timers = [self.connection.get_timer()]
         if self._heard_at is not None and not self.connection.closed:
-            timers.append(self._heard_at + self._dead_after_s)
+            timers.append(self._dead_at())
             if not self.doubted:
                 timers.append(self._doubt_at())
         return min((at for at in timers if at is not None), default=None)
@@ -68,7 +68,7 @@ class QuicLine:
         self.connection.handle_timer(now)
         if self._heard_at is None or self.connection.closed:
             return
-        if now >= self._heard_at + self._dead_after_s:
+        if now >= self._dead_at():
             self.connection.close(Code.GOING_AWAY, f"nothing heard for {self._dead_after_s:g} s")
         elif (doubt_at := self._doubt_at()) is not None and now >= doubt_at:
             self._doubt(True)
@@ -78,11 +78,20 @@ class QuicLine:
         if self._unsendable_at is None:
             self._unsendable_at = now
 
+    def _dead_at(self) -> float:
+        """Whoever was silent because nothing was said to it has its chance to answer."""
+        assert self._heard_at is not None
+        dead_at = self._heard_at + self._dead_after_s
+        return dead_at if self._asked_at is None else max(dead_at, self._asked_at + self._patience_s)
+
+    @property
+    def _patience_s(self) -> float:
+        return max(DOUBT_S, DOUBT_ROUND_TRIPS * (self.connection.rtt_s or 0.0))
+
     def _doubt_at(self) -> float | None:
         doubts_at = []
         if self._asked_at is not None:
-            patience_s = max(DOUBT_S, DOUBT_ROUND_TRIPS * (self.connection.rtt_s or 0.0))
-            doubts_at.append(self._asked_at + patience_s)
+            doubts_at.append(self._asked_at + self._patience_s)
         if self._unsendable_at is not None:
             doubts_at.append(self._unsendable_at + UNSENDABLE_S)
         return min(doubts_at, default=None)

@@ -16,14 +16,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from edge.client.dialing import DECISIVE_ELSEWHERE, STAGGER_ROUND_TRIPS, STAGGER_S, Dialing
+from edge.client.dialing import STAGGER_ROUND_TRIPS, STAGGER_S, Dialing
 from edge.client.driven import SessionLost
 from edge.client.events import CallEvent, Reconnected, Reconnecting
 from edge.client.leg import Leg, ms
 from edge.client.line import Line
 from edge.client.race import first_of
 from edge.client.whereabouts import Whereabouts
-from edge.errors import EdgeError
+from edge.errors import EdgeError, RefusedError, UsageError
 from edge.voice import Code
 
 QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
@@ -31,6 +31,8 @@ QUIC_AGAIN_S, MAX_QUIC_AGAIN_S = 10.0, 60.0
 time."""
 RELOCATED_STAGGER_S: Final = 1.0
 """For how long the service is not asked yet by who has another address of its own: that is no reason to doubt the node."""
+DECISIVE: Final = (UsageError, RefusedError)
+"""A node that takes no newcomers is there: it will be heard again, or its connection ends, and that is another matter."""
 SILENT: Final = "nothing is heard any more"
 
 
@@ -112,7 +114,7 @@ class Scout:
         return await first_of(
             ways,
             stagger_s=max(patience_s, STAGGER_ROUND_TRIPS * (leg.wire.rtt_s() or 0.0)),
-            decisive=DECISIVE_ELSEWHERE,
+            decisive=DECISIVE,
             discard=discard,
         )
 

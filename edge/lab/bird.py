@@ -32,7 +32,7 @@ protocol kernel kernel_v4 { merge paths on; ipv4 { import none; export where sou
 protocol kernel kernel_v6 { merge paths on; ipv6 { import none; export where source = RTS_BGP; }; }
 """
 
-_BFD = 'protocol bfd { interface "*" { interval 100 ms; multiplier 3; }; }\n'
+BFD = 'protocol bfd { interface "*" { interval 100 ms; multiplier 3; }; }\n'
 
 _SESSION = """\
 protocol bgp {name} from neighbour {{
@@ -62,7 +62,7 @@ def config(topology: Topology, router: str) -> str:
         (
             HEAD.format(router_id=topology.addresses(router).v4),
             FORWARDING,
-            _BFD if any(bgp.bfd for _, bgp in neighbours) else "",
+            BFD if any(bgp.bfd for _, bgp in neighbours) else "",
             *(_session(topology, one, bgp, version) for one, bgp in neighbours for version in VERSIONS),
         )
     )

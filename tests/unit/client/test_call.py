@@ -363,7 +363,8 @@ def test_a_redial_backs_off_and_gets_in_when_the_edge_has_room_again(world: Any)
             loop.call_later(1.5, setattr, edge, "verdict", Verdict.ACCEPT)
             summary = await say_and_hear(call)
         assert summary.reconnects == 1
-        assert 2 <= edge.endpoint.counters.refused <= 4
+        # Each time at its own address, and then at the service's, where another might have answered.
+        assert 4 <= edge.endpoint.counters.refused <= 8
 
     world.run(main)
 

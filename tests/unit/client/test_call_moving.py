@@ -11,9 +11,11 @@ from client_calls import NAME, OTHER_KEYS, PACKETS, Remembering, call_to
 from edge.backend.base import Committed
 from edge.backend.story import StoryBackend, recording
 from edge.client import connect
-from edge.client.conversation import ANSWER_S
+from edge.client.conversation import ANSWER_S, Conversation
 from edge.client.events import Moved, Reconnected, Reconnecting
 from edge.client.leg import QuicLeg
+from edge.overload import Verdict
+from edge.runtime.hand_over import CUT_AT
 from edge.voice import Code
 from edge.voice.frame import FRAME_MS
 
@@ -122,6 +124,35 @@ def test_a_place_that_stood_too_long_unused_is_dialled_again(world: Any) -> None
         (move,) = summary.moves
         assert move.after_ms < 6500  # at the first try; the edge waits for 6 s
         assert states(first) == ["moved"]
+
+    world.run(main)
+
+
+@pytest.mark.parametrize("stands_ms", range(3000, 3100, 10))
+def test_a_place_that_was_not_asked_for_long_may_answer(
+    world: Any, stands_ms: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That nothing was heard of it is no wonder. It may be over when it is asked, but not because it is asked."""
+    answers: list[bool | None] = []
+    ask = Conversation.ask_on
+
+    async def ask_on(*args: Any) -> bool | None:
+        answers.append(await ask(*args))
+        return answers[-1]
+
+    async def main() -> None:
+        first, second = two_edges(world)
+        monkeypatch.setattr(Conversation, "ask_on", ask_on)
+        async with call_to(world, dead_after_s=3.0) as call:
+            # As in the test before this one, what is waited for is the end of what the first says.
+            later(0.1, hand_over, first, second, within_ms=round(stands_ms / CUT_AT))
+            await call.say(PACKETS * (5000 // FRAME_MS // len(PACKETS)))
+            assert await call.reply()
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert summary.flawless
+        assert [move.to_node for move in summary.moves] == ["a2"]
+        assert answers == [True]
 
     world.run(main)
 
@@ -685,5 +716,35 @@ def test_another_name_does_not_make_a_caller_believe_it(world: Any) -> None:
         finally:
             QuicLeg.dial = configured  # type: ignore[method-assign]
         assert set(asked) == {NAME}
+
+    world.run(main)
+
+
+def test_a_place_that_is_lost_right_after_it_was_asked_is_asked_once_more(world: Any) -> None:
+    """It has the call by then, and the old one, which is drained, lets nobody in."""
+
+    async def main() -> None:
+        first, second = two_edges(world, backend=StoryBackend)
+        turn = second.calls.turn
+
+        def lose(now: float) -> None:
+            turn(now)
+            for taken in second.calls._calls:
+                if taken._seat is not None and taken.carrier is not None:
+                    second.calls.turn = turn
+                    taken.carrier.close(Code.GOING_AWAY, "lost")
+
+        second.calls.turn = lose
+        call = call_to(world)
+        heard = call.record()
+        async with call:
+            await asyncio.sleep(3.0)
+            first.verdict = Verdict.REFUSE
+            second.announce()
+            hand_over(first, second, within_ms=4000)
+            assert await call.reply()
+            summary = await call.hang_up()
+        assert [packet for packet in heard.packets if packet] == list(recording())
+        assert summary.last.node == "a2"
 
     world.run(main)
