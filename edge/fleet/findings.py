@@ -49,16 +49,24 @@ def worst(found: Sequence[Finding], about: str) -> Severity | None:
 
 
 def _of_sites(nodes: Sequence[Seen]) -> Iterator[Finding]:
-    """Dark: a site where we know of no node that announces."""
+    """Dark: a site where we know of no node that announces. Whoever holds all of them out knows."""
     by_site: dict[str, list[Seen]] = {}
     for node in nodes:
         by_site.setdefault(node.site, []).append(node)
     for site, there in by_site.items():
         if not any(node.status and node.status.announced for node in there):
             silent = sum(node.status is None for node in there)
-            of_them = f"none of its {len(there)} nodes is known to announce"
-            cannot = f"; {silent} of them cannot be asked" if silent else ""
-            yield Finding(Severity.BROKEN, site or "?", "dark", of_them + cannot)
+            held_out = all(node.status and _is_held_out(node.status) for node in there)
+            alone = len(there) == 1
+            none = "its only node is not" if alone else f"none of its {len(there)} nodes is"
+            some = "it" if alone else f"{silent} of them"
+            why = f"; {some} cannot be asked" if silent else "; held out" if held_out else ""
+            severity = Severity.NOTE if held_out else Severity.BROKEN
+            yield Finding(severity, site or "?", "dark", f"{none} known to announce{why}")
+
+
+def _is_held_out(status: Status) -> bool:
+    return status.hold is not None and status.hold.kind == "withdraw"
 
 
 def _of_node(node: Seen, now: float) -> Iterator[Finding]:
@@ -78,7 +86,7 @@ def _of_node(node: Seen, now: float) -> Iterator[Finding]:
         )
     for problem in status.problems:
         yield Finding(Severity.WARNING, node.name, "problem", problem)
-    if status.refuse_probability > 0:
+    if status.refuse_probability > 0 and not (status.hold and status.hold.drain):
         yield Finding(
             Severity.WARNING, node.name, "refuses", f"refuses {status.refuse_probability:.0%} of newcomers"
         )
@@ -89,7 +97,7 @@ def _of_node(node: Seen, now: float) -> Iterator[Finding]:
 def _of_state(name: str, status: Status, now: float) -> Iterator[Finding]:
     hold = status.hold
     if hold is not None:
-        for_long = hold.kind == "withdraw" and now - hold.since > LONG_S
+        for_long = _is_held_out(status) and now - hold.since > LONG_S
         word = "kept announced" if hold.kind == "announce" else "drained" if hold.drain else "withdrawn"
         who = f" by {hold.who}" if hold.who else ""
         reason = f": {hold.reason}" if hold.reason else ""

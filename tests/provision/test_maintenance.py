@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import secrecy
 from bed import controller
-from bed.plan import CLIENT, SERVICE_NAME
+from bed.plan import CLIENT, NODES, ROUTER, SERVICE, SERVICE_NAME
+from bed.router import CONTROL
 from operator_desk import Desk
-from test_fleet import NAMES, PROGRAMS, announced_by_all
+from test_fleet import NAMES, NEXT_HOPS, PROGRAMS, announced_by_all
 from test_upgrade import UPGRADE_S, Talk, careful
 from waiting import until
 
@@ -165,3 +167,143 @@ def test_a_node_leaves_the_fleet_and_comes_back(fleet: Desk) -> None:
     assert {node: members(fleet, node) for node in NAMES} == dict.fromkeys(NAMES, NAMES)
     assert started(fleet) == running
     until(lambda: announced_by_all(fleet), "the router has three next hops again")
+
+
+# --- what a node may be asked for besides ---------------------------------------------------------------------
+
+NYC = NODES[2]
+SEALED = ("[secrets]\n", "[secrets]\nsealed = true\n")
+WATCHED = (
+    'description = "New York"\n',
+    f"""description = "New York"
+
+[sites.nyc.defaults.bgp.bfd]
+interval_ms = 100
+multiplier = 3
+
+[[sites.nyc.defaults.source_routes]]
+source = "{NYC.v4.ip}"
+gateway = "{NYC.router_v4}"
+table = 101
+""",
+)
+UNPLUGGED_S = 3.0  # by BFD a third of a second, and by the hold time 9 s
+EXPOSED = re.compile(r"Overall exposure level for edge.service: (\d+\.\d+)")
+
+
+def upgraded(fleet: Desk, node: str, phase: str) -> None:
+    """By the playbook, that one alone, to what the fleet file says now."""
+    trust = ["--ca", str(fleet.vault / "chain.pem"), "--server-name", SERVICE_NAME]
+    told = {"edgectl": ["edgectl", "--fleet", str(fleet.fleet_file)], "probe_arguments": trust}
+    options = (*fleet.release_options(), "--limit", node, "-e", json.dumps(told))
+    fleet.play("upgrade.yml", phase, *options)
+    until(lambda: announced_by_all(fleet), "the router has three next hops again")
+
+
+def in_the_clear(fleet: Desk, node: str) -> list[str]:
+    """Files under /etc in which the certificate's key can be read, by root."""
+    word = secrecy.fragments(fleet.vault / "key.pem")[0]
+    found = fleet.bed.run(node, "grep", "-rlF", "--file=-", "/etc", stdin=word)
+    return found.stdout.splitlines()
+
+
+def watched_by_router(fleet: Desk) -> dict[str, str]:
+    """The state of each of its BFD sessions, by the neighbor's address."""
+    told = fleet.bed.run(ROUTER, "birdc", "-s", str(CONTROL), "show", "bfd", "sessions", check=True).stdout
+    rows = (line.split() for line in told.splitlines())
+    return {row[0]: row[2] for row in rows if len(row) > 2 and row[2] in ("Up", "Down", "Init")}
+
+
+def is_hardened(fleet: Desk, node: str) -> bool:
+    told = fleet.bed.run(node, "systemd-analyze", "security", "--no-pager", "edge.service").stdout
+    found = EXPOSED.search(told)
+    assert found, told
+    return float(found[1]) <= 1.5
+
+
+def test_a_node_with_sealed_secrets_bfd_and_a_routing_table_of_its_own(fleet: Desk) -> None:
+    """Nothing of them is there before, all of it while the fleet file says so, also after a boot, and nothing after that."""
+    node, own = NYC.name, {str(address) for address in NYC.addresses}
+    rule = f"from {NYC.v4.ip} lookup 101"
+    certificate = shown(fleet)[node]
+    with fleet.edited(*SEALED), fleet.edited(*WATCHED):
+        upgraded(fleet, node, "upgrade.yml special")
+        with fleet.bed.reboots(node):
+            fleet.bed.ssh(node, "sudo systemctl reboot")
+        fleet.wait_ready()
+        assert in_the_clear(fleet, node) == []
+        assert shown(fleet)[node] == certificate
+        refused = fleet.play("certificates.yml", "certificates.yml sealed", "--limit", node, exit_code=2)
+        assert "the playbook upgrade replaces it" in refused.words
+        assert is_hardened(fleet, node)
+        assert rule in " ".join(fleet.bed.run(node, "ip", "rule").stdout.split())
+        assert str(NYC.router_v4) in fleet.bed.run(node, "ip", "route", "show", "table", "101").stdout
+        until(
+            lambda: {peer for peer, state in watched_by_router(fleet).items() if state == "Up"} == own,
+            "the router hears BFD from it over both families",
+        )
+        call(fleet)
+        fleet.bed.plug(node, connected=False)
+        lost = [hops - own for hops in NEXT_HOPS]
+        try:
+            until(
+                lambda: [fleet.bed.next_hops(service.network) for service in SERVICE] == lost,
+                "the router has given it up by BFD",
+                UNPLUGGED_S,
+            )
+        finally:
+            fleet.bed.plug(node, connected=True)
+        until(lambda: announced_by_all(fleet), "the router has three next hops again")
+    upgraded(fleet, node, "upgrade.yml usual")
+    assert in_the_clear(fleet, node) != []
+    assert fleet.bed.run(node, "ls", "/etc/edge/credentials", check=True).stdout.split() == ["bgp-md5.key"]
+    assert rule not in " ".join(fleet.bed.run(node, "ip", "rule").stdout.split())
+    assert shown(fleet)[node] == certificate
+    assert own.isdisjoint(peer for peer, state in watched_by_router(fleet).items() if state == "Up")
+
+
+AUDIENCE = "voice.example"
+TOKENS = (
+    "[monitoring]\n",
+    f"""[sites.ams.defaults.auth]
+mode = "token"
+audience = "{AUDIENCE}"
+
+[monitoring]
+""",
+)
+
+
+def token_of(fleet: Desk, keys: Path) -> str:
+    sign = ("token", "sign", "--key", str(keys), "--audience", AUDIENCE, "--expires", "600")
+    return fleet.edgectl(*sign).stdout.strip()
+
+
+def may_call(fleet: Desk, token: str) -> bool:
+    """With that token, a node that asks for one, at its own address."""
+    trust = ("--ca", str(fleet.vault / "chain.pem"), "--server-name", SERVICE_NAME)
+    file = fleet.bed.home / "token"
+    file.write_text(token)
+    done = fleet.bed.edgectl(
+        "call", str(NODES[0].v4.ip), *trust, "--token", f"@{file}", "--say", "none", place=CLIENT
+    )
+    return done.returncode == 0
+
+
+def test_keys_of_tokens_are_replaced_while_a_node_serves(fleet: Desk, tmp_path: Path) -> None:
+    """It takes the new ones from new callers, and the old ones no more."""
+    keys = fleet.vault / "tokens.jwks"
+    secret = ("[secrets]\n", '[secrets]\ntoken_keys = "secrets/tokens.jwks"\n')
+    keys.write_text(fleet.edgectl("token", "key", "--kid", "first").stdout)
+    with fleet.edited(*secret), fleet.edited(*TOKENS):
+        upgraded(fleet, "ams-1", "upgrade.yml tokens")
+        running, old = started(fleet), token_of(fleet, keys)
+        assert may_call(fleet, old)
+        assert not may_call(fleet, "")
+        keys.write_text(fleet.edgectl("token", "key", "--kid", "second").stdout)
+        played = fleet.play("certificates.yml", "certificates.yml tokens", "--limit", "ams-1")
+        assert played.changed() == {"ams-1": 2}, played.said
+        assert may_call(fleet, token_of(fleet, keys))
+        assert not may_call(fleet, old)
+        assert started(fleet) == running
+    upgraded(fleet, "ams-1", "upgrade.yml no tokens")

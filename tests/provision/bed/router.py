@@ -1,7 +1,7 @@
 """The router's configuration: BIRD, with a session to each node for IPv4 and one for IPv6. Pure.
 
 From a node it takes the service's prefixes and nothing else; what several announce it shares among them by flows.
-The nodes dial; all sessions have the same MD5 key (RFC 2385).
+The nodes dial; all sessions have the same MD5 key (RFC 2385), and a neighbour who speaks BFD is heard.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from bed.plan import NODE_AS, NODES, ROUTER_AS, ROUTER_ID, SERVICE
 
-from edge.lab.bird import FORWARDING, HEAD
+from edge.lab.bird import BFD, FORWARDING, HEAD
 from edge.lab.namespaces import RUN_DIR
 from edge.lab.rib import session_name
 
@@ -29,6 +29,7 @@ protocol bgp {name} from neighbour {{
   local {own} as {own_as};
   neighbor {peer} as {peer_as};
   passive on;
+  bfd on;
   password "{md5}";
   {channel} {{ import filter {{ if net != {prefix} then reject; accept; }}; export none; }};
 }}
@@ -51,4 +52,4 @@ def config(md5: str) -> str:
         for node in NODES
         for service, own, peer in zip(SERVICE, (node.router_v4, node.router_v6), node.addresses, strict=True)
     )
-    return "".join((HEAD.format(router_id=ROUTER_ID), FORWARDING, *sessions))
+    return "".join((HEAD.format(router_id=ROUTER_ID), FORWARDING, BFD, *sessions))

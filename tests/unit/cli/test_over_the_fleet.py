@@ -51,7 +51,7 @@ def test_one_that_does_not_run_is_named_and_the_others_are_shown(fleet: str, cap
     assert err.count("\n") == 1
     lines = out.splitlines()
     assert lines[0] == "voice: 3 nodes at 2 sites, 2 announce, 14 calls, pressure up to 0.00 (e1)"
-    assert lines[2].startswith("✗ fra    dark: none of its 1 nodes is known to announce; 1 of them cannot")
+    assert lines[2].startswith("✗ fra    dark: its only node is not known to announce; it cannot be asked")
     assert lines[3].startswith("✗ fra-1  unreachable: ")
     table = lines[lines.index("") + 1 :][lines[lines.index("") + 1 :].index("") + 1 :]
     assert [line.split()[:4] for line in table] == [

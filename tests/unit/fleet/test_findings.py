@@ -132,6 +132,20 @@ def test_a_site_is_dark_when_nobody_there_is_known_to_announce() -> None:
     assert "dark" not in [what for *_, what in found(out, node("ams-2"), node("fra-1"))]
     dark = findings([out, silent("ams-2")], NOW)[0]
     assert dark.sentence == "none of its 2 nodes is known to announce; 1 of them cannot be asked"
+    alone = findings([node("ams-1", announced=False, state="withdrawn"), node("fra-1")], NOW)[0]
+    assert (alone.severity, alone.sentence) == (
+        Severity.BROKEN,
+        "its only node is not known to announce",
+    )
+
+
+def test_what_an_operator_wants_so_is_no_alarm() -> None:
+    """Its site is dark and it refuses everybody, and both were ordered."""
+    drained = HELD | {"drain": {"hand_over": True, "deadline": None}}
+    out = node("ams-1", announced=False, state="held", hold=drained, refuse_probability=1.0)
+    dark, held = findings([out, node("fra-1")], NOW)
+    assert (dark.severity, dark.what, held.what) == (Severity.NOTE, "dark", "held")
+    assert dark.sentence == "its only node is not known to announce; held out"
 
 
 def test_a_hold_is_worth_a_warning_once_it_may_be_forgotten() -> None:
