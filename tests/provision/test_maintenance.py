@@ -20,6 +20,9 @@ from waiting import until
 pytestmark = [pytest.mark.needs(*PROGRAMS), pytest.mark.timeout(1800)]
 
 
+NYC = NODES[2]
+
+
 def started(fleet: Desk) -> dict[str, float]:
     return {name: status["started_at"] for name, status in fleet.status().items()}
 
@@ -169,9 +172,27 @@ def test_a_node_leaves_the_fleet_and_comes_back(fleet: Desk) -> None:
     until(lambda: announced_by_all(fleet), "the router has three next hops again")
 
 
+def test_two_nodes_leave_by_one_command_and_three_do_not(fleet: Desk) -> None:
+    """Over ssh; each has said yes before any is told, and the last announcer is never one of them."""
+    two, last = ["ams-1", "fra-1"], NYC.addresses
+    refused = fleet.of_fleet("withdraw", *sorted(NAMES), "--reason", "all of them", exit_code=6)
+    assert "--force" in refused.stderr
+    assert announced_by_all(fleet)
+    fleet.of_fleet("withdraw", *two, "--reason", "two of them")
+    try:
+        until(
+            lambda: [fleet.bed.next_hops(one.network) for one in SERVICE] == [{str(one)} for one in last],
+            "the router has only the third left",
+        )
+        fleet.of_fleet("drain", "nyc-1", "--reason", "the last", exit_code=6)
+        call(fleet)
+    finally:
+        fleet.of_fleet("announce", *two)
+    until(lambda: announced_by_all(fleet), "the router has three next hops again")
+
+
 # --- what a node may be asked for besides ---------------------------------------------------------------------
 
-NYC = NODES[2]
 SEALED = ("[secrets]\n", "[secrets]\nsealed = true\n")
 WATCHED = (
     'description = "New York"\n',
