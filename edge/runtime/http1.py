@@ -21,6 +21,7 @@ from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError
 HEAD_LIMIT = 8 * 1024  # bytes of request line and header fields
 BODY_LIMIT = 64 * 1024  # bytes
 MAX_CONNECTIONS = 32  # at the same time; more are turned away
+_TURNS_TO_BEGIN = 4  # of the loop: accepted, its transport made, the transport's protocol told, its task begun
 READ_TIMEOUT_S = 5.0  # for the whole request
 WRITE_TIMEOUT_S = 10.0  # for the whole answer
 
@@ -101,6 +102,13 @@ class HttpServer:
         self._servers.append(await start(self.connected, sock=sock, limit=HEAD_LIMIT))
 
     async def close(self) -> None:
+        # A server that is closed while it makes the transport of somebody whom it has accepted leaves his socket open
+        # (asyncio's Server refuses to count one more, and nobody has the socket). So it accepts no more before.
+        loop = asyncio.get_running_loop()
+        for listening in [sock for server in self._servers for sock in server.sockets]:
+            loop.remove_reader(listening.fileno())
+        for _ in range(_TURNS_TO_BEGIN):
+            await asyncio.sleep(0)
         for server in self._servers:
             server.close()
         self._servers.clear()

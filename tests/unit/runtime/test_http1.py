@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -189,6 +190,29 @@ def test_close_ends_open_connections() -> None:
             return b""
         finally:
             writer.close()
+
+    assert asyncio.run(main()) == b""
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_who_comes_as_it_closes_is_cut_off_and_not_left_open(turns: int) -> None:
+    """Whichever turn of the loop his coming has got to. What is left open is a ResourceWarning, which is an error here."""
+
+    async def main() -> bytes:
+        listening = socket.create_server(("127.0.0.1", 0))
+        http = HttpServer(ROUTES)
+        await http.listen(listening)
+        with socket.create_connection(listening.getsockname()) as client:
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await http.close()
+            await asyncio.sleep(0)
+            gc.collect()
+            client.settimeout(0)
+            try:
+                return client.recv(1)
+            except ConnectionResetError:
+                return b""
 
     assert asyncio.run(main()) == b""
 
