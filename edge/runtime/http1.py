@@ -21,7 +21,7 @@ from edge.errors import DeadlineError, EdgeError, RefusedError, UnreachableError
 HEAD_LIMIT = 8 * 1024  # bytes of request line and header fields
 BODY_LIMIT = 64 * 1024  # bytes
 MAX_CONNECTIONS = 32  # at the same time; more are turned away
-_TURNS_TO_BEGIN = 4  # of the loop: accepted, its transport made, the transport's protocol told, its task begun
+_TURNS_TO_BEGIN = 4  # of the loop: accepted, the transport made, its protocol told, the task begun
 READ_TIMEOUT_S = 5.0  # for the whole request
 WRITE_TIMEOUT_S = 10.0  # for the whole answer
 
