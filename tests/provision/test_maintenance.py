@@ -212,10 +212,10 @@ UNPLUGGED_S = 3.0  # by BFD a third of a second, and by the hold time 9 s
 EXPOSED = re.compile(r"Overall exposure level for edge.service: (\d+\.\d+)")
 
 
-def upgraded(fleet: Desk, node: str, phase: str) -> None:
-    """By the playbook, that one alone, to what the fleet file says now."""
-    trust = ["--ca", str(fleet.vault / "chain.pem"), "--server-name", SERVICE_NAME]
-    told = {"edgectl": ["edgectl", "--fleet", str(fleet.fleet_file)], "probe_arguments": trust}
+def upgraded(fleet: Desk, node: str, phase: str, *shown: str) -> None:
+    """By the playbook, that one alone, to what the fleet file says now; ``shown``: to who asks a caller for it."""
+    probe = ["--ca", str(fleet.vault / "chain.pem"), "--server-name", SERVICE_NAME, *shown]
+    told = {"edgectl": ["edgectl", "--fleet", str(fleet.fleet_file)], "probe_arguments": probe}
     options = (*fleet.release_options(), "--limit", node, "-e", json.dumps(told))
     fleet.play("upgrade.yml", phase, *options)
     until(lambda: announced_by_all(fleet), "the router has three next hops again")
@@ -295,32 +295,32 @@ audience = "{AUDIENCE}"
 )
 
 
-def token_of(fleet: Desk, keys: Path) -> str:
-    sign = ("token", "sign", "--key", str(keys), "--audience", AUDIENCE, "--expires", "600")
-    return fleet.edgectl(*sign).stdout.strip()
+def token(fleet: Desk, kid: str) -> Path:
+    """The nodes' keys of tokens are one of that name alone; a token that it has signed."""
+    keys, file = fleet.vault / "tokens.jwks", fleet.bed.home / f"{kid}.token"
+    keys.write_text(fleet.edgectl("token", "key", "--kid", kid).stdout)
+    sign = ("token", "sign", "--key", str(keys), "--audience", AUDIENCE, "--expires", "1200")
+    file.write_text(fleet.edgectl(*sign).stdout)
+    return file
 
 
-def called(fleet: Desk, token: str | None) -> int:
-    """With that token, a node that asks for one, at its own address: the exit code; 6, not from this caller."""
+def called(fleet: Desk, *shown: str) -> int:
+    """With that, a node that asks for a token, at its own address: the exit code; 6, not from this caller."""
     trust = ("--ca", str(fleet.vault / "chain.pem"), "--server-name", SERVICE_NAME)
-    file = fleet.bed.home / "token"
-    file.write_text(token or "")
-    shown = ("--token", f"@{file}") if token else ()
     return fleet.bed.edgectl("call", str(NODES[0].v4.ip), *trust, *shown, place=CLIENT).returncode
 
 
-def test_keys_of_tokens_are_replaced_while_a_node_serves(fleet: Desk, tmp_path: Path) -> None:
+def test_keys_of_tokens_are_replaced_while_a_node_serves(fleet: Desk) -> None:
     """It takes the new ones from new callers, and the old ones no more."""
-    keys = fleet.vault / "tokens.jwks"
     secret = ("[secrets]\n", '[secrets]\ntoken_keys = "secrets/tokens.jwks"\n')
-    keys.write_text(fleet.edgectl("token", "key", "--kid", "first").stdout)
+    old = ("--token", f"@{token(fleet, 'first')}")
     with fleet.edited(*secret), fleet.edited(*TOKENS):
-        upgraded(fleet, "ams-1", "upgrade.yml tokens")
-        running, old = started(fleet), token_of(fleet, keys)
-        assert (called(fleet, old), called(fleet, None)) == (0, 6)
-        keys.write_text(fleet.edgectl("token", "key", "--kid", "second").stdout)
+        upgraded(fleet, "ams-1", "upgrade.yml tokens", *old)
+        running = started(fleet)
+        assert (called(fleet, *old), called(fleet)) == (0, 6)
+        new = ("--token", f"@{token(fleet, 'second')}")
         played = fleet.play("certificates.yml", "certificates.yml tokens", "--limit", "ams-1")
         assert played.changed() == {"ams-1": 2}, played.said
-        assert (called(fleet, token_of(fleet, keys)), called(fleet, old)) == (0, 6)
+        assert (called(fleet, *new), called(fleet, *old)) == (0, 6)
         assert started(fleet) == running
     upgraded(fleet, "ams-1", "upgrade.yml no tokens")
