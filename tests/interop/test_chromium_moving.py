@@ -18,15 +18,19 @@ WITHIN_MS = 4000
 CARRIERS = ("webtransport", "websocket")
 
 
-async def ask_to_move(page: Page, fleet: Fleet) -> dict[str, Any]:
-    """What was counted at both ends of the connection that the call leaves."""
-    await page.evaluate("talk.addEventListener('left', ({ detail }) => (globalThis.left = detail))")
-    here, there = fleet.nodes
+async def ask_to_move(page: Page, fleet: Fleet, *, back: bool = False) -> dict[str, Any]:
+    """From the first node to the second, or ``back``: what was counted at both ends of the connection that the call leaves."""
+    await page.evaluate(
+        "talk.addEventListener('left', ({ detail }) => (globalThis.left = detail), { once: true })"
+    )
+    here, there = reversed(fleet.nodes) if back else fleet.nodes
     here.worker.calls.hand_over([there.url], "drain", WITHIN_MS, True)
     await page.until("globalThis.left", PATIENCE_S)
-    await page.until("seen.some(({ resumed, elsewhere }) => resumed && elsewhere)", PATIENCE_S)
-    await page.until("seen.findLast(({ type }) => type === 'state').node === 'n2'", PATIENCE_S)
-    left: dict[str, Any] = await page.evaluate("left")
+    went_on = "seen.filter(({ resumed, elsewhere }) => resumed && elsewhere)"
+    await page.until(f"{went_on}.length === {1 + back}", PATIENCE_S)
+    name = "n1" if back else "n2"
+    await page.until(f"seen.findLast(({{ type }}) => type === 'state').node === '{name}'", PATIENCE_S)
+    left: dict[str, Any] = await page.evaluate("[left, delete globalThis.left][0]")
     return left
 
 
@@ -57,10 +61,16 @@ async def in_an_answer(directory: Path, carrier: str) -> None:
             assert await page.evaluate(f"({played}).item") == 1
             await page.evaluate("talk.send({ type: 'response.create' })")
             await page.until("talk.counts().heard.frames > 100", PATIENCE_S)
-            await never_lost(page)
             here, there = nodes.nodes
             assert [call.hand_over for call in here.calls] == ["moved"]
             assert [call.said.frames > 100 for call in there.calls] == [True]
+            left = await ask_to_move(page, nodes, back=True)
+            assert left["edge"]["said"] == left["heard"]
+            assert (left["heard"]["frames"], left["heard"]["lost"]) == (len(recording()), 0)
+            assert [call.hand_over for call in there.calls] == ["moved"]
+            await page.evaluate("talk.send({ type: 'response.create' })")
+            await page.until("talk.counts().heard.frames > 100", PATIENCE_S)
+            await never_lost(page)
 
 
 async def in_a_sentence(directory: Path, carrier: str) -> None:
@@ -95,7 +105,9 @@ async def in_a_sentence(directory: Path, carrier: str) -> None:
 
 
 @pytest.mark.parametrize("carrier", CARRIERS)
-def test_a_page_that_moves_in_an_answer_hears_all_of_it_once(carrier: str, tmp_path: Path) -> None:
+def test_a_page_that_moves_in_an_answer_and_back_in_the_next_hears_all_of_both_once(
+    carrier: str, tmp_path: Path
+) -> None:
     asyncio.run(in_an_answer(tmp_path, carrier))
 
 
