@@ -7,6 +7,7 @@ what to install. With CI=true a skip that tests/allowed-skips.txt does not list 
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Generator
@@ -42,6 +43,10 @@ SEARCH_PATH = os.pathsep.join(
 settings.register_profile("developer", deadline=None, print_blob=True)
 settings.register_profile("ci", settings.get_profile("developer"), derandomize=True, database=None)
 settings.load_profile("ci" if IN_CI else "developer")
+
+# A shell has SIGINT ignored by what it starts in the background, and the programs that tests interrupt would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 AS_NOBODY = re.compile(r"[\[-]nobody[\]-]")

@@ -101,6 +101,8 @@ def _run_target(channel: socket.socket, boot: Boot) -> int:
     def tell(value: object) -> None:
         send(channel, Told(value))
 
+    # A shell has SIGINT ignored by whatever it starts in the background, and that is inherited.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     outcome: Report
     exit_code = 0
     try:

@@ -293,6 +293,26 @@ def test_ctrl_c_ends_the_lab_in_order(caller: Any) -> None:
     assert "Shutdown completed" in (caller.home / "log" / "t1.bird.log").read_text()
 
 
+def test_in_the_background_a_signal_ends_the_lab_in_order_too(caller: Any) -> None:
+    """A shell has SIGINT ignored by what it starts there, and that is inherited."""
+    argument = json.dumps({"log_dir": str(caller.home / "background")})
+    program = (
+        "from edge.lab.enclosure import Enclosure\n"
+        f"lab = Enclosure('inside_lab:sleep', {argument}); print(lab.pid, flush=True); lab.finish(print)"
+    )
+    ignoring = ("sh", "-c", 'trap "" INT; exec "$0" "$@"', sys.executable, "-P", "-c", program)
+    with subprocess.Popen(
+        caller.command(*ignoring), env=caller.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        pid = int(child.stdout.readline())
+        assert child.stdout.readline() == b"up\n"
+        os.kill(pid, signal.SIGTERM)
+        _, stderr = child.communicate(timeout=20)
+    assert b"the lab was stopped by a signal" in stderr
+    assert "Shutdown completed" in (caller.home / "background" / "t1.bird.log").read_text()
+
+
 def test_an_error_inside_keeps_its_class(caller: Any) -> None:
     done = caller.run(
         sys.executable,
