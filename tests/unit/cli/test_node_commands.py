@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from edge.errors import EdgeError, RefusedError
 from edge.runtime.admin import AnnounceOrder, DrainOrder, ReloadOrder, WithdrawOrder
 
 ORDERS = ("withdraw", "announce", "drain", "undrain")
+TOMORROW = (datetime.now().astimezone() + timedelta(days=1)).isoformat()
 
 
 @pytest.fixture
@@ -146,7 +148,7 @@ def test_what_another_operator_wrote_into_a_lease_cannot_speak_to_the_terminal(
         (["withdraw", "--for", "30"], "'30' is not a span of time"),
         (["withdraw", "--until", "noon"], "'noon' is not a moment"),
         (["withdraw", "--until", "2001-01-01"], "is over already"),
-        (["withdraw", "--for", "1h", "--until", "2026-11-22T10:00"], "give one"),
+        (["withdraw", "--for", "1h", "--until", TOMORROW], "give one"),
         (["drain", "--hold"], "No such option"),
         (["announce", "--let-end"], "No such option"),
         (["undrain", "--reason", "x"], "No such option"),
