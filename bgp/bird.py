@@ -35,6 +35,7 @@ REPLY_LIMIT = 1 << 24
 
 _READ_SIZE = 1 << 16
 _CONNECT_RETRY_S = 0.01
+_QUEUED_S = 0.005
 _HEARTBEAT = b"."
 _UCRED = struct.Struct("3i")  # pid, uid, gid: unix(7), SO_PEERCRED
 # Both families; an address that is not there yet can be bound all the same (ip(7)).
@@ -100,15 +101,26 @@ class Bird:
         return bird
 
     async def configure(self, text: str) -> None:
-        """Make it so. Raises BirdFailure."""
+        """Make it so; returns when it is. Raises BirdFailure.
+
+        A session that has just ended is still being cleared away, and BIRD then says that it is in progress: the new
+        configuration is in force, but for that session. One that comes meanwhile is queued, and in force only later.
+        """
         try:
             self._write(text)
         except OSError as error:
             raise BirdFailure(f"cannot write bird's configuration: {error}") from None
         reply = await self.ask(bird_control.CONFIGURE)
-        # In progress (4) would mean that a session is being restarted, which no change of a route asks for.
-        if reply.lines[-1][0] != Code.RECONFIGURED:
+        code = reply.lines[-1][0]
+        if code not in (Code.RECONFIGURED, Code.IN_PROGRESS, Code.QUEUED):
             raise BirdFailure(f"bird refused its configuration: {reply.last_words}")
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                while code == Code.QUEUED:
+                    await asyncio.sleep(_QUEUED_S)
+                    code = (await self.ask(bird_control.CONFIGURE_STATUS)).lines[0][0]
+        except TimeoutError:
+            raise BirdFailure(f"bird's configuration was queued for {self._timeout_s:g} s") from None
 
     async def ask(self, question: str) -> Reply:
         """Its answer, one at a time. Raises BirdFailure when there is none in time."""

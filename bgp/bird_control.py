@@ -20,6 +20,7 @@ from bgp.received import Path
 from bgp.route import Address, Community, LargeCommunity, Prefix, RouteError, parse_address
 
 CONFIGURE: Final = "configure"
+CONFIGURE_STATUS: Final = "configure status"
 SHOW_SESSIONS: Final = "show protocols all"
 SHOW_BFD: Final = "show bfd sessions"
 # No listening socket: somebody else has the port. The session would wait for ever.
@@ -41,6 +42,8 @@ class Code(IntEnum):
 
     WELCOME = 1
     RECONFIGURED = 3
+    IN_PROGRESS = 4
+    QUEUED = 5
     PROTOCOL = 1002
     DETAILS = 1006
     ROUTE = 1007

@@ -34,12 +34,15 @@ from hostile_peer import (
 )
 from loopback import eventually, free_port, running_bird, short_directory
 
+from bgp.bird import Bird, free_ports
+from bgp.bird_conf import Local, render
+from bgp.bird_control import CONFIGURE, Code, Reply
 from bgp.bird_speaker import BirdSpeaker
 from bgp.conf import SpeakerConfig
 from bgp.received import EndOfRib, Flooded, PathHeard
 from bgp.route import Route
 from bgp.speaker import SpeakerEvent, SpeakerLost
-from bgp.table import NeighborChanged
+from bgp.table import NeighborChanged, wanted
 
 pytestmark = pytest.mark.needs("bird")
 
@@ -52,6 +55,7 @@ MIB = 1 << 20
 # Shared cores with other work on them; the lease is 2 s.
 QUIET_S = 1.0
 LAG_S = 1.0
+SIEGE_S = 60.0
 SUPERVISOR_GROWTH_MIB = 128
 BIRD_MIB = 160
 
@@ -135,7 +139,7 @@ def besiege(
                     f"steered {steered} times, at worst in {slowest_s * 1000:.0f} ms; lag {lag_s * 1000:.0f} ms, "
                     f"bird {bird_mib:.0f} MiB, supervisor +{growth_mib:.0f} MiB\n"
                 )
-                assert speaker.pid == pid
+                assert speaker.pid == pid, [event for event in events if isinstance(event, SpeakerLost)]
                 assert lag_s < LAG_S
                 assert bird_mib < BIRD_MIB
                 assert growth_mib < SUPERVISOR_GROWTH_MIB
@@ -170,6 +174,58 @@ def test_as_many_as_are_listened_to(place: Path) -> None:
     assert len(heard(events)) == MAX_ROUTES
     assert end in events
     assert not any(isinstance(event, Flooded) for event in events)
+
+
+def test_a_route_changes_while_what_a_neighbor_told_is_cleared_away(place: Path) -> None:
+    """BIRD does that piece by piece. Meanwhile a new table is taken, or queued: neither is a reason to kill it."""
+    edge_port, answers, enough = free_port(EDGE), list[int](), threading.Event()
+    settings = config(free_port(ROUTER), edge_port)
+    enemy = HostilePeer(ENEMY, FLEET_AS, (EDGE, edge_port))
+    local = Local(free_ports([IPv4Address(EDGE)]), {})
+    empty, full = (render(settings, told, local) for told in ({}, wanted(settings.sessions()[:1], MEANWHILE)))
+
+    class Heard(Bird):
+        async def ask(self, question: str) -> Reply:
+            reply = await super().ask(question)
+            if question == CONFIGURE:
+                answers.append(reply.lines[-1][0])
+            return reply
+
+    def come_and_go() -> None:
+        while not enough.wait(0.05):
+            with contextlib.suppress(ConnectionError):
+                enemy.say(*routes(mandatory(ENEMY), MAX_ROUTES))
+
+    async def has_it(bird: Bird) -> bool:
+        routes = await bird.ask("show route protocol n0_ipv4_told")
+        return any(str(MEANWHILE.prefix) in line for line in routes.texts(Code.ROUTE))
+
+    async def story() -> None:
+        bird = await Heard.start(
+            settings,
+            place / "run",
+            lambda: empty,
+            lease_s=SIEGE_S,
+            timeout_s=PATIENCE_S,
+            start_timeout_s=PATIENCE_S,
+            bfd=False,
+        )
+        attacked = asyncio.create_task(asyncio.to_thread(come_and_go))
+        try:
+            async with asyncio.timeout(SIEGE_S):
+                while not {Code.RECONFIGURED, Code.IN_PROGRESS, Code.QUEUED}.issubset(answers):
+                    for text in (full, empty):
+                        await bird.configure(text)
+                        if (
+                            answers[-1] != Code.IN_PROGRESS
+                        ):  # else the next one comes at once: perhaps it still is
+                            assert await has_it(bird) == (text is full)
+        finally:
+            enough.set()
+            await attacked
+            await bird.close(0.0)
+
+    asyncio.run(story())
 
 
 def test_attributes_that_are_valid_and_absurd(place: Path) -> None:
