@@ -112,15 +112,10 @@ class Bird:
             raise BirdFailure(f"cannot write bird's configuration: {error}") from None
         reply = await self.ask(bird_control.CONFIGURE)
         code = reply.lines[-1][0]
-        if code not in (Code.RECONFIGURED, Code.IN_PROGRESS, Code.QUEUED):
+        if code == Code.QUEUED:
+            await self._in_time(bird_control.CONFIGURE, self._dequeued())
+        elif code not in (Code.RECONFIGURED, Code.IN_PROGRESS):
             raise BirdFailure(f"bird refused its configuration: {reply.last_words}")
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                while code == Code.QUEUED:
-                    await asyncio.sleep(_QUEUED_S)
-                    code = (await self.ask(bird_control.CONFIGURE_STATUS)).lines[0][0]
-        except TimeoutError:
-            raise BirdFailure(f"bird's configuration was queued for {self._timeout_s:g} s") from None
 
     async def ask(self, question: str) -> Reply:
         """Its answer, one at a time. Raises BirdFailure when there is none in time."""
@@ -138,6 +133,14 @@ class Bird:
             raise BirdFailure(f"no answer in {self._timeout_s:g} s to: {question}") from None
         except (OSError, ValueError) as error:
             raise BirdFailure(f"no answer to: {question}: {error}") from None
+
+    async def _dequeued(self) -> Reply:
+        """What it says of its configuration when none waits any more."""
+        reply = await _ask(self._control, bird_control.CONFIGURE_STATUS)
+        while reply.lines[0][0] == Code.QUEUED:
+            await asyncio.sleep(_QUEUED_S)
+            reply = await _ask(self._control, bird_control.CONFIGURE_STATUS)
+        return reply
 
     async def _ask_apart(self, question: str) -> Reply:
         streams = await asyncio.open_unix_connection(self._control_path)

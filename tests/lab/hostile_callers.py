@@ -497,14 +497,6 @@ async def floods_handshakes(node: Node, source: str, count: int, pause_s: float 
 # --- on a WebSocket --------------------------------------------------------------------------------------
 
 
-WS_ENDS = (
-    aiohttp.WSMsgType.CLOSE,
-    aiohttp.WSMsgType.CLOSING,
-    aiohttp.WSMsgType.CLOSED,
-    aiohttp.WSMsgType.ERROR,
-)
-
-
 class HostileWebSocket(Ear):
     """``ended`` is the CLOSE frame, if one came before the connection was over."""
 
@@ -528,13 +520,11 @@ class HostileWebSocket(Ear):
 
     async def hear_out(self) -> None:
         """Read until it is over."""
-        while True:
+        while not self.ws.closed:
             try:
                 message = await self.ws.receive()
             except aiohttp.ClientConnectionResetError:
                 continue  # a ping came too late to be answered; what came after it is still to be read
-            if message.type in WS_ENDS:
-                return
             if message.type is aiohttp.WSMsgType.BINARY:
                 frame = mux.decode(message.data)
                 if isinstance(frame, mux.Close):

@@ -216,9 +216,8 @@ def test_a_route_changes_while_what_a_neighbor_told_is_cleared_away(place: Path)
                 while not {Code.RECONFIGURED, Code.IN_PROGRESS, Code.QUEUED}.issubset(answers):
                     for text in (full, empty):
                         await bird.configure(text)
-                        if (
-                            answers[-1] != Code.IN_PROGRESS
-                        ):  # else the next one comes at once: perhaps it still is
+                        # If it is in progress, the next one comes at once: perhaps it still is.
+                        if answers[-1] != Code.IN_PROGRESS:
                             assert await has_it(bird) == (text is full)
         finally:
             enough.set()
