@@ -144,9 +144,8 @@ class Call:
     # --- its turn ----------------------------------------------------------------------------------------
 
     def turn(self, now: float) -> None:
-        """Tell the backend what the session has to tell, and do what the session asks of the carrier."""
-        while (event := self.session.next_event()) is not None:
-            self._tell(event)
+        """Tell the backend what there is to tell, and do what the session asks of the carrier."""
+        self.hear_out()
         self._admit(now)
         self._renew(now)
         self._move(now)
@@ -156,6 +155,11 @@ class Call:
         if self._seat is not None:
             self._seat.make_room(self.session.wants_audio and self.hand_over.state != "left")
         self._look_after(now)
+
+    def hear_out(self) -> None:
+        """Tell the backend what the session has to tell."""
+        while (event := self.session.next_event()) is not None:
+            self._tell(event)
 
     def get_timer(self) -> float | None:
         """When it must have a turn."""
@@ -276,9 +280,7 @@ class Call:
             self.hand_over.plan(Request.to_unicast(url, leave=leave, now=now))
         self._announce()
         self.session.admit(now)
-        # What it was held back from telling, and what the backend has to hear of it.
-        while (event := self.session.next_event()) is not None:
-            self._tell(event)
+        self.hear_out()  # what it was held back from telling
 
     def _seated(self, choice: BackendChoice, context: BackendContext) -> Seat:
         """Without its handle, if the backend fails for that: the version that gave it may be another than ours."""

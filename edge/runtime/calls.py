@@ -86,6 +86,11 @@ class CallTable:
         call = carrier.call
         if call is None:
             return
+        try:
+            call.hear_out()  # its last words may have come in the same turn
+        except Exception as error:  # noqa: BLE001 - logged there
+            self.failed(call, error)
+            return
         hung_up = by_application and code != Code.GOING_AWAY
         if not hung_up and call.detach():
             log.info("event=call_detached call=%s code=%d reason=%s", call.call_id, code, _quoted(reason))

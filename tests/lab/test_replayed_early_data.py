@@ -69,6 +69,7 @@ def test_a_replay_is_refused_here_and_has_no_side_effect_there(tmp_path: Path) -
 
             visitor = EarlySpeaker(None)
             await visitor.come(nodes[0])
+            await eventually(lambda: total("frames_heard") == 20)
             visitor.leave()
             caller = EarlySpeaker(visitor.happened(TicketIssued).ticket)
             await caller.come(nodes[0])

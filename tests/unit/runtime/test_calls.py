@@ -426,6 +426,24 @@ def test_a_call_waits_for_its_caller_only_so_long(settings: Any, resume_s: float
     asyncio.run(main())
 
 
+def test_the_last_words_before_a_caller_hangs_up_are_heard(settings: Any) -> None:
+    """All of it comes in one turn of the worker, as it does when a machine is busy."""
+
+    async def main() -> None:
+        make, made = choosing(Backend)
+        site = Site(settings, make)
+        caller = await site.caller()
+        caller.session.send_frames(SPEECH, site.now)
+        site._carry_from(caller)
+        caller.connection.close()
+        await site.pass_time(0.1)
+        assert made[0].heard.frames == len(SPEECH)
+        assert made[0].closed
+        assert site.table.counters()["frames_heard"] == len(SPEECH)
+
+    asyncio.run(main())
+
+
 def test_a_caller_that_hangs_up_is_not_waited_for(settings: Any) -> None:
     async def main() -> None:
         make, made = choosing(Backend)
