@@ -20,6 +20,7 @@ from typing import Any, Protocol, Self
 import aiohttp
 import msgspec
 from voice_stack import VoiceStack
+from waiting import eventually
 from worker_rig import worker_settings
 
 from edge.overload.limits import Limits
@@ -152,13 +153,10 @@ class Neighbour:
         return self.ended is None and self.session.said.count() == self.session.heard.count()
 
     async def leave(self) -> None:
-        """Stop talking, and wait a little for what is still under way."""
+        """Stop talking, and wait for what is still under way."""
         if self._talking is not None:
             self._talking.cancel()
-        for _ in range(200):
-            if self.is_whole:
-                break
-            await asyncio.sleep(0.02)
+        await eventually(lambda: self.is_whole or self.ended is not None)
 
     async def _talk(self, offset_s: float) -> None:
         at = self._loop.time() + offset_s
@@ -196,6 +194,11 @@ class Ear:
                 if event["type"] == kind:
                     return event
             await asyncio.sleep(0.01)
+
+    @property
+    def errors(self) -> list[str]:
+        """The codes of what it complained about."""
+        return [event["error"]["code"] for event in self.events if event["type"] == "error"]
 
     def _hear(self, data: bytes) -> None:
         self._unread += data

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hostile_callers import PATIENT, frames, group
-from loopback import eventually
 from msgspec import json
 from node_pair import HOST, REPORTED_S, SERVER_NAME, PairedNode, running_pair
+from waiting import eventually
 
 from edge.lab.certificates import write_certificate
 from edge.quic import ClientConfig, ClientConnection, HandshakeCompleted, Ticket, TicketIssued
