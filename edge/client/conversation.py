@@ -137,6 +137,7 @@ class Conversation(DrivenSession):
     async def account(self, patience_s: float) -> None:
         """Get the edge's counts, again until they agree with ours, for at most ``patience_s``. Raises `SessionLost`."""
         give_up_at = self._loop.time() + patience_s
+        in_the_middle = False
         while self._loop.time() < give_up_at:
             before = self.progress.stats
             if self.leg is not None:
@@ -144,8 +145,9 @@ class Conversation(DrivenSession):
                 self.wake()
             await self.until(lambda: self.progress.stats is not before, give_up_at)  # noqa: B023 - awaited here
             summary = self.progress.summary()
-            cut_short = self.progress.speaking and not self.session.playout.paused
-            if summary.agrees_up and (summary.agrees_down or cut_short):
+            # What it is saying may be over with the words that were counted: then it says so by the next look.
+            was, in_the_middle = in_the_middle, self.progress.speaking and not self.session.playout.paused
+            if summary.agrees_up and (summary.agrees_down or (was and in_the_middle)):
                 return
             await self.sleep_until(self._loop.time() + ASK_AGAIN_S)
 

@@ -17,6 +17,7 @@ from edge.client.summary import CallSummary
 from edge.errors import DeadlineError
 from edge.overload import Verdict
 from edge.runtime.dialer import ServerBusy
+from edge.voice import FRAME_MS
 
 SECONDS = len(PACKETS) * 0.020
 ANYCAST = "198.51.100.1"
@@ -477,6 +478,26 @@ def test_a_reply_that_is_cut_short_is_not_measured_as_missing(world: Any) -> Non
             summary = await call.hang_up()
         assert (summary.missing_up, summary.missing_down) == (0, None)
         assert summary.frames_received > 250
+
+    world.run(main)
+
+
+def test_who_hangs_up_while_speaking_hears_its_words_out_and_all_is_proved(world: Any) -> None:
+    """The edge tells what it has counted before its backend has ended the item that says the same back."""
+
+    class TakesAMoment(EchoBackend):
+        def notify(self, event: Any) -> None:
+            asyncio.get_running_loop().call_later(0.05, super().notify, event)
+
+    async def main() -> None:
+        world.edge(backend=TakesAMoment)
+        async with call_to(world) as call:
+            saying = asyncio.create_task(call.say(PACKETS))
+            await asyncio.sleep(len(PACKETS) * FRAME_MS / 2000)
+            saying.cancel()
+            summary = await call.hang_up()
+        assert 0 < summary.frames_sent < len(PACKETS)
+        assert summary.flawless
 
     world.run(main)
 
