@@ -17,7 +17,6 @@ from edge.client.summary import CallSummary
 from edge.errors import DeadlineError
 from edge.overload import Verdict
 from edge.runtime.dialer import ServerBusy
-from edge.voice import FRAME_MS
 
 SECONDS = len(PACKETS) * 0.020
 ANYCAST = "198.51.100.1"
@@ -493,7 +492,7 @@ def test_who_hangs_up_while_speaking_hears_its_words_out_and_all_is_proved(world
         world.edge(backend=TakesAMoment)
         async with call_to(world) as call:
             saying = asyncio.create_task(call.say(PACKETS))
-            await asyncio.sleep(len(PACKETS) * FRAME_MS / 2000)
+            await asyncio.sleep(SECONDS / 2)
             saying.cancel()
             summary = await call.hang_up()
         assert 0 < summary.frames_sent < len(PACKETS)

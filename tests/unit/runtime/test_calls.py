@@ -440,6 +440,7 @@ def test_the_last_words_before_a_caller_hangs_up_are_heard(settings: Any) -> Non
         assert made[0].heard.frames == len(SPEECH)
         assert made[0].closed
         assert site.table.counters()["frames_heard"] == len(SPEECH)
+        await site.table.close()
 
     asyncio.run(main())
 
